@@ -1,0 +1,1 @@
+//! The only SMPP sockets: driver, listener, upstream sessions, carrier binds.

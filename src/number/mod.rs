@@ -1,0 +1,1 @@
+//! Phone numbers: normalisation, packing into a u64.

@@ -1,0 +1,1 @@
+//! The carrier simulator and the deterministic world.

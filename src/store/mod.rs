@@ -1,0 +1,1 @@
+//! What survives a crash: the seams, and two ways to keep them.

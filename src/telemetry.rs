@@ -1,0 +1,1 @@
+//! Every metric, declared once with its meaning.

@@ -1,0 +1,1 @@
+//! Alphabets, segmentation, reassembly, receipt dialects, transliteration.
