@@ -51,10 +51,23 @@ pub enum Input {
 
     /// The journal has made every batch up to `batch` durable; the last of them in group `position`.
     Committed { batch: u64, position: u64 },
-    /// The journal refused to take more: out of space or a failed sync. Nothing further will be committed if `poisoned`.
-    JournalTrouble { poisoned: bool },
+    /// The state of the disk changed.
+    Disk(DiskState),
     /// Stop taking new messages; what is in flight may finish.
     Drain,
+}
+
+/// What the journal's thread says of the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskState {
+    /// All is well.
+    Ok,
+    /// A sync takes over the bound: nothing new is promised (throttled), the rest goes on.
+    Slow,
+    /// Only the reserve is left: nothing new is taken (queue full), outcomes are still written.
+    Reserve,
+    /// A sync failed. Nothing will be committed any more; the gateway stops.
+    Failed,
 }
 
 /// A message as an upstream handed it in, before intake looked at it.
@@ -276,9 +289,10 @@ pub struct Inbound {
 /// What the engine says to a bind.
 #[derive(Debug)]
 pub enum BindCommand {
-    /// Send this message, all `parts` of it in order; each part's outcome comes back under its ticket. The
-    /// engine never has more parts with a bind than its window, except for the parts of one message longer than the window.
-    Send { message: Arc<Message>, parts: u8, reference: u16 },
+    /// Send this message's parts from `first_part` on (of `parts` in all), in order, back to back; each part's outcome comes back under
+    /// its ticket. The engine never has more parts with a bind than its window, except for one message longer than the window.
+    /// `ask_receipt`: registered_delivery of the submit. `reference`: of the concatenation, where it is cut here.
+    Send { message: Arc<Message>, first_part: u8, parts: u8, reference: u16, ask_receipt: bool },
     /// Answer a delivery: `stored` gives status 0, otherwise "try again" (0x64).
     Answer { token: u64, stored: bool },
 }
