@@ -1,1 +1,9 @@
-//! Alphabets, segmentation, reassembly, receipt dialects, transliteration.
+//! Alphabets, segmentation, reassembly, receipt dialects and transliteration. Pure functions over octets and
+//! `model` types; what stands on the wire around them (esm_class, TLVs, PDUs) is left to `link/translate`.
+
+pub mod cluster;
+pub mod gsm7;
+pub mod segment;
+pub mod shift;
+pub mod tables;
+pub mod udh;
