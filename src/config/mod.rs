@@ -1,1 +1,111 @@
-//! Every setting, typed.
+//! Every setting of the gateway, typed: unit in its name, default, bounds and one line of meaning. Reads the TOML file and the
+//! profiles it names and refuses whatever can be wrong, with line, key and what is allowed. Leaves acting on it to `app`.
+//!
+//! A [`Config`] that came out of [`Config::load`] or [`Config::parse`] has been checked; everybody else may rely on the bounds.
+
+mod account;
+mod carrier;
+mod check;
+mod gateway;
+mod load;
+mod locate;
+mod profile;
+mod rules;
+mod secret;
+mod values;
+
+pub use account::{Account, AccountReceipts, AccountSecret, BindType, ReceiptIdForm, Transliterate};
+pub use carrier::{BindMode, Carrier, CarrierTimers, Reconnect, Route};
+pub use check::{ConfigError, Problem};
+pub use gateway::{ClassPolicy, Classes, Gateway, Listen, Log, LogFormat, Metrics};
+pub use profile::{
+    Abilities, AddressForm, AddressShape, Alphabet, Alphabets, Concatenation, ErrorRules, IdSource, Profile, ReceiptHabits, ReceiptIdHabit,
+    Shaping, Simulate, SimulatedId, StaticTlv, Validity,
+};
+pub use rules::{ErrorClass, default_error_class};
+pub use secret::Secret;
+pub use values::{Cidr, OctetRule, SourcePattern, Zone};
+
+use crate::model::{AccountId, CarrierId};
+use serde::Deserialize;
+
+/// Profiles that ship with the binary, by name: what stands in `config/profiles/`.
+pub const SHIPPED_PROFILES: [(&str, &str); 3] = [
+    ("standard", include_str!("../../config/profiles/standard.toml")),
+    ("hex-ids", include_str!("../../config/profiles/hex-ids.toml")),
+    ("text-receipts", include_str!("../../config/profiles/text-receipts.toml")),
+];
+
+/// The whole configuration.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The process: node, data directory, memory and disk bounds.
+    pub gateway: Gateway,
+    /// The SMPP listener for upstreams.
+    pub listen: Listen,
+    /// The Prometheus endpoint.
+    pub metrics: Metrics,
+    /// What each class of message gets.
+    pub class: Classes,
+    /// Upstream customers; the index is the [`AccountId`].
+    #[serde(rename = "account")]
+    pub accounts: Vec<Account>,
+    /// Operators; the index is the [`CarrierId`].
+    #[serde(rename = "carrier")]
+    pub carriers: Vec<Carrier>,
+    /// Which numbers go to which carriers.
+    #[serde(rename = "route")]
+    pub routes: Vec<Route>,
+    /// What is allowed but looks like a mistake; filled by the checks.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// The account of this system_id.
+    pub fn account_by_system_id(&self, system_id: &str) -> Option<(AccountId, &Account)> {
+        let index = self.accounts.iter().position(|account| account.system_id == system_id)?;
+        Some((AccountId(index as u32), &self.accounts[index]))
+    }
+
+    /// The carrier of this name.
+    pub fn carrier_by_name(&self, name: &str) -> Option<(CarrierId, &Carrier)> {
+        let index = self.carriers.iter().position(|carrier| carrier.name == name)?;
+        Some((CarrierId(index as u16), &self.carriers[index]))
+    }
+
+    /// A configuration for demonstrations and tests: the defaults with ports chosen by the system, the data in
+    /// `data_dir`, one account `demo` (password `demo`) and no carrier yet; see [`Config::with_carrier`].
+    pub fn demo(data_dir: &std::path::Path) -> Config {
+        let mut config = Config::default();
+        config.gateway.data_dir = data_dir.to_path_buf();
+        config.listen.address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        config.metrics.address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        config.with_account("demo", "demo")
+    }
+
+    /// Adds an account of this name, which is its system_id too, and password.
+    #[must_use]
+    pub fn with_account(mut self, name: &str, password: &str) -> Config {
+        self.accounts.push(Account::plain(name, password));
+        self
+    }
+
+    /// Adds a carrier on `host` (`address:port`) with the shipped profile `profile`, reached by the default route if it is the first.
+    ///
+    /// # Panics
+    /// If no profile of that name ships with the binary.
+    #[must_use]
+    pub fn with_carrier(mut self, name: &str, host: &str, profile: &str) -> Config {
+        let profile = Profile::shipped(profile).expect("the caller names a shipped profile");
+        if self.routes.is_empty() {
+            self.routes.push(Route { prefix: String::new(), carriers: Vec::new(), account: None });
+        }
+        if let Some(route) = self.routes.iter_mut().find(|route| route.prefix.is_empty()) {
+            route.carriers.push(name.to_owned());
+        }
+        self.carriers.push(Carrier::to_host(name, host, profile));
+        self
+    }
+}

@@ -1,0 +1,277 @@
+//! Settings of the process itself: gateway, listener, metrics endpoint, and the policy of each class.
+
+use super::check::Checks;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// `[gateway]`: the process, its data and its bounds.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Gateway {
+    /// Digit of this gateway in message ids. Default 0; 0 to 9.
+    pub node: u8,
+    /// Where journal and ledger live; made if missing; relative to the configuration file. Default `data`.
+    pub data_dir: PathBuf,
+    /// Threads for sockets; 0 means half the cores, at least one. Default 0; 0 to 256.
+    pub io_threads: u16,
+    /// Country calling code for numbers written without one; 0 for none. Default 0; 0 to 999.
+    pub home_country_code: u16,
+    /// How long a stop may take to drain windows and unbind. Default 10,000; 0 to 600,000.
+    pub shutdown_deadline_ms: u64,
+    /// Messages that may wait in memory and overflow together. Default 10,000,000; 1 to 1,000,000,000.
+    pub max_waiting: u64,
+    /// Octets of waiting messages in memory before they overflow to disk. Default 1 GiB; 1 MiB to 1 TiB.
+    pub max_waiting_bytes: u64,
+    /// Size of the journal beyond which stragglers are carried into the ledger. Default 256 MiB; 16 MiB to 64 GiB.
+    pub journal_max_bytes: u64,
+    /// Free space kept for outcomes: below it new messages are refused with 0x14. Default 256 MiB; 1 MiB to 1 TiB.
+    pub disk_reserve_bytes: u64,
+    /// A commit that takes longer makes the gateway refuse new messages with 0x58. Default 2,000; 10 to 60,000.
+    pub disk_slow_ms: u64,
+    /// Logs on standard error.
+    pub log: Log,
+}
+
+impl Default for Gateway {
+    fn default() -> Gateway {
+        Gateway {
+            node: 0,
+            data_dir: PathBuf::from("data"),
+            io_threads: 0,
+            home_country_code: 0,
+            shutdown_deadline_ms: 10_000,
+            max_waiting: 10_000_000,
+            max_waiting_bytes: 1 << 30,
+            journal_max_bytes: 256 << 20,
+            disk_reserve_bytes: 256 << 20,
+            disk_slow_ms: 2_000,
+            log: Log::default(),
+        }
+    }
+}
+
+impl Gateway {
+    /// Threads for sockets on a machine of `cores` cores.
+    pub fn io_threads_on(&self, cores: usize) -> usize {
+        if self.io_threads > 0 { usize::from(self.io_threads) } else { (cores / 2).max(1) }
+    }
+
+    pub(super) fn check(&self, at: &str, c: &mut Checks) {
+        c.range(at, "node", self.node, 0..=9);
+        c.range(at, "io_threads", self.io_threads, 0..=256);
+        c.range(at, "home_country_code", self.home_country_code, 0..=999);
+        c.range(at, "shutdown_deadline_ms", self.shutdown_deadline_ms, 0..=600_000);
+        c.range(at, "max_waiting", self.max_waiting, 1..=1_000_000_000);
+        c.range(at, "max_waiting_bytes", self.max_waiting_bytes, 1 << 20..=1 << 40);
+        c.range(at, "journal_max_bytes", self.journal_max_bytes, 16 << 20..=64 << 30);
+        c.range(at, "disk_reserve_bytes", self.disk_reserve_bytes, 1 << 20..=1 << 40);
+        c.range(at, "disk_slow_ms", self.disk_slow_ms, 10..=60_000);
+        c.require(at, "data_dir", !self.data_dir.as_os_str().is_empty(), "is empty", "a directory");
+        c.require(&format!("{at}.log"), "level", self.log.level_is_valid(), "is unknown", "off, error, warn, info, debug or trace");
+    }
+}
+
+/// `[gateway.log]`: what is written to standard error.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `text` for people, `json` for machines. Default `text`.
+    pub format: LogFormat,
+    /// off, error, warn, info, debug or trace. Default `info`; the environment variable HONGYAN_LOG, if set, wins.
+    pub level: String,
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+impl Log {
+    fn level_is_valid(&self) -> bool {
+        ["off", "error", "warn", "info", "debug", "trace"].contains(&self.level.as_str())
+    }
+}
+
+/// Form of the logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[listen]`: the SMPP port for upstreams and what one connection may cost.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// Address and port. Default `127.0.0.1:2775`; port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// system_id that we give in bind responses. Default `hongyan`; up to 15 characters.
+    pub system_id: String,
+    /// Our version towards upstreams: 0x34 or 0x50. Default 0x34.
+    pub interface_version: u8,
+    /// Connections at once, bound or not. Default 1,000; 1 to 100,000.
+    pub max_connections: u32,
+    /// From connect to bind. Default 5,000; 100 to 30,000.
+    pub session_init_ms: u64,
+    /// Silence after which we ask with enquire_link. Default 30,000; 100 to 3,600,000.
+    pub enquire_link_ms: u64,
+    /// No octet for so long after that: closed. Default 10,000; 100 to 600,000.
+    pub enquire_link_timeout_ms: u64,
+    /// No PDU for so long: unbound and closed; 0 turns it off. Default 120,000; 0 to 86,400,000.
+    pub inactivity_ms: u64,
+    /// From a PDU's first octet to its last. Default 10,000; 100 to 60,000.
+    pub pdu_completion_ms: u64,
+    /// Answer to a delivery of ours; then it counts as not taken. Default 30,000; 100 to 600,000.
+    pub response_timeout_ms: u64,
+    /// Answer to our unbind. Default 5,000; 100 to 60,000.
+    pub unbind_timeout_ms: u64,
+    /// Longest PDU. Default 128 KiB; 4 KiB to 1 MiB.
+    pub max_pdu_bytes: u32,
+    /// Unsent octets of a connection at which we stop reading from it. Default 256 KiB; 16 KiB to 64 MiB.
+    pub max_unsent_bytes: u32,
+    /// A peer that reads nothing for so long while output waits is closed. Default 30,000; 1,000 to 600,000.
+    pub write_stall_ms: u64,
+    /// Failed binds on one connection before it is closed. Default 3; 1 to 10.
+    pub max_failed_binds: u8,
+    /// First delay after a failed bind from an address; doubles with each, up to a minute. Default 1,000; 0 to 60,000.
+    pub failed_bind_delay_ms: u64,
+}
+
+impl Default for Listen {
+    fn default() -> Listen {
+        Listen {
+            address: SocketAddr::from(([127, 0, 0, 1], 2775)),
+            system_id: "hongyan".to_owned(),
+            interface_version: 0x34,
+            max_connections: 1_000,
+            session_init_ms: 5_000,
+            enquire_link_ms: 30_000,
+            enquire_link_timeout_ms: 10_000,
+            inactivity_ms: 120_000,
+            pdu_completion_ms: 10_000,
+            response_timeout_ms: 30_000,
+            unbind_timeout_ms: 5_000,
+            max_pdu_bytes: 128 << 10,
+            max_unsent_bytes: 256 << 10,
+            write_stall_ms: 30_000,
+            max_failed_binds: 3,
+            failed_bind_delay_ms: 1_000,
+        }
+    }
+}
+
+impl Listen {
+    pub(super) fn check(&self, at: &str, c: &mut Checks) {
+        c.length(at, "system_id", &self.system_id, 0..=15);
+        c.version(at, "interface_version", self.interface_version);
+        c.range(at, "max_connections", self.max_connections, 1..=100_000);
+        c.range(at, "session_init_ms", self.session_init_ms, 100..=30_000);
+        c.range(at, "enquire_link_ms", self.enquire_link_ms, 100..=3_600_000);
+        c.range(at, "enquire_link_timeout_ms", self.enquire_link_timeout_ms, 100..=600_000);
+        c.range(at, "inactivity_ms", self.inactivity_ms, 0..=86_400_000);
+        c.range(at, "pdu_completion_ms", self.pdu_completion_ms, 100..=60_000);
+        c.range(at, "response_timeout_ms", self.response_timeout_ms, 100..=600_000);
+        c.range(at, "unbind_timeout_ms", self.unbind_timeout_ms, 100..=60_000);
+        c.range(at, "max_pdu_bytes", self.max_pdu_bytes, 4 << 10..=1 << 20);
+        c.range(at, "max_unsent_bytes", self.max_unsent_bytes, 16 << 10..=64 << 20);
+        c.range(at, "write_stall_ms", self.write_stall_ms, 1_000..=600_000);
+        c.range(at, "max_failed_binds", self.max_failed_binds, 1..=10);
+        c.range(at, "failed_bind_delay_ms", self.failed_bind_delay_ms, 0..=60_000);
+        let alive = self.inactivity_ms == 0 || self.inactivity_ms > self.enquire_link_ms;
+        c.require(
+            at,
+            "inactivity_ms",
+            alive,
+            "is not above enquire_link_ms: every quiet session would be closed",
+            "0, or more than enquire_link_ms",
+        );
+    }
+}
+
+/// `[metrics]`: the Prometheus endpoint.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// Serve `/metrics` at all. Default true.
+    pub enabled: bool,
+    /// Address and port. Default `127.0.0.1:9464`; port 0 lets the system choose.
+    pub address: SocketAddr,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics { enabled: true, address: SocketAddr::from(([127, 0, 0, 1], 9464)) }
+    }
+}
+
+/// `[class.*]`: what each class of message gets.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Classes {
+    /// One-time codes.
+    pub otp: ClassPolicy,
+    /// Notices.
+    pub transactional: ClassPolicy,
+    /// Campaigns.
+    pub marketing: ClassPolicy,
+}
+
+impl Default for Classes {
+    fn default() -> Classes {
+        Classes {
+            otp: ClassPolicy { default_validity_s: 300, retry_s: vec![1, 2, 5, 10, 30], max_attempts: 6 },
+            transactional: ClassPolicy { default_validity_s: 86_400, retry_s: vec![5, 30, 120, 600, 1_800], max_attempts: 20 },
+            marketing: ClassPolicy { default_validity_s: 172_800, retry_s: vec![60, 300, 1_800, 3_600], max_attempts: 10 },
+        }
+    }
+}
+
+impl Classes {
+    /// The policy of `class`.
+    pub fn of(&self, class: crate::model::Class) -> &ClassPolicy {
+        match class {
+            crate::model::Class::Otp => &self.otp,
+            crate::model::Class::Transactional => &self.transactional,
+            crate::model::Class::Marketing => &self.marketing,
+        }
+    }
+
+    pub(super) fn check(&self, at: &str, c: &mut Checks) {
+        for class in crate::model::Class::ALL {
+            self.of(class).check(&format!("{at}.{}", class.name()), c);
+        }
+    }
+}
+
+/// Policy of one class. Each class has defaults of its own, so a section that is written must name all three keys.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassPolicy {
+    /// Validity of a message that names none. 1 to 604,800 (a week).
+    pub default_validity_s: u32,
+    /// Pause before each further attempt; the last one repeats. 1 to 20 entries, each 0 to 86,400.
+    pub retry_s: Vec<u32>,
+    /// Attempts at one carrier before the next is tried or the message is rejected. 1 to 100.
+    pub max_attempts: u16,
+}
+
+impl ClassPolicy {
+    /// Pause in seconds before attempt `attempt` (2 is the first retry).
+    pub fn retry_after_s(&self, attempt: u16) -> u32 {
+        let step = usize::from(attempt.saturating_sub(2)).min(self.retry_s.len().saturating_sub(1));
+        self.retry_s.get(step).copied().unwrap_or(60)
+    }
+
+    fn check(&self, at: &str, c: &mut Checks) {
+        c.range(at, "default_validity_s", self.default_validity_s, 1..=604_800);
+        c.range(at, "max_attempts", self.max_attempts, 1..=100);
+        let sane = (1..=20).contains(&self.retry_s.len()) && self.retry_s.iter().all(|&pause| pause <= 86_400);
+        c.require(at, "retry_s", sane, "is not a retry schedule", "1 to 20 pauses, each 0 to 86400");
+    }
+}

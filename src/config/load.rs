@@ -1,0 +1,308 @@
+//! From a file's text to a checked [`Config`]: parse, find profiles and secrets, check bounds and references.
+
+use super::check::Checks;
+use super::locate::Document;
+use super::{AccountSecret, Config, ConfigError, Problem, Profile, SHIPPED_PROFILES, Secret};
+use std::path::Path;
+use toml::de::{DeTable, DeValue};
+
+/// Looks up an environment variable; an argument so that tests need none.
+pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
+
+impl Config {
+    /// Reads and checks the file at `path`. Relative paths in it start at its directory.
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| whole_file(&name, format!("can't be read: {error}")))?;
+        let base_dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Config::parse_as(&name, &text, base_dir, &|variable| std::env::var(variable).ok())
+    }
+
+    /// Checks `text`, called `hongyan.toml` in problems; relative paths start at `base_dir`, secrets may come from the process's environment.
+    pub fn parse(text: &str, base_dir: &Path) -> Result<Config, ConfigError> {
+        Config::parse_as("hongyan.toml", text, base_dir, &|variable| std::env::var(variable).ok())
+    }
+
+    /// As [`Config::parse`], with the file's name and the environment as arguments.
+    pub fn parse_as(name: &str, text: &str, base_dir: &Path, environment: Environment<'_>) -> Result<Config, ConfigError> {
+        let document = Document::parse(name, text).map_err(one)?;
+        let (root, tables) = take_profile_tables(document.root().clone());
+        let mut config: Config = document.read("", root).map_err(one)?;
+        if config.gateway.data_dir.is_relative() {
+            config.gateway.data_dir = base_dir.join(&config.gateway.data_dir);
+        }
+        let mut problems = Vec::new();
+        for (index, carrier) in config.carriers.iter_mut().enumerate() {
+            let at = format!("carrier[{index}].profile");
+            match profile(&document, &at, &mut carrier.profile_name, tables.get(index).and_then(Option::as_ref), base_dir) {
+                Ok(profile) => carrier.profile = profile,
+                Err(mut found) => problems.append(&mut found),
+            }
+        }
+        let mut checks = Checks::new(&document);
+        resolve_secrets(&mut config, base_dir, environment, &mut checks);
+        check(&config, &mut checks);
+        problems.append(&mut checks.problems);
+        config.warnings = checks.warnings;
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
+    }
+}
+
+impl Profile {
+    /// A profile that ships with the binary.
+    pub fn shipped(name: &str) -> Option<Profile> {
+        let (_, text) = SHIPPED_PROFILES.iter().find(|(shipped, _)| *shipped == name)?;
+        Some(Profile::parse(name, text).expect("shipped profiles are checked by a test"))
+    }
+
+    /// Checks the text of a profile; `name` is what it is called in problems.
+    pub fn parse(name: &str, text: &str) -> Result<Profile, ConfigError> {
+        let document = Document::parse(name, text).map_err(one)?;
+        let mut profile: Profile = document.read("", document.root().clone()).map_err(one)?;
+        profile.name = name.to_owned();
+        let mut checks = Checks::new(&document);
+        profile.check("", &mut checks);
+        if checks.problems.is_empty() { Ok(profile) } else { Err(ConfigError { problems: checks.problems }) }
+    }
+
+    /// The profile that `name` means: a path if it ends in `.toml`, else `profiles/NAME.toml` below `base_dir`, else a shipped one.
+    pub fn find(name: &str, base_dir: &Path) -> Result<Profile, ConfigError> {
+        let (file, text) = find_profile(name, base_dir).map_err(|what| whole_file(name, what))?;
+        let mut profile = Profile::parse(&file, &text)?;
+        profile.name = name.to_owned();
+        Ok(profile)
+    }
+}
+
+/// Name and text of the profile that `name` means.
+fn find_profile(name: &str, base_dir: &Path) -> Result<(String, String), String> {
+    let path = if name.ends_with(".toml") { base_dir.join(name) } else { base_dir.join("profiles").join(format!("{name}.toml")) };
+    let plain = !name.is_empty() && (name.ends_with(".toml") || !name.contains(['/', '\\']));
+    if plain && path.is_file() {
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("profile '{}' can't be read: {error}", path.display()))?;
+        return Ok((path.display().to_string(), text));
+    }
+    match SHIPPED_PROFILES.iter().find(|(shipped, _)| *shipped == name) {
+        Some((_, text)) => Ok((format!("profile '{name}'"), (*text).to_owned())),
+        None => {
+            let shipped = SHIPPED_PROFILES.map(|(name, _)| name).join(", ");
+            Err(format!(
+                "no profile is called '{name}'; allowed: {shipped}, a file profiles/NAME.toml beside the configuration, or a path that ends in .toml"
+            ))
+        }
+    }
+}
+
+/// Takes `[carrier.profile]` tables out of the document, leaving their `base` as the profile's name: one key may be a
+/// string or a table, and serde would lose the position of what is inside.
+fn take_profile_tables(mut root: DeTable<'_>) -> (DeTable<'_>, Vec<Option<DeTable<'_>>>) {
+    let mut tables = Vec::new();
+    if let Some(DeValue::Array(carriers)) = root.get_mut("carrier").map(|value| value.get_mut()) {
+        for carrier in carriers.iter_mut() {
+            let mut taken = None;
+            if let DeValue::Table(carrier) = carrier.get_mut()
+                && let Some(value) = carrier.get_mut("profile")
+                && let DeValue::Table(table) = value.get_ref()
+            {
+                let mut table = table.clone();
+                let base = table.remove("base").map_or(DeValue::String("standard".into()), |base| base.into_inner());
+                *value.get_mut() = base;
+                taken = Some(table);
+            }
+            tables.push(taken);
+        }
+    }
+    (root, tables)
+}
+
+/// The profile called `name`, with the keys of `overrides` laid over it.
+fn profile(
+    document: &Document<'_>,
+    at: &str,
+    name: &mut String,
+    overrides: Option<&DeTable<'_>>,
+    base_dir: &Path,
+) -> Result<Profile, Vec<Problem>> {
+    let here = |what: String| {
+        let problem = Problem { file: document.name().to_owned(), line: document.line_of_key(at), key: at.to_owned(), what };
+        vec![problem]
+    };
+    let (file, text) = find_profile(name, base_dir).map_err(here)?;
+    // Checked alone first: what is wrong in the base is the base's, whatever lies over it.
+    let mut base = Profile::parse(&file, &text).map_err(|error| error.problems)?;
+    base.name = name.clone();
+    let Some(overrides) = overrides else { return Ok(base) };
+    document.read::<Profile>(at, overrides.clone()).map_err(|problem| vec![problem])?;
+    let base_document = Document::parse(&file, &text).map_err(|problem| vec![problem])?;
+    let mut merged = base_document.root().clone();
+    lay_over(&mut merged, overrides);
+    let mut profile: Profile = document.read(at, merged).map_err(|problem| vec![problem])?;
+    profile.name = name.clone();
+    let mut checks = Checks::new(document);
+    checks.also_in(&base_document, at.to_owned());
+    profile.check(at, &mut checks);
+    if checks.problems.is_empty() { Ok(profile) } else { Err(checks.problems) }
+}
+
+/// Lays `over` on `base`: tables are merged, everything else is replaced.
+fn lay_over<'i>(base: &mut DeTable<'i>, over: &DeTable<'i>) {
+    for (key, value) in over {
+        if let DeValue::Table(over) = value.get_ref()
+            && let Some(DeValue::Table(base)) = base.get_mut(key.get_ref().as_ref()).map(|value| value.get_mut())
+        {
+            lay_over(base, over);
+        } else {
+            base.insert(key.clone(), value.clone());
+        }
+    }
+}
+
+/// Where a password may stand.
+struct Places<'p> {
+    value: Option<&'p Secret>,
+    hash: Option<&'p Secret>,
+    variable: Option<&'p String>,
+    file: Option<&'p String>,
+    /// Longest password allowed.
+    longest: usize,
+}
+
+fn resolve_secrets(config: &mut Config, base_dir: &Path, environment: Environment<'_>, c: &mut Checks) {
+    for (index, account) in config.accounts.iter_mut().enumerate() {
+        let places = Places {
+            value: account.password.as_ref(),
+            hash: account.password_hash.as_ref(),
+            variable: account.password_env.as_ref(),
+            file: account.password_file.as_ref(),
+            longest: if account.long_credentials { 64 } else { 8 },
+        };
+        if let Some(secret) = resolve(&format!("account[{index}]"), &places, true, base_dir, environment, c) {
+            account.secret = secret;
+        }
+    }
+    for (index, carrier) in config.carriers.iter_mut().enumerate() {
+        let places = Places {
+            value: carrier.password.as_ref(),
+            hash: None,
+            variable: carrier.password_env.as_ref(),
+            file: carrier.password_file.as_ref(),
+            longest: 64,
+        };
+        if let Some(AccountSecret::Plain(secret)) = resolve(&format!("carrier[{index}]"), &places, false, base_dir, environment, c) {
+            carrier.secret = secret;
+        }
+    }
+}
+
+/// The secret of one account or carrier. Problems never hold its value.
+fn resolve(
+    at: &str,
+    places: &Places<'_>,
+    hashes: bool,
+    base_dir: &Path,
+    environment: Environment<'_>,
+    c: &mut Checks,
+) -> Option<AccountSecret> {
+    let given = [places.value.is_some(), places.hash.is_some(), places.variable.is_some(), places.file.is_some()];
+    let keys = if hashes { "password, password_hash, password_env, password_file" } else { "password, password_env, password_file" };
+    match given.iter().filter(|given| **given).count() {
+        // A carrier may ask for no password at all; an account must not.
+        0 if !hashes => return Some(AccountSecret::Plain(Secret::default())),
+        1 => {}
+        count => {
+            let what = if count == 0 { "is missing" } else { "is given in more than one way" };
+            c.problem(at, "password", format!("{what}; allowed: exactly one of {keys}"));
+            return None;
+        }
+    }
+    let (key, secret) = if let Some(hash) = places.hash {
+        if !hash.expose().starts_with("$argon2id$") {
+            c.problem(at, "password_hash", "is no argon2id hash; allowed: a PHC string that starts with $argon2id$");
+            return None;
+        }
+        return Some(AccountSecret::Hash(hash.clone()));
+    } else if let Some(variable) = places.variable {
+        let Some(value) = environment(variable) else {
+            c.problem(at, "password_env", format!("the environment variable {variable} is not set; allowed: the name of one that is"));
+            return None;
+        };
+        ("password_env", Secret::new(value))
+    } else if let Some(file) = places.file {
+        match std::fs::read_to_string(base_dir.join(file)) {
+            Ok(text) => ("password_file", Secret::new(text.trim_end_matches(['\r', '\n']))),
+            Err(error) => {
+                c.problem(at, "password_file", format!("'{file}' can't be read: {error}; allowed: a file that holds the password"));
+                return None;
+            }
+        }
+    } else {
+        ("password", places.value.cloned().unwrap_or_default())
+    };
+    c.length(at, key, secret.expose(), usize::from(hashes)..=places.longest);
+    Some(AccountSecret::Plain(secret))
+}
+
+fn check(config: &Config, c: &mut Checks) {
+    config.gateway.check("gateway", c);
+    config.listen.check("listen", c);
+    config.class.check("class", c);
+    for (index, account) in config.accounts.iter().enumerate() {
+        let at = format!("account[{index}]");
+        account.check(&at, c);
+        let before = &config.accounts[..index];
+        c.require(&at, "name", !before.iter().any(|other| other.name == account.name), "is taken by an account above", "a name of its own");
+        let taken = before.iter().any(|other| other.system_id == account.system_id);
+        c.require(&at, "system_id", !taken, "is taken by an account above", "a system_id of its own");
+    }
+    for (index, carrier) in config.carriers.iter().enumerate() {
+        let at = format!("carrier[{index}]");
+        carrier.check(&at, c);
+        let taken = config.carriers[..index].iter().any(|other| other.name == carrier.name);
+        c.require(&at, "name", !taken, "is taken by a carrier above", "a name of its own");
+        if !config.routes.iter().any(|route| route.carriers.contains(&carrier.name)) {
+            c.warn(&at, "name", &format!("no route leads to carrier '{}'", carrier.name));
+        }
+    }
+    for (index, route) in config.routes.iter().enumerate() {
+        let at = format!("route[{index}]");
+        route.check(&at, &config.carriers, &config.accounts, c);
+        let twin = config.routes[..index].iter().any(|other| other.prefix == route.prefix && other.account == route.account);
+        c.require(&at, "prefix", !twin, "has a route above already", "one route for each prefix and account");
+    }
+    for (list, most, key) in
+        [(config.accounts.len(), 100_000, "account"), (config.carriers.len(), 1_000, "carrier"), (config.routes.len(), 1_000_000, "route")]
+    {
+        c.require("", key, list <= most, &format!("stands {list} times"), &format!("at most {most}"));
+    }
+    if config.accounts.is_empty() {
+        c.warn("", "account", "there is no account: nobody can bind");
+    }
+    if config.routes.is_empty() {
+        c.warn("", "route", "there is no route: every message is refused");
+    }
+}
+
+fn one(problem: Problem) -> ConfigError {
+    ConfigError { problems: vec![problem] }
+}
+
+fn whole_file(name: &str, what: String) -> ConfigError {
+    one(Problem { file: name.to_owned(), line: 0, key: String::new(), what })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_profile_passes_its_checks_and_standard_is_the_default() {
+        for (name, text) in SHIPPED_PROFILES {
+            if let Err(error) = Profile::parse(name, text) {
+                panic!("{error}");
+            }
+        }
+        let standard = Profile::shipped("standard").unwrap();
+        let default = Profile { name: "standard".to_owned(), description: standard.description.clone(), ..Profile::default() };
+        assert_eq!(standard, default);
+    }
+}

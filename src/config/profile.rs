@@ -1,0 +1,550 @@
+//! A profile: all habits of one carrier, as data. The link reads it to speak with the carrier, the simulated carrier
+//! reads the same file to behave as it.
+
+use super::check::Checks;
+use super::{BindMode, ErrorClass, OctetRule, Zone, default_error_class};
+use crate::model::Encoding;
+use serde::Deserialize;
+
+/// All habits of one carrier.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Profile {
+    /// The name it was loaded by.
+    #[serde(skip)]
+    pub name: String,
+    /// One line for people.
+    pub description: String,
+    /// What our submissions look like.
+    pub shaping: Shaping,
+    /// Alphabets and their data_coding.
+    pub alphabets: Alphabets,
+    /// What its receipts look like.
+    pub receipts: ReceiptHabits,
+    /// What its error codes mean.
+    pub errors: ErrorRules,
+    /// Which optional operations it answers.
+    pub abilities: Abilities,
+    /// Habits that only the simulated carrier needs to know.
+    pub simulate: Simulate,
+}
+
+impl Profile {
+    /// What a message's refusal with `status` means.
+    pub fn error_class(&self, status: u32) -> ErrorClass {
+        self.errors.class(status)
+    }
+
+    pub(super) fn check(&self, at: &str, c: &mut Checks) {
+        self.shaping.check(&format!("{at}.shaping"), c);
+        self.alphabets.check(&format!("{at}.alphabets"), c);
+        c.range(&format!("{at}.receipts"), "no_receipt_after_h", self.receipts.no_receipt_after_h, 1..=720);
+        self.errors.check(&format!("{at}.errors"), c);
+        self.simulate.check(&format!("{at}.simulate"), c);
+    }
+}
+
+/// `[shaping]`: what a submission to this carrier looks like.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Shaping {
+    /// Form of the sender.
+    pub source: AddressShape,
+    /// Form of the number.
+    pub destination: AddressShape,
+    /// Sender where the message has none; empty: none. Default empty.
+    pub default_sender: String,
+    /// service_type; absent: as upstream wrote it. Up to 5 characters.
+    pub service_type: Option<String>,
+    /// protocol_id: `"keep"`, or a number. Default `"keep"`.
+    pub protocol_id: OctetRule,
+    /// priority_flag: `"keep"`, or a number. Default `"keep"`.
+    pub priority: OctetRule,
+    /// registered_delivery: `"auto"` (a final receipt when upstream asks for any report, none otherwise), `"keep"`, or a number. Default `"auto"`.
+    pub registered_delivery: OctetRule,
+    /// validity_period: `none`, `relative` or `absolute`. Default `relative`.
+    pub validity: Validity,
+    /// How a long text travels: `udh8`, `udh16`, `sar` or `payload`. Default `udh8`.
+    pub concatenation: Concatenation,
+    /// TLVs written into every submission.
+    pub tlvs: Vec<StaticTlv>,
+    /// Tags of TLVs passed on from upstream (whose account must allow them too). Default empty.
+    pub pass_tlvs: Vec<u16>,
+}
+
+impl Default for Shaping {
+    fn default() -> Shaping {
+        Shaping {
+            source: AddressShape::default(),
+            destination: AddressShape::default(),
+            default_sender: String::new(),
+            service_type: None,
+            protocol_id: OctetRule::Keep,
+            priority: OctetRule::Keep,
+            registered_delivery: OctetRule::Auto,
+            validity: Validity::Relative,
+            concatenation: Concatenation::Udh8,
+            tlvs: Vec::new(),
+            pass_tlvs: Vec::new(),
+        }
+    }
+}
+
+impl Shaping {
+    fn check(&self, at: &str, c: &mut Checks) {
+        self.source.check(&format!("{at}.source"), c);
+        self.destination.check(&format!("{at}.destination"), c);
+        c.length(at, "default_sender", &self.default_sender, 0..=crate::model::address::ADDRESS_MAX);
+        c.length(at, "service_type", self.service_type.as_deref().unwrap_or(""), 0..=5);
+        c.require(at, "protocol_id", self.protocol_id != OctetRule::Auto, "can't be \"auto\"", "\"keep\" or 0 to 255");
+        let priority = match self.priority {
+            OctetRule::Keep => true,
+            OctetRule::Auto => false,
+            OctetRule::Fixed(level) => level <= 4,
+        };
+        c.require(at, "priority", priority, "is no priority", "\"keep\" or 0 to 4");
+        let registered = !matches!(self.registered_delivery, OctetRule::Fixed(32..));
+        c.require(at, "registered_delivery", registered, "has bits that mean nothing", "\"auto\", \"keep\" or 0 to 31");
+        for (index, tlv) in self.tlvs.iter().enumerate() {
+            let one = tlv.text.is_some() != tlv.hex.is_some();
+            c.require(
+                at,
+                &format!("tlvs[{index}]"),
+                one && tlv.value().is_some(),
+                "has no usable value",
+                "text, or hex with an even number of digits",
+            );
+        }
+    }
+}
+
+/// Form of an address. TON and NPI follow the form unless they are set.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AddressShape {
+    /// `keep`, `digits` (8613...), `plus` (+8613...), `zeros` (008613...), `national` (the home country's code is cut). Only
+    /// international numbers are changed; short codes and names stay. Default `digits`.
+    pub form: AddressForm,
+    /// TON: `"auto"` (1 international number, 2 national, 5 name, `short_code_ton` short code), `"keep"`, or 0 to 6. Default `"auto"`.
+    pub ton: OctetRule,
+    /// NPI: `"auto"` (1 for numbers, 0 for names), `"keep"`, or 0 to 18. Default `"auto"`.
+    pub npi: OctetRule,
+    /// TON of short codes under `"auto"`: 3 or 6 by operator. Default 3; 0 to 6.
+    pub short_code_ton: u8,
+    /// Written in front of every number. Default empty; up to 10 digits.
+    pub prefix: String,
+}
+
+impl Default for AddressShape {
+    fn default() -> AddressShape {
+        AddressShape { form: AddressForm::Digits, ton: OctetRule::Auto, npi: OctetRule::Auto, short_code_ton: 3, prefix: String::new() }
+    }
+}
+
+impl AddressShape {
+    fn check(&self, at: &str, c: &mut Checks) {
+        c.require(at, "ton", !matches!(self.ton, OctetRule::Fixed(7..)), "is no TON", "\"auto\", \"keep\" or 0 to 6");
+        c.require(at, "npi", !matches!(self.npi, OctetRule::Fixed(19..)), "is no NPI", "\"auto\", \"keep\" or 0 to 18");
+        c.range(at, "short_code_ton", self.short_code_ton, 0..=6);
+        let digits = self.prefix.len() <= 10 && self.prefix.bytes().all(|digit| digit.is_ascii_digit() || digit == b'+');
+        c.require(at, "prefix", digits, &format!("'{}' is no prefix", self.prefix), "up to 10 digits");
+    }
+}
+
+/// How an international number is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AddressForm {
+    /// As upstream wrote it.
+    Keep,
+    /// Country code and digits: `8613812341234`.
+    #[default]
+    Digits,
+    /// With `+`.
+    Plus,
+    /// With `00`.
+    Zeros,
+    /// Without the home country's code; numbers of other countries as `digits`.
+    National,
+}
+
+/// How validity_period is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Validity {
+    /// Left empty: the carrier's default.
+    None,
+    /// What is left of it, as a relative time.
+    #[default]
+    Relative,
+    /// Its end, in UTC.
+    Absolute,
+}
+
+/// How a long text travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Concatenation {
+    /// Parts with a user data header and an 8-bit reference.
+    #[default]
+    Udh8,
+    /// Parts with a user data header and a 16-bit reference.
+    Udh16,
+    /// Parts with sar_ TLVs.
+    Sar,
+    /// Whole, in message_payload.
+    Payload,
+}
+
+/// A TLV of every submission.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StaticTlv {
+    /// Its tag.
+    pub tag: u16,
+    /// Its value as text; no terminator is added.
+    pub text: Option<String>,
+    /// Its value as hexadecimal digits.
+    pub hex: Option<String>,
+}
+
+impl StaticTlv {
+    /// The octets of its value; `None` if `hex` isn't hexadecimal (which a checked configuration doesn't hold).
+    pub fn value(&self) -> Option<Vec<u8>> {
+        if let Some(text) = &self.text {
+            return Some(text.as_bytes().to_vec());
+        }
+        let hex = self.hex.as_deref()?;
+        if !hex.len().is_multiple_of(2) || !hex.is_ascii() {
+            return None;
+        }
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).ok()).collect()
+    }
+}
+
+/// What data_coding 0 means, and names of alphabets in general.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Alphabet {
+    /// GSM 03.38, one septet an octet.
+    #[default]
+    Gsm7,
+    /// GSM 03.38, packed.
+    Gsm7Packed,
+    /// ISO 8859-1.
+    Latin1,
+    /// UTF-8 (beyond the specification; some aggregators).
+    Utf8,
+    /// UTF-16, big-endian.
+    Ucs2,
+    /// Octets.
+    Binary,
+}
+
+/// `[alphabets]`: which alphabets the carrier takes and which data_coding says so.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Alphabets {
+    /// What data_coding 0 means on this link, in both directions: `gsm7`, `gsm7_packed`, `latin1` or `utf8`. Default `gsm7`.
+    pub default: Alphabet,
+    /// data_coding of GSM-7 text. Default 0.
+    pub gsm7: u8,
+    /// data_coding of Latin-1 text. Default 3.
+    pub latin1: u8,
+    /// data_coding of UTF-16 text. Default 8.
+    pub ucs2: u8,
+    /// data_coding of binary. Default 4.
+    pub binary: u8,
+    /// Use Latin-1 for text that fits it and not GSM-7; otherwise such text goes as UCS-2. Default false.
+    pub use_latin1: bool,
+    /// Use national shift tables where they save segments. Default false.
+    pub use_shift_tables: bool,
+}
+
+impl Default for Alphabets {
+    fn default() -> Alphabets {
+        Alphabets { default: Alphabet::Gsm7, gsm7: 0, latin1: 3, ucs2: 8, binary: 4, use_latin1: false, use_shift_tables: false }
+    }
+}
+
+impl Alphabets {
+    /// data_coding for text in `encoding`; `None` where the message's own is kept.
+    pub fn data_coding(&self, encoding: Encoding) -> Option<u8> {
+        match encoding {
+            Encoding::Gsm7 => Some(self.gsm7),
+            Encoding::Latin1 => Some(self.latin1),
+            Encoding::Ucs2 => Some(self.ucs2),
+            Encoding::Binary => Some(self.binary),
+            Encoding::Opaque => None,
+        }
+    }
+
+    fn check(&self, at: &str, c: &mut Checks) {
+        let text = !matches!(self.default, Alphabet::Ucs2 | Alphabet::Binary);
+        c.require(at, "default", text, "can't be the meaning of data_coding 0", "gsm7, gsm7_packed, latin1 or utf8");
+    }
+}
+
+/// `[receipts]`: what this carrier's receipts look like.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReceiptHabits {
+    /// How ids in receipts relate to those in submit_sm_resp. Default `auto`: learned.
+    pub id: ReceiptIdHabit,
+    /// Where the id of record stands: `auto` (TLV, else text), `tlv` or `text`. Default `auto`.
+    pub id_source: IdSource,
+    /// Zone of its dates: UTC, an IANA name or an offset. Default `UTC`.
+    pub zone: Zone,
+    /// ACCEPTD is final and means delivered. Default false.
+    pub accepted_is_final: bool,
+    /// UNKNOWN is final and means undelivered. Default false.
+    pub unknown_is_final: bool,
+    /// A long message of ours gets one receipt, not one per part. Default false.
+    pub one_per_message: bool,
+    /// No receipt for so long: the message ends as no_receipt, and ids are forgotten. Default 72; 1 to 720.
+    pub no_receipt_after_h: u32,
+}
+
+impl Default for ReceiptHabits {
+    fn default() -> ReceiptHabits {
+        ReceiptHabits {
+            id: ReceiptIdHabit::Auto,
+            id_source: IdSource::Auto,
+            zone: Zone::default(),
+            accepted_is_final: false,
+            unknown_is_final: false,
+            one_per_message: false,
+            no_receipt_after_h: 72,
+        }
+    }
+}
+
+/// How the id in a receipt relates to the id in submit_sm_resp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptIdHabit {
+    /// Learned from the first pairs.
+    #[default]
+    Auto,
+    /// Equal, octet for octet (blanks around them aside).
+    Same,
+    /// Equal but for case, `0x` and leading zeros.
+    Folded,
+    /// Hexadecimal in the response, decimal in the receipt.
+    HexThenDecimal,
+    /// Decimal in the response, hexadecimal in the receipt.
+    DecimalThenHex,
+}
+
+/// Where the id of record stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdSource {
+    /// The TLV if there is one, else the text.
+    #[default]
+    Auto,
+    /// Only receipted_message_id.
+    Tlv,
+    /// Only the text's `id:`.
+    Text,
+}
+
+/// `[errors]`: statuses whose meaning differs from the default table ([`default_error_class`]).
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ErrorRules {
+    /// Try again here, later.
+    pub later: Vec<u32>,
+    /// Slow the whole carrier; no attempt counted.
+    pub throttle: Vec<u32>,
+    /// Only another carrier may take it.
+    pub elsewhere: Vec<u32>,
+    /// Final.
+    pub never: Vec<u32>,
+    /// Meaning of vendor codes (0x400 to 0x4FF) that are not listed; absent: `elsewhere`.
+    pub vendor: Option<ErrorClass>,
+}
+
+impl ErrorRules {
+    /// The class of `status`.
+    pub fn class(&self, status: u32) -> ErrorClass {
+        for (list, class) in self.lists() {
+            if list.contains(&status) {
+                return class;
+            }
+        }
+        match self.vendor {
+            Some(class) if (0x400..=0x4FF).contains(&status) => class,
+            _ => default_error_class(status),
+        }
+    }
+
+    fn lists(&self) -> [(&[u32], ErrorClass); 4] {
+        [
+            (&self.later, ErrorClass::Later),
+            (&self.throttle, ErrorClass::Throttle),
+            (&self.elsewhere, ErrorClass::Elsewhere),
+            (&self.never, ErrorClass::Never),
+        ]
+    }
+
+    fn check(&self, at: &str, c: &mut Checks) {
+        let mut seen = std::collections::BTreeSet::new();
+        for (key, (list, _)) in ["later", "throttle", "elsewhere", "never"].into_iter().zip(self.lists()) {
+            for &status in list {
+                c.require(at, key, status != 0, "0 is no error", "status codes above 0");
+                c.require(at, key, seen.insert(status), &format!("{status:#x} stands in two lists"), "each status once");
+            }
+        }
+    }
+}
+
+/// `[abilities]`: optional operations.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Abilities {
+    /// It answers query_sm, which settles doubts. Default false.
+    pub query_sm: bool,
+}
+
+/// `[simulate]`: how the simulated carrier behaves beyond what the link needs to know. Shares are of 1: 0.25 is a quarter.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Simulate {
+    /// Binds that it offers: `trx` (all kinds) or `tx+rx` (bind_transceiver is refused). Default `trx`.
+    pub bind: BindMode,
+    /// Its interface_version. Default 0x34.
+    pub interface_version: u8,
+    /// Its ids in submit_sm_resp. Default `decimal`.
+    pub response_id: SimulatedId,
+    /// Its ids in the receipt's text. Default `decimal`.
+    pub receipt_id: SimulatedId,
+    /// Its ids in receipted_message_id. Default `decimal`.
+    pub receipt_tlv_id: SimulatedId,
+    /// Receipts carry TLVs. Default true.
+    pub receipt_tlvs: bool,
+    /// Receipts carry text. Default true.
+    pub receipt_text: bool,
+    /// The text has `sub:` and `dlvrd:`. Default true.
+    pub receipt_sub_dlvrd: bool,
+    /// The text has `text:`. Default true.
+    pub receipt_quote: bool,
+    /// Digits of its dates: 10, 12 or 14. Default 10.
+    pub receipt_date_digits: u8,
+    /// data_coding of receipts: 0 or 8. Default 0.
+    pub receipt_data_coding: u8,
+    /// esm_class of receipts: 4, or 0 as some send it. Default 4.
+    pub receipt_esm_class: u8,
+    /// Least and most time to an answer. Default 0 and 0; up to 600,000.
+    pub response_delay_ms: [u64; 2],
+    /// Least and most time from answer to receipt. Default 100 and 500; up to 86,400,000.
+    pub receipt_delay_ms: [u64; 2],
+    /// Share of receipts that say delivered; the rest says undelivered. Default 1.
+    pub delivered_share: f64,
+    /// Share of messages that never get their receipt. Default 0.
+    pub missing_receipt_share: f64,
+    /// Share of receipts sent twice. Default 0.
+    pub duplicate_receipt_share: f64,
+    /// Share of receipts sent before their answer. Default 0.
+    pub early_receipt_share: f64,
+    /// Share of answers that are never sent although the message is taken. Default 0.
+    pub lost_answer_share: f64,
+    /// Shares of messages refused, by status: `{ status = 0x08, share = 0.01 }`. Default empty.
+    pub refusals: Vec<SimulatedRefusal>,
+    /// Segments a second above which it answers 0x58; 0: never. Default 0.
+    pub throttle_above_per_s: u32,
+    /// Ends each connection after so long; 0: never. Default 0.
+    pub hang_up_after_ms: u64,
+    /// Messages from phones a second. Default 0.
+    pub inbound_per_s: f64,
+}
+
+/// One kind of refusal of the simulated carrier.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SimulatedRefusal {
+    /// command_status.
+    pub status: u32,
+    /// Share of messages.
+    pub share: f64,
+}
+
+impl Default for Simulate {
+    fn default() -> Simulate {
+        Simulate {
+            bind: BindMode::Trx,
+            interface_version: 0x34,
+            response_id: SimulatedId::Decimal,
+            receipt_id: SimulatedId::Decimal,
+            receipt_tlv_id: SimulatedId::Decimal,
+            receipt_tlvs: true,
+            receipt_text: true,
+            receipt_sub_dlvrd: true,
+            receipt_quote: true,
+            receipt_date_digits: 10,
+            receipt_data_coding: 0,
+            receipt_esm_class: 4,
+            response_delay_ms: [0, 0],
+            receipt_delay_ms: [100, 500],
+            delivered_share: 1.0,
+            missing_receipt_share: 0.0,
+            duplicate_receipt_share: 0.0,
+            early_receipt_share: 0.0,
+            lost_answer_share: 0.0,
+            refusals: Vec::new(),
+            throttle_above_per_s: 0,
+            hang_up_after_ms: 0,
+            inbound_per_s: 0.0,
+        }
+    }
+}
+
+impl Simulate {
+    fn check(&self, at: &str, c: &mut Checks) {
+        c.version(at, "interface_version", self.interface_version);
+        let digits = matches!(self.receipt_date_digits, 10 | 12 | 14);
+        c.require(at, "receipt_date_digits", digits, &format!("is {}", self.receipt_date_digits), "10, 12 or 14");
+        let coding = matches!(self.receipt_data_coding, 0 | 8);
+        c.require(at, "receipt_data_coding", coding, &format!("is {}", self.receipt_data_coding), "0 or 8");
+        let class = matches!(self.receipt_esm_class, 0 | 4);
+        c.require(at, "receipt_esm_class", class, &format!("is {}", self.receipt_esm_class), "0 or 4");
+        c.require(at, "receipt_text", self.receipt_text || self.receipt_tlvs, "and receipt_tlvs are both off", "one of them, or both");
+        for (key, [least, most], bound) in
+            [("response_delay_ms", self.response_delay_ms, 600_000), ("receipt_delay_ms", self.receipt_delay_ms, 86_400_000)]
+        {
+            c.require(at, key, least <= most && most <= bound, "is no span of time", &format!("[least, most], at most {bound}"));
+        }
+        for (key, share) in [
+            ("delivered_share", self.delivered_share),
+            ("missing_receipt_share", self.missing_receipt_share),
+            ("duplicate_receipt_share", self.duplicate_receipt_share),
+            ("early_receipt_share", self.early_receipt_share),
+            ("lost_answer_share", self.lost_answer_share),
+        ] {
+            c.range(at, key, share, 0.0..=1.0);
+        }
+        let sum: f64 = self.refusals.iter().map(|refusal| refusal.share).sum();
+        let sane = self.refusals.iter().all(|refusal| refusal.status != 0 && refusal.share >= 0.0) && sum <= 1.0;
+        c.require(at, "refusals", sane, "are no shares of statuses", "statuses above 0 whose shares sum up to 1 at most");
+        c.range(at, "inbound_per_s", self.inbound_per_s, 0.0..=100_000.0);
+    }
+}
+
+/// How the simulated carrier writes an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SimulatedId {
+    /// Decimal digits.
+    #[default]
+    Decimal,
+    /// Ten decimal digits with leading zeros.
+    DecimalPadded,
+    /// Lower-case hexadecimal.
+    Hex,
+    /// Upper-case hexadecimal.
+    HexUpper,
+    /// Eight hexadecimal digits with leading zeros, lower case.
+    HexPadded,
+    /// A UUID, upper or lower case by place.
+    Uuid,
+}
