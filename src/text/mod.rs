@@ -2,8 +2,13 @@
 //! `model` types; what stands on the wire around them (esm_class, TLVs, PDUs) is left to `link/translate`.
 
 pub mod cluster;
+pub mod data_coding;
+pub mod date;
 pub mod gsm7;
+pub mod id_form;
+pub mod receipt;
 pub mod segment;
 pub mod shift;
 pub mod tables;
 pub mod udh;
+pub mod utf16;
