@@ -1,0 +1,4 @@
+//! One test binary with a file per behaviour. Each file is named as what it shows.
+
+mod config_defaults;
+mod config_refusals;
