@@ -1,1 +1,82 @@
-//! The command line.
+//! The command line: what the words mean, exit codes, where output goes. Leaves all work to the modules that the commands name.
+//!
+//! Exit codes: 0 done, 1 failed (the reason is on standard error), 2 wrong usage.
+
+mod check;
+mod completions;
+mod logs;
+mod output;
+
+pub use logs::start as start_logs;
+pub use output::Output;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A high-throughput SMPP gateway: messages in over SMPP, durable before the yes, out to carriers, receipts back.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hongyan",
+    version,
+    propagate_version = true,
+    max_term_width = 110,
+    after_help = "Examples:\n  \
+        hongyan check --config config/hongyan.toml   validate and explain a configuration\n  \
+        hongyan completions bash > hongyan.bash      shell completions\n\n\
+        Exit codes: 0 done, 1 failed, 2 wrong usage. `hongyan COMMAND --help` shows examples of each command."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Validate a configuration, explain what it means, and exit with 1 if it is refused
+    Check(check::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
+}
+
+/// Runs the command that the process was called with.
+pub fn main() -> ExitCode {
+    run(Cli::parse(), &mut Output::standard())
+}
+
+/// Runs one parsed command; what it prints goes to `output`.
+fn run(cli: Cli, output: &mut Output) -> ExitCode {
+    let done = match cli.command {
+        Command::Check(args) => check::run(&args, output),
+        Command::Completions(args) => completions::run(&args, output),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            output.error(&reason);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed_and_every_command_shows_examples() {
+        let mut cli = Cli::command();
+        cli.clone().debug_assert();
+        cli.build();
+        for command in cli.get_subcommands().filter(|command| command.get_name() != "help") {
+            let mut with_examples = vec![command];
+            if command.has_subcommands() {
+                with_examples = command.get_subcommands().filter(|command| command.get_name() != "help").collect();
+            }
+            for command in with_examples {
+                let help = command.clone().render_long_help().to_string();
+                assert!(help.contains("Example"), "{} shows no example:\n{help}", command.get_name());
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! `hongyan check`: validates a configuration and tells in words what it means.
+
+use super::Output;
+use crate::config::{Account, BindMode, BindType, Carrier, Config, Route};
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  hongyan check --config config/hongyan.toml\n  hongyan check --config /etc/hongyan/hongyan.toml --quiet && systemctl restart hongyan"
+)]
+pub(super) struct Args {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "config/hongyan.toml")]
+    config: PathBuf,
+    /// Say nothing but problems
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub(super) fn run(args: &Args, output: &mut Output) -> Result<(), String> {
+    let config = Config::load(&args.config).map_err(|error| error.to_string())?;
+    for warning in &config.warnings {
+        output.warning(warning);
+    }
+    if args.quiet {
+        return Ok(());
+    }
+    output.heading(&format!("{} is valid", args.config.display()));
+    for line in process(&config) {
+        output.line(&line);
+    }
+    section(output, "accounts", config.accounts.iter().map(account).collect());
+    section(output, "carriers", config.carriers.iter().map(carrier).collect());
+    section(output, "routes", config.routes.iter().map(route).collect());
+    Ok(())
+}
+
+/// A heading and its rows, names in a column.
+fn section(output: &mut Output, title: &str, rows: Vec<(String, String)>) {
+    output.line("");
+    output.heading(&format!("{title} ({})", rows.len()));
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    for (name, text) in rows {
+        output.line(&format!("  {name:width$}  {text}"));
+    }
+}
+
+fn process(config: &Config) -> Vec<String> {
+    let gateway = &config.gateway;
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let metrics = if config.metrics.enabled { format!("http://{}/metrics", config.metrics.address) } else { "off".to_owned() };
+    vec![
+        format!(
+            "  node {}, data in {}, {} socket threads on this machine",
+            gateway.node,
+            gateway.data_dir.display(),
+            gateway.io_threads_on(cores)
+        ),
+        format!(
+            "  up to {} messages waiting, journal up to {} MiB, {} MiB of disk kept in reserve",
+            gateway.max_waiting,
+            gateway.journal_max_bytes >> 20,
+            gateway.disk_reserve_bytes >> 20
+        ),
+        format!("  upstreams on {}, up to {} connections", config.listen.address, config.listen.max_connections),
+        format!("  metrics {metrics}"),
+    ]
+}
+
+fn rate(rate_per_s: Option<u32>) -> String {
+    match rate_per_s {
+        None => "no rate limit".to_owned(),
+        Some(0) => "PAUSED (rate 0)".to_owned(),
+        Some(rate) => format!("{rate} segments/s"),
+    }
+}
+
+fn account(account: &Account) -> (String, String) {
+    let kinds = account.bind_types.iter().map(|kind| match kind {
+        BindType::Tx => "tx",
+        BindType::Rx => "rx",
+        BindType::Trx => "trx",
+    });
+    let from = if account.allowed_addresses.is_empty() {
+        "from anywhere".to_owned()
+    } else {
+        format!("from {}", account.allowed_addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+    };
+    let text = format!(
+        "system_id {}, {}, up to {} binds ({}), window {}, {}, {from}",
+        account.system_id,
+        account.class.name(),
+        account.max_binds,
+        kinds.collect::<Vec<_>>().join(" "),
+        account.window,
+        rate(account.rate_per_s),
+    );
+    (account.name.clone(), text)
+}
+
+fn carrier(carrier: &Carrier) -> (String, String) {
+    let binds = match carrier.bind {
+        BindMode::Trx => format!("{} trx", carrier.binds),
+        BindMode::TxRx => format!("{} tx + {} rx", carrier.binds, carrier.binds),
+    };
+    let text = format!(
+        "{} as {}, {binds}, window {}, {}, profile {} ({})",
+        carrier.hosts.join(" then "),
+        if carrier.system_id.is_empty() { "(nobody)" } else { &carrier.system_id },
+        carrier.window,
+        rate(carrier.rate_per_s),
+        carrier.profile_name,
+        carrier.profile.description,
+    );
+    (carrier.name.clone(), text)
+}
+
+fn route(route: &Route) -> (String, String) {
+    let numbers = if route.prefix.is_empty() { "every number".to_owned() } else { format!("{}...", route.prefix) };
+    let who = route.account.as_ref().map_or(String::new(), |account| format!(" (account {account} only)"));
+    (numbers, format!("{}{who}", route.carriers.join(", then ")))
+}
