@@ -4,7 +4,6 @@
 
 mod check;
 mod completions;
-pub mod inspect_pdu;
 mod logs;
 mod output;
 

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod clock;
 pub mod id;
+pub mod mark;
 pub mod message;
 pub mod refusal;
 pub mod state;

@@ -1,1 +1,7 @@
 //! The carrier simulator and the deterministic world.
+
+pub mod agenda;
+pub mod behaviour;
+pub mod carrier;
+pub mod delivery;
+pub mod smsc;

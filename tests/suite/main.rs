@@ -2,4 +2,4 @@
 
 mod config_defaults;
 mod config_refusals;
-mod pdu_vectors;
+mod driver_sockets;

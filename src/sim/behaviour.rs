@@ -1,0 +1,276 @@
+//! The habits of a simulated carrier, as plain data, and the dice by which it chooses between them.
+
+use serde::{Deserialize, Serialize};
+use std::str::FromStr;
+
+/// How a carrier writes its message ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum IdForm {
+    /// `4711`
+    Decimal,
+    /// `1267`, lower case, no leading zeros.
+    Hex,
+    /// `126A`, upper case.
+    HexUpper,
+    /// Decimal, filled with zeros to ten digits.
+    Padded,
+    /// Upper-case hexadecimal, filled with zeros to eight digits.
+    HexPadded,
+    /// `8-4-4-4-12` hexadecimal digits, made from the number.
+    Uuid,
+}
+
+/// Where a receipt shows the message id and the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptPlace {
+    /// In the text only.
+    Text,
+    /// In the TLVs receipted_message_id and message_state only; the text is empty.
+    Tlv,
+    /// In both.
+    Both,
+}
+
+/// On which bind a receipt comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptBind {
+    /// On that of the submit, if it receives.
+    Same,
+    /// On another one, if there is one.
+    Other,
+    /// On any of them in turn.
+    Any,
+}
+
+/// A share (0 to 1) of the cases in which `what` happens. Written `WHAT:SHARE`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Share<T> {
+    /// What happens.
+    pub what: T,
+    /// In which share of the cases.
+    pub share: f64,
+}
+
+impl FromStr for Share<u32> {
+    type Err = String;
+
+    /// `0x58:0.01` or `88:0.01`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (what, share) = split_share(text)?;
+        let status = match what.strip_prefix("0x") {
+            Some(hex) => u32::from_str_radix(hex, 16),
+            None => what.parse(),
+        };
+        Ok(Share { what: status.map_err(|_| format!("`{what}` is no status"))?, share })
+    }
+}
+
+/// The state that a receipt reports: the number of message_state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StateNumber(pub u8);
+
+impl FromStr for Share<StateNumber> {
+    type Err = String;
+
+    /// `delivered:0.9` (the long names of message_state) or `2:0.9`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (what, share) = split_share(text)?;
+        let by_name = crate::model::state::ReceiptState::ALL.into_iter().position(|state| state.name().eq_ignore_ascii_case(what));
+        let number = by_name.map(|place| place as u8).or_else(|| what.parse().ok().filter(|n| *n < 10));
+        Ok(Share { what: StateNumber(number.ok_or_else(|| format!("`{what}` is no message state"))?), share })
+    }
+}
+
+fn split_share(text: &str) -> Result<(&str, f64), String> {
+    let (what, share) = text.split_once(':').ok_or("expected WHAT:SHARE, for example 0x58:0.01")?;
+    let share: f64 = share.parse().map_err(|_| format!("`{share}` is no number"))?;
+    if !(0.0..=1.0).contains(&share) {
+        return Err(format!("a share is between 0 and 1, not {share}"));
+    }
+    Ok((what, share))
+}
+
+/// Everything that a simulated carrier does. The default is a quick, faithful one that delivers everything.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Behaviour {
+    /// Time between submit_sm and its answer, milliseconds.
+    pub answer_delay_ms: u64,
+    /// Up to so much more, evenly spread, milliseconds.
+    pub answer_jitter_ms: u64,
+    /// Submits a second that are taken; what is above is answered 0x58. 0: no limit.
+    pub rate_per_s: u32,
+    /// Submits that may come at once before the rate counts.
+    pub burst: u32,
+    /// Statuses answered instead of 0, each with its share.
+    pub errors: Vec<Share<u32>>,
+    /// Share of submits that are taken and never answered.
+    pub lost_answers: f64,
+    /// States that receipts report, each with its share; the rest gets no receipt. A receipt is only sent where registered_delivery asks for it.
+    pub receipts: Vec<Share<StateNumber>>,
+    /// Time between the submit and its receipt, milliseconds.
+    pub receipt_delay_ms: u64,
+    /// Up to so much more, evenly spread, milliseconds.
+    pub receipt_jitter_ms: u64,
+    /// Share of receipts sent before the answer to their submit.
+    pub early_receipts: f64,
+    /// How long the answer comes after an early receipt, milliseconds.
+    pub early_by_ms: u64,
+    /// Share of receipts sent twice.
+    pub duplicate_receipts: f64,
+    /// Send an ENROUTE notification first, where registered_delivery asks for it.
+    pub intermediate: bool,
+    /// On which bind receipts come.
+    pub receipt_bind: ReceiptBind,
+    /// Where receipts show id and state.
+    pub receipt_place: ReceiptPlace,
+    /// The form of the id in the answer.
+    pub id_answer: IdForm,
+    /// The form of the id in the receipt.
+    pub id_receipt: IdForm,
+    /// The number of the first id.
+    pub id_start: u64,
+    /// The carrier's clock against UTC, minutes.
+    pub zone_min: i32,
+    /// Hang up at every so many submits of a session, without answering. 0: never.
+    pub hang_up_every: u64,
+    /// Hang up when a session is so old, milliseconds. 0: never.
+    pub hang_up_after_ms: u64,
+    /// Unbind every session when it is so old, milliseconds (all binds that came together leave together). 0: never.
+    pub unbind_after_ms: u64,
+    /// Messages from phones, a second.
+    pub inbound_per_s: f64,
+    /// The service number that phones write to.
+    pub inbound_to: String,
+    /// A receipt or inbound message refused for now, or not answered, is sent again after so long, milliseconds.
+    pub redeliver_ms: u64,
+    /// How often it is tried in all.
+    pub redeliver_tries: u8,
+    /// Receipts and inbound messages that may wait in all; further ones are dropped and counted.
+    pub waiting_max: usize,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Behaviour {
+            answer_delay_ms: 0,
+            answer_jitter_ms: 0,
+            rate_per_s: 0,
+            burst: 100,
+            errors: Vec::new(),
+            lost_answers: 0.0,
+            receipts: vec![Share { what: StateNumber(2), share: 1.0 }],
+            receipt_delay_ms: 0,
+            receipt_jitter_ms: 0,
+            early_receipts: 0.0,
+            early_by_ms: 20,
+            duplicate_receipts: 0.0,
+            intermediate: false,
+            receipt_bind: ReceiptBind::Same,
+            receipt_place: ReceiptPlace::Both,
+            id_answer: IdForm::Decimal,
+            id_receipt: IdForm::Decimal,
+            id_start: 1_000_001,
+            zone_min: 0,
+            hang_up_every: 0,
+            hang_up_after_ms: 0,
+            unbind_after_ms: 0,
+            inbound_per_s: 0.0,
+            inbound_to: "10690000".to_owned(),
+            redeliver_ms: 1_000,
+            redeliver_tries: 100,
+            waiting_max: 4_000_000,
+        }
+    }
+}
+
+/// Pseudo-random numbers from a seed (splitmix64): the same seed throws the same numbers.
+#[derive(Debug, Clone)]
+pub struct Dice(u64);
+
+impl Dice {
+    /// Dice of this seed.
+    pub fn new(seed: u64) -> Self {
+        Dice(seed)
+    }
+
+    /// 64 even bits.
+    pub fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        scramble(self.0)
+    }
+
+    /// A number in `0..=most`.
+    pub fn up_to(&mut self, most: u64) -> u64 {
+        if most == 0 { 0 } else { self.roll() % (most + 1) }
+    }
+
+    /// An even number in `0.0..1.0`.
+    pub fn fraction(&mut self) -> f64 {
+        (self.roll() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// True in this share of the cases. Throws nothing where there is nothing to choose.
+    pub fn chance(&mut self, share: f64) -> bool {
+        share > 0.0 && (share >= 1.0 || self.fraction() < share)
+    }
+
+    /// One of `shares`, or none for the rest.
+    pub fn choose<T: Copy>(&mut self, shares: &[Share<T>]) -> Option<T> {
+        match shares {
+            [] => None,
+            [only] if only.share >= 1.0 => Some(only.what),
+            _ => {
+                let mut at = self.fraction();
+                shares.iter().find_map(|entry| {
+                    at -= entry.share;
+                    (at < 0.0).then_some(entry.what)
+                })
+            }
+        }
+    }
+}
+
+/// The finisher of splitmix64: spreads the bits of `x`.
+pub fn scramble(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_read_and_kept_to() {
+        assert_eq!("0x58:0.25".parse::<Share<u32>>().unwrap(), Share { what: 0x58, share: 0.25 });
+        assert_eq!("delivered:1".parse::<Share<StateNumber>>().unwrap().what, StateNumber(2));
+        assert!("0x58:1.5".parse::<Share<u32>>().is_err());
+        assert!("0x58".parse::<Share<u32>>().is_err());
+        assert!("lost:0.5".parse::<Share<StateNumber>>().is_err());
+        let mut dice = Dice::new(7);
+        let shares = [Share { what: 'a', share: 0.5 }, Share { what: 'b', share: 0.25 }];
+        let mut seen = [0u32; 3];
+        for _ in 0..40_000 {
+            seen[match dice.choose(&shares) {
+                Some('a') => 0,
+                Some(_) => 1,
+                None => 2,
+            }] += 1;
+        }
+        assert!(seen[0].abs_diff(20_000) < 600 && seen[1].abs_diff(10_000) < 600 && seen[2].abs_diff(10_000) < 600, "{seen:?}");
+    }
+
+    #[test]
+    fn a_behaviour_is_read_from_a_file_and_unknown_keys_are_refused() {
+        let behaviour: Behaviour =
+            toml::from_str("answer_delay_ms = 5\nid_receipt = \"hex_upper\"\nreceipts = [{ what = 2, share = 0.5 }]").unwrap();
+        assert_eq!((behaviour.answer_delay_ms, behaviour.id_receipt, behaviour.receipts.len()), (5, IdForm::HexUpper, 1));
+        assert!(toml::from_str::<Behaviour>("answer_delay = 5").is_err());
+    }
+}
