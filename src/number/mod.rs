@@ -1,1 +1,13 @@
-//! Phone numbers: normalisation, packing into a u64.
+//! Phone numbers: their canonical form as a `u64`, normalisation, ranges by longest prefix. Knows no messages; what a
+//! refused number means to a peer is left to `engine` and `link/translate`.
+
+pub mod china;
+pub mod normalise;
+pub mod packed;
+pub mod plan;
+pub mod prefix;
+
+pub use normalise::{NumberError, normalise};
+pub use packed::{pack, unpack};
+pub use plan::HomeRegion;
+pub use prefix::PrefixTable;
