@@ -1,1 +1,273 @@
-//! Every metric, declared once with its meaning.
+//! Every metric, declared once with its meaning, and the way from the gateway's plain figures to the Prometheus endpoint. Leaves counting to
+//! those who act: they hand over snapshots, and nothing here is touched per message.
+//!
+//! A [`Telemetry`] owns a recorder of its own, never the process-wide one: two gateways run in one test.
+
+mod endpoint;
+mod process;
+mod snapshot;
+mod table;
+
+pub use endpoint::Endpoint;
+pub use snapshot::{
+    AccountFigures, CarrierFigures, Conservation, EngineSnapshot, JournalSnapshot, LinkSnapshot, OUTCOMES, OutcomeCounts, ReceiptFigures,
+    SessionFigures, WindowFigures,
+};
+pub use table::{Kind, METRICS, Metric};
+
+use crate::model::{Class, Refusal, State};
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+/// Bounds of the histograms of time, in seconds: 50 µs to 5 s.
+const SECONDS: [f64; 16] = [5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
+/// Bounds of the histogram of events in a group.
+const EVENTS: [f64; 12] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 5_000.0, 20_000.0];
+
+/// The gateway's metrics. Made once by `app` with the names of accounts and carriers; handles are resolved then.
+pub struct Telemetry {
+    handle: PrometheusHandle,
+    accounts: Vec<AccountHandles>,
+    carriers: Vec<CarrierHandles>,
+    refusals: Vec<Counter>,
+    receipts: ReceiptHandles,
+    conservation: ConservationHandles,
+    journal: JournalHandles,
+    process: ProcessHandles,
+}
+
+struct AccountHandles {
+    accepted: Counter,
+    states: Vec<Gauge>,
+    outbox: Gauge,
+    outbox_dropped: Counter,
+    sessions: Gauge,
+}
+
+struct CarrierHandles {
+    states: Vec<Gauge>,
+    outcomes: Vec<Counter>,
+    lanes: Vec<Gauge>,
+    throttled_ms: Counter,
+    binds_up: Gauge,
+    window_size: Gauge,
+    window_used: Gauge,
+}
+
+struct ReceiptHandles {
+    matched: Counter,
+    orphaned: Counter,
+    duplicate: Counter,
+    late: Counter,
+    parked: Gauge,
+}
+
+struct ConservationHandles {
+    accepted: Gauge,
+    states: Vec<Gauge>,
+    difference: Gauge,
+}
+
+struct JournalHandles {
+    commits: Counter,
+    written: Counter,
+    group_events: Histogram,
+    commit_seconds: Histogram,
+    sync_seconds: Histogram,
+    bytes: Gauge,
+    groups: Gauge,
+    disk_free: Gauge,
+}
+
+struct ProcessHandles {
+    cpu_us: Counter,
+    resident: Gauge,
+}
+
+impl Telemetry {
+    /// Metrics for these accounts and carriers, each list in the order of its ids.
+    pub fn new(accounts: &[&str], carriers: &[&str]) -> Telemetry {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
+            .and_then(|builder| builder.set_buckets_for_metric(Matcher::Full(table::JOURNAL_GROUP_EVENTS.name.to_owned()), &EVENTS))
+            .expect("the bounds are not empty")
+            .build_recorder();
+        for metric in METRICS {
+            describe(&recorder, metric);
+        }
+        let r = &recorder;
+        gauge(r, &table::BUILD, &[env!("CARGO_PKG_VERSION")]).set(1.0);
+        Telemetry {
+            accounts: accounts.iter().map(|name| AccountHandles::new(r, name)).collect(),
+            carriers: carriers.iter().map(|name| CarrierHandles::new(r, name)).collect(),
+            refusals: Refusal::ALL.iter().map(|cause| counter(r, &table::REFUSALS, &[cause.name()])).collect(),
+            receipts: ReceiptHandles {
+                matched: counter(r, &table::RECEIPTS, &["matched"]),
+                orphaned: counter(r, &table::RECEIPTS, &["orphaned"]),
+                duplicate: counter(r, &table::RECEIPTS, &["duplicate"]),
+                late: counter(r, &table::RECEIPTS, &["late"]),
+                parked: gauge(r, &table::RECEIPTS_PARKED, &[]),
+            },
+            conservation: ConservationHandles {
+                accepted: gauge(r, &table::CONSERVATION_ACCEPTED, &[]),
+                states: State::ALL.iter().map(|state| gauge(r, &table::CONSERVATION_TERM, &[state.name()])).collect(),
+                difference: gauge(r, &table::CONSERVATION_DIFFERENCE, &[]),
+            },
+            journal: JournalHandles {
+                commits: counter(r, &table::JOURNAL_COMMITS, &[]),
+                written: counter(r, &table::JOURNAL_WRITTEN, &[]),
+                group_events: histogram(r, &table::JOURNAL_GROUP_EVENTS),
+                commit_seconds: histogram(r, &table::JOURNAL_COMMIT),
+                sync_seconds: histogram(r, &table::JOURNAL_SYNC),
+                bytes: gauge(r, &table::JOURNAL_BYTES, &[]),
+                groups: gauge(r, &table::JOURNAL_GROUPS, &[]),
+                disk_free: gauge(r, &table::DISK_FREE, &[]),
+            },
+            process: ProcessHandles { cpu_us: counter(r, &table::PROCESS_CPU, &[]), resident: gauge(r, &table::PROCESS_RESIDENT, &[]) },
+            handle: recorder.handle(),
+        }
+    }
+
+    /// Takes over what the engine has counted.
+    pub fn publish_engine(&self, snapshot: &EngineSnapshot) {
+        for (handles, figures) in self.accounts.iter().zip(&snapshot.accounts) {
+            handles.accepted.absolute(figures.accepted);
+            set_all(&handles.states, &figures.states);
+            handles.outbox.set(figures.outbox as f64);
+            handles.outbox_dropped.absolute(figures.outbox_dropped);
+        }
+        for (handles, figures) in self.carriers.iter().zip(&snapshot.carriers) {
+            set_all(&handles.states, &figures.states);
+            set_all(&handles.lanes, &figures.lanes);
+            handles.throttled_ms.absolute(figures.throttled_ms);
+            for (counter, count) in handles.outcomes.iter().zip(figures.outcomes.counts()) {
+                counter.absolute(count);
+            }
+        }
+        for (counter, count) in self.refusals.iter().zip(snapshot.refusals) {
+            counter.absolute(count);
+        }
+        self.receipts.matched.absolute(snapshot.receipts.matched);
+        self.receipts.orphaned.absolute(snapshot.receipts.orphaned);
+        self.receipts.duplicate.absolute(snapshot.receipts.duplicate);
+        self.receipts.late.absolute(snapshot.receipts.late);
+        self.receipts.parked.set(snapshot.receipts.parked as f64);
+        self.conservation.accepted.set(snapshot.conservation.accepted as f64);
+        set_all(&self.conservation.states, &snapshot.conservation.states);
+        self.conservation.difference.set(snapshot.conservation.difference() as f64);
+    }
+
+    /// Takes over what the links have counted.
+    pub fn publish_links(&self, snapshot: &LinkSnapshot) {
+        for (handles, figures) in self.accounts.iter().zip(&snapshot.accounts) {
+            handles.sessions.set(f64::from(figures.sessions));
+        }
+        for (handles, figures) in self.carriers.iter().zip(&snapshot.carriers) {
+            handles.binds_up.set(f64::from(figures.binds_up));
+            handles.window_size.set(f64::from(figures.window_size));
+            handles.window_used.set(f64::from(figures.window_used));
+        }
+    }
+
+    /// Takes over what the journal's thread knows of its space.
+    pub fn publish_journal(&self, snapshot: &JournalSnapshot) {
+        self.journal.bytes.set(snapshot.bytes as f64);
+        self.journal.groups.set(snapshot.groups as f64);
+        self.journal.disk_free.set(snapshot.disk_free_bytes as f64);
+    }
+
+    /// Counts one commit of the journal: its events, its octets, the time from taking the group to its yes, and that of the sync alone.
+    pub fn journal_committed(&self, events: u64, bytes: u64, commit_us: u64, sync_us: u64) {
+        self.journal.commits.increment(1);
+        self.journal.written.increment(bytes);
+        self.journal.group_events.record(events as f64);
+        self.journal.commit_seconds.record(commit_us as f64 / 1e6);
+        self.journal.sync_seconds.record(sync_us as f64 / 1e6);
+    }
+
+    /// To be called about once a second: reads the process's CPU and memory, and folds the histograms, whose samples would
+    /// otherwise pile up until somebody asks for the page.
+    pub fn upkeep(&self) {
+        self.process.cpu_us.absolute(process::cpu_us());
+        self.process.resident.set(process::resident_bytes() as f64);
+        self.handle.run_upkeep();
+    }
+
+    /// The page that Prometheus reads (text format 0.0.4).
+    pub fn render(&self) -> String {
+        self.process.cpu_us.absolute(process::cpu_us());
+        self.process.resident.set(process::resident_bytes() as f64);
+        self.handle.render()
+    }
+}
+
+impl AccountHandles {
+    fn new(r: &PrometheusRecorder, name: &str) -> AccountHandles {
+        AccountHandles {
+            accepted: counter(r, &table::ACCEPTED, &[name]),
+            states: State::ALL.iter().map(|state| gauge(r, &table::MESSAGES, &[name, state.name()])).collect(),
+            outbox: gauge(r, &table::OUTBOX, &[name]),
+            outbox_dropped: counter(r, &table::OUTBOX_DROPPED, &[name]),
+            sessions: gauge(r, &table::SESSIONS, &[name]),
+        }
+    }
+}
+
+impl CarrierHandles {
+    fn new(r: &PrometheusRecorder, name: &str) -> CarrierHandles {
+        CarrierHandles {
+            states: State::ALL.iter().map(|state| gauge(r, &table::CARRIER_MESSAGES, &[name, state.name()])).collect(),
+            outcomes: OUTCOMES.iter().map(|outcome| counter(r, &table::CARRIER_OUTCOMES, &[name, outcome])).collect(),
+            lanes: Class::ALL.iter().map(|class| gauge(r, &table::LANE, &[name, class.name()])).collect(),
+            throttled_ms: counter(r, &table::THROTTLED, &[name]),
+            binds_up: gauge(r, &table::BINDS_UP, &[name]),
+            window_size: gauge(r, &table::WINDOW_SIZE, &[name]),
+            window_used: gauge(r, &table::WINDOW_USED, &[name]),
+        }
+    }
+}
+
+fn set_all(gauges: &[Gauge], values: &[u64]) {
+    for (gauge, value) in gauges.iter().zip(values) {
+        gauge.set(*value as f64);
+    }
+}
+
+const METADATA: Metadata<'static> = Metadata::new("hongyan", Level::INFO, None);
+
+fn describe(recorder: &PrometheusRecorder, metric: &Metric) {
+    let (name, help) = (metric.name.into(), metric.help.into());
+    match metric.kind {
+        Kind::Counter => recorder.describe_counter(name, None, help),
+        Kind::Gauge => recorder.describe_gauge(name, None, help),
+        Kind::Histogram => recorder.describe_histogram(name, None, help),
+    }
+}
+
+/// The key of `metric` with these values for its labels, in the order of the table.
+fn key(metric: &Metric, values: &[&str]) -> Key {
+    assert_eq!(metric.labels.len(), values.len(), "{} takes the labels of its declaration", metric.name);
+    let labels = metric.labels.iter().zip(values).map(|(label, value)| Label::new(*label, (*value).to_owned())).collect::<Vec<_>>();
+    Key::from_parts(metric.name, labels)
+}
+
+fn counter(recorder: &PrometheusRecorder, metric: &Metric, values: &[&str]) -> Counter {
+    assert_eq!(metric.kind, Kind::Counter, "{}", metric.name);
+    let counter = recorder.register_counter(&key(metric, values), &METADATA);
+    // Shown as 0 from the first page on: a counter that appears later hides its first step.
+    counter.absolute(0);
+    counter
+}
+
+fn gauge(recorder: &PrometheusRecorder, metric: &Metric, values: &[&str]) -> Gauge {
+    assert_eq!(metric.kind, Kind::Gauge, "{}", metric.name);
+    recorder.register_gauge(&key(metric, values), &METADATA)
+}
+
+fn histogram(recorder: &PrometheusRecorder, metric: &Metric) -> Histogram {
+    assert_eq!(metric.kind, Kind::Histogram, "{}", metric.name);
+    recorder.register_histogram(&key(metric, &[]), &METADATA)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Plain figures as engine, links and journal hand them over. Arrays by [`State`] and [`Class`] follow `State::ALL` and `Class::ALL`,
+//! lists of accounts and carriers follow their ids.
+//!
+//! [`State`]: crate::model::State
+//! [`Class`]: crate::model::Class
+
+use crate::model::{Class, Refusal, State};
+
+/// What the engine has counted, all at one journal position.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EngineSnapshot {
+    /// Journal position at which the figures hold.
+    pub position: u64,
+    /// By account.
+    pub accounts: Vec<AccountFigures>,
+    /// By carrier.
+    pub carriers: Vec<CarrierFigures>,
+    /// Submissions refused, in the order of `Refusal::ALL`.
+    pub refusals: [u64; Refusal::ALL.len()],
+    /// Receipts.
+    pub receipts: ReceiptFigures,
+    /// The sum of choice 14.
+    pub conservation: Conservation,
+}
+
+/// One account in the engine's eyes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AccountFigures {
+    /// Messages accepted since the start.
+    pub accepted: u64,
+    /// Its messages by state.
+    pub states: [u64; State::ALL.len()],
+    /// What waits for its receivers.
+    pub outbox: u64,
+    /// What was dropped from its outbox since the start.
+    pub outbox_dropped: u64,
+}
+
+/// One carrier in the engine's eyes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CarrierFigures {
+    /// Messages that were handed to it, by state.
+    pub states: [u64; State::ALL.len()],
+    /// Messages in its lanes, by class.
+    pub lanes: [u64; Class::ALL.len()],
+    /// Time in which messages waited and no permit was left.
+    pub throttled_ms: u64,
+    /// What it said to parts, since the start.
+    pub outcomes: OutcomeCounts,
+}
+
+/// Names of the outcomes, in the order of [`OutcomeCounts::counts`].
+pub const OUTCOMES: [&str; 6] = ["sent", "later", "throttled", "elsewhere", "never", "in_doubt"];
+
+/// Parts by outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OutcomeCounts {
+    /// Taken.
+    pub sent: u64,
+    /// Refused for now.
+    pub later: u64,
+    /// Refused, and the whole carrier slowed.
+    pub throttled: u64,
+    /// Refused here.
+    pub elsewhere: u64,
+    /// Refused for good.
+    pub never: u64,
+    /// Not answered in time.
+    pub in_doubt: u64,
+}
+
+impl OutcomeCounts {
+    /// In the order of [`OUTCOMES`].
+    pub fn counts(&self) -> [u64; OUTCOMES.len()] {
+        [self.sent, self.later, self.throttled, self.elsewhere, self.never, self.in_doubt]
+    }
+}
+
+/// Receipts since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReceiptFigures {
+    /// Found their message.
+    pub matched: u64,
+    /// Waiting for the answer that names their id, now.
+    pub parked: u64,
+    /// Never found their message.
+    pub orphaned: u64,
+    /// Said again what was known.
+    pub duplicate: u64,
+    /// Came after a verdict of ours and replaced it.
+    pub late: u64,
+}
+
+/// The sum of choice 14: accepted = all terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Conservation {
+    /// Messages accepted since the data directory was made.
+    pub accepted: u64,
+    /// Messages in each state.
+    pub states: [u64; State::ALL.len()],
+}
+
+impl Conservation {
+    /// Accepted minus all terms; anything but 0 is a lost (above) or doubled (below) message.
+    pub fn difference(&self) -> i64 {
+        self.accepted as i64 - self.states.iter().sum::<u64>() as i64
+    }
+}
+
+/// What the links have counted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LinkSnapshot {
+    /// By account.
+    pub accounts: Vec<SessionFigures>,
+    /// By carrier.
+    pub carriers: Vec<WindowFigures>,
+}
+
+/// One account in the links' eyes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SessionFigures {
+    /// Bound sessions.
+    pub sessions: u32,
+}
+
+/// One carrier in the links' eyes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WindowFigures {
+    /// Binds that are up.
+    pub binds_up: u32,
+    /// Window slots of all of them.
+    pub window_size: u32,
+    /// Slots in use.
+    pub window_used: u32,
+}
+
+/// What the journal's thread knows of its space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct JournalSnapshot {
+    /// Size on disk.
+    pub bytes: u64,
+    /// Groups kept.
+    pub groups: u64,
+    /// Free space where it lies.
+    pub disk_free_bytes: u64,
+}

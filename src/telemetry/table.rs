@@ -1,0 +1,127 @@
+//! The table of metrics: name (unit last), kind, labels, meaning. Whatever is exported stands here.
+
+/// How a metric behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows while the process runs.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Samples in buckets.
+    Histogram,
+}
+
+/// One metric.
+#[derive(Debug)]
+pub struct Metric {
+    /// Its name, with its unit at the end (before `_total`) unless it counts things.
+    pub name: &'static str,
+    /// How it behaves.
+    pub kind: Kind,
+    /// Names of its labels.
+    pub labels: &'static [&'static str],
+    /// One line of meaning.
+    pub help: &'static str,
+}
+
+const fn metric(name: &'static str, kind: Kind, labels: &'static [&'static str], help: &'static str) -> Metric {
+    Metric { name, kind, labels, help }
+}
+
+use Kind::{Counter, Gauge, Histogram};
+
+pub(super) const BUILD: Metric = metric("hongyan_build", Gauge, &["version"], "Always 1; the label tells the version");
+
+pub(super) const ACCEPTED: Metric =
+    metric("hongyan_accepted_total", Counter, &["account"], "Messages accepted (made durable and answered yes) since the start");
+pub(super) const MESSAGES: Metric = metric("hongyan_messages", Gauge, &["account", "state"], "Accepted messages by the state they are in");
+pub(super) const REFUSALS: Metric = metric("hongyan_refusals_total", Counter, &["cause"], "Submissions refused, by cause");
+pub(super) const SESSIONS: Metric = metric("hongyan_sessions", Gauge, &["account"], "Bound upstream sessions");
+pub(super) const OUTBOX: Metric =
+    metric("hongyan_outbox", Gauge, &["account"], "Receipts and inbound messages that wait for a receiver of the account");
+pub(super) const OUTBOX_DROPPED: Metric =
+    metric("hongyan_outbox_dropped_total", Counter, &["account"], "Receipts and inbound messages dropped by age, count or refusal");
+
+pub(super) const CARRIER_MESSAGES: Metric =
+    metric("hongyan_carrier_messages", Gauge, &["carrier", "state"], "Messages handed to a carrier, by the state they are in");
+pub(super) const CARRIER_OUTCOMES: Metric =
+    metric("hongyan_carrier_outcomes_total", Counter, &["carrier", "outcome"], "Parts answered by a carrier, by what it said");
+pub(super) const LANE: Metric =
+    metric("hongyan_lane", Gauge, &["carrier", "class"], "Messages that wait in the lanes in front of a carrier");
+pub(super) const THROTTLED: Metric = metric(
+    "hongyan_carrier_throttled_ms_total",
+    Counter,
+    &["carrier"],
+    "Time in which messages waited and no permit was left, in milliseconds",
+);
+pub(super) const BINDS_UP: Metric = metric("hongyan_binds_up", Gauge, &["carrier"], "Binds that are up");
+pub(super) const WINDOW_SIZE: Metric = metric("hongyan_window_size", Gauge, &["carrier"], "Window slots of all binds that are up");
+pub(super) const WINDOW_USED: Metric =
+    metric("hongyan_window_used", Gauge, &["carrier"], "Window slots in use: parts sent and not answered");
+
+pub(super) const RECEIPTS: Metric = metric(
+    "hongyan_receipts_total",
+    Counter,
+    &["result"],
+    "Receipts from carriers, by what was made of them: matched, orphaned, duplicate, late",
+);
+pub(super) const RECEIPTS_PARKED: Metric =
+    metric("hongyan_receipts_parked", Gauge, &[], "Receipts that wait for the answer that names their id");
+
+pub(super) const CONSERVATION_ACCEPTED: Metric =
+    metric("hongyan_conservation_accepted", Gauge, &[], "Messages accepted since the data directory was made: the left side of the sum");
+pub(super) const CONSERVATION_TERM: Metric = metric(
+    "hongyan_conservation_term",
+    Gauge,
+    &["state"],
+    "Messages in each state, at the same journal position: the right side of the sum",
+);
+pub(super) const CONSERVATION_DIFFERENCE: Metric =
+    metric("hongyan_conservation_difference", Gauge, &[], "Left side minus right side; anything but 0 is a lost or doubled message");
+
+pub(super) const JOURNAL_COMMITS: Metric = metric("hongyan_journal_commits_total", Counter, &[], "Groups made durable");
+pub(super) const JOURNAL_WRITTEN: Metric = metric("hongyan_journal_written_bytes_total", Counter, &[], "Octets of groups made durable");
+pub(super) const JOURNAL_GROUP_EVENTS: Metric = metric("hongyan_journal_group_events", Histogram, &[], "Events in a group");
+pub(super) const JOURNAL_COMMIT: Metric =
+    metric("hongyan_journal_commit_seconds", Histogram, &[], "From taking a group to its being durable");
+pub(super) const JOURNAL_SYNC: Metric = metric("hongyan_journal_sync_seconds", Histogram, &[], "The sync alone");
+pub(super) const JOURNAL_BYTES: Metric = metric("hongyan_journal_bytes", Gauge, &[], "Size of the journal on disk");
+pub(super) const JOURNAL_GROUPS: Metric = metric("hongyan_journal_groups", Gauge, &[], "Groups kept in the journal");
+pub(super) const DISK_FREE: Metric = metric("hongyan_disk_free_bytes", Gauge, &[], "Free space where the data directory lies");
+
+pub(super) const PROCESS_CPU: Metric =
+    metric("hongyan_process_cpu_us_total", Counter, &[], "CPU time of the process, user and system, in microseconds");
+pub(super) const PROCESS_RESIDENT: Metric = metric("hongyan_process_resident_bytes", Gauge, &[], "Resident memory of the process");
+
+/// All metrics.
+pub const METRICS: &[Metric] = &[
+    BUILD,
+    ACCEPTED,
+    MESSAGES,
+    REFUSALS,
+    SESSIONS,
+    OUTBOX,
+    OUTBOX_DROPPED,
+    CARRIER_MESSAGES,
+    CARRIER_OUTCOMES,
+    LANE,
+    THROTTLED,
+    BINDS_UP,
+    WINDOW_SIZE,
+    WINDOW_USED,
+    RECEIPTS,
+    RECEIPTS_PARKED,
+    CONSERVATION_ACCEPTED,
+    CONSERVATION_TERM,
+    CONSERVATION_DIFFERENCE,
+    JOURNAL_COMMITS,
+    JOURNAL_WRITTEN,
+    JOURNAL_GROUP_EVENTS,
+    JOURNAL_COMMIT,
+    JOURNAL_SYNC,
+    JOURNAL_BYTES,
+    JOURNAL_GROUPS,
+    DISK_FREE,
+    PROCESS_CPU,
+    PROCESS_RESIDENT,
+];
