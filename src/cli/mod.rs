@@ -4,6 +4,7 @@
 
 mod check;
 mod completions;
+pub mod inspect_pdu;
 mod logs;
 mod output;
 

@@ -1,5 +1,6 @@
 //! SMPP v3.4 and v5.0, sans-io: bytes to PDUs to session events. Knows no account, carrier or message of ours; `link` drives it.
 
+pub mod check;
 pub mod command;
 pub mod decode;
 pub mod encode;
@@ -7,6 +8,7 @@ pub mod frame;
 pub mod pdu;
 pub mod session;
 pub mod status;
+pub mod time;
 pub mod tlv;
 
 pub use decode::{DecodeError, DecodeLimits, Fault, decode};
