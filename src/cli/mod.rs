@@ -4,7 +4,9 @@
 
 mod check;
 mod completions;
+pub mod inspect_number;
 pub mod inspect_pdu;
+pub mod inspect_receipt;
 mod logs;
 mod output;
 

@@ -4,3 +4,4 @@ mod config_defaults;
 mod config_refusals;
 mod driver_sockets;
 mod pdu_vectors;
+mod receipt_vectors;
