@@ -1,0 +1,8 @@
+//! The only place that knows both PDUs and messages: submissions to messages, messages to submissions, receipts both ways,
+//! refusals and outcomes to statuses. Pure functions and writers with reused buffers; sessions are left to `upstream` and `carrier`.
+
+pub mod outbound;
+pub mod received;
+pub mod receipt;
+pub mod status;
+pub mod submit;

@@ -1,0 +1,228 @@
+//! Submissions of upstreams as messages: the checks of a submit_sm in the order that the specification's readers expect
+//! (SMPP v3.4 sections 4.4, 4.5, 4.7). Whether the account may send it, and where to, is left to the engine's intake.
+
+use super::status::of_refusal;
+use crate::config::{Account, Alphabet};
+use crate::engine::port::CancelWhat;
+use crate::model::message::Part;
+use crate::model::{AccountId, Address, Body, Encoding, Message, MessageId, Refusal, Report};
+use crate::smpp::pdu::{Addr, CancelSm, DataSm, Sm, SubmitMulti};
+use crate::smpp::tlv::tag;
+use crate::smpp::{Tlvs, status, time};
+use crate::text::data_coding::{self, DefaultAlphabet};
+use crate::text::udh;
+use arrayvec::ArrayVec;
+
+/// esm_class: the body starts with a user data header.
+pub const UDHI: u8 = 0x40;
+/// Longest service_type, octets.
+const SERVICE_TYPE_MAX: usize = 5;
+/// Highest priority_flag (v5.0; v3.4 ends at 3 and its peers send no more).
+const PRIORITY_MAX: u8 = 4;
+
+/// What turning a submission into a message depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Submitter<'a> {
+    /// Who.
+    pub id: AccountId,
+    /// Its settings.
+    pub account: &'a Account,
+    /// Its interface_version: which statuses it knows.
+    pub version: u8,
+    /// Wall time, for relative times.
+    pub now_ms: u64,
+}
+
+/// The message of a submit_sm, or the status to refuse it with.
+pub fn of_submit(sm: &Sm<'_>, by: &Submitter<'_>) -> Result<Box<Message>, u32> {
+    message(sm, recipient(sm.destination)?, by)
+}
+
+/// The message of a data_sm.
+pub fn of_data(data: &DataSm<'_>, by: &Submitter<'_>) -> Result<Box<Message>, u32> {
+    let sm = Sm {
+        service_type: data.service_type,
+        source: data.source,
+        esm_class: data.esm_class,
+        registered_delivery: data.registered_delivery,
+        data_coding: data.data_coding,
+        tlvs: data.tlvs,
+        ..Sm::default()
+    };
+    let mut made = message(&sm, recipient(data.destination)?, by)?;
+    if let Some(seconds) = data.tlvs.u32(tag::QOS_TIME_TO_LIVE) {
+        made.expires_ms = by.now_ms + u64::from(seconds) * 1000;
+    }
+    Ok(made)
+}
+
+/// What the messages of a submit_multi share; [`to_destination`] makes one for each recipient.
+pub fn of_multi(multi: &SubmitMulti<'_>, by: &Submitter<'_>) -> Result<Box<Message>, u32> {
+    message(&multi.sm, Address::default(), by)
+}
+
+/// A copy of `message` for one destination of a submit_multi.
+pub fn to_destination(message: &Message, to: Addr<'_>) -> Result<Box<Message>, u32> {
+    Ok(Box::new(Message { destination: recipient(to)?, ..message.clone() }))
+}
+
+fn recipient(addr: Addr<'_>) -> Result<Address, u32> {
+    address(addr).filter(|to| !to.digits.is_empty()).ok_or(status::ESME_RINVDSTADR)
+}
+
+fn message(sm: &Sm<'_>, destination: Address, by: &Submitter<'_>) -> Result<Box<Message>, u32> {
+    let source = address(sm.source).ok_or(status::ESME_RINVSRCADR)?;
+    let service_type = ArrayVec::<u8, SERVICE_TYPE_MAX>::try_from(sm.service_type).map_err(|_| status::ESME_RINVSERTYP)?;
+    check_flags(sm)?;
+    let (body, part) = body(sm, by)?;
+    let (due_ms, expires_ms) = times(sm.schedule_delivery_time, sm.validity_period, by.now_ms)?;
+    Ok(Box::new(Message {
+        id: MessageId(0),
+        account: by.id,
+        class: by.account.class,
+        source,
+        destination,
+        number: 0,
+        body,
+        part,
+        report: report(sm.registered_delivery),
+        service_type,
+        protocol_id: sm.protocol_id,
+        priority: sm.priority_flag,
+        accepted_ms: by.now_ms,
+        due_ms,
+        expires_ms,
+        tlvs: passed_tlvs(sm.tlvs, &by.account.allow_tlvs),
+    }))
+}
+
+/// An address, `None` if it is longer than any that we keep.
+pub fn address(addr: Addr<'_>) -> Option<Address> {
+    Address::new(addr.ton, addr.npi, addr.addr)
+}
+
+fn check_flags(sm: &Sm<'_>) -> Result<(), u32> {
+    // Acknowledgements of a phone's user pass through no gateway that stores: only ordinary messages are taken (5.2.12).
+    if sm.esm_class & 0x3C != 0 {
+        return Err(status::ESME_RINVESMCLASS);
+    }
+    if sm.priority_flag > PRIORITY_MAX {
+        return Err(status::ESME_RINVPRTFLG);
+    }
+    if sm.registered_delivery & 0xE0 != 0 {
+        return Err(status::ESME_RINVREGDLVFLG);
+    }
+    // Replacing needs every waiting message found by its addresses: not served, and ignoring the flag would send both.
+    if sm.replace_if_present_flag != 0 {
+        return Err(status::ESME_RINVREPFLAG);
+    }
+    if sm.sm_default_msg_id != 0 {
+        return Err(status::ESME_RINVDFTMSGID);
+    }
+    Ok(())
+}
+
+/// The body and, if the submission is one part of a longer text, which.
+fn body(sm: &Sm<'_>, by: &Submitter<'_>) -> Result<(Body, Option<Part>), u32> {
+    let octets = match (sm.short_message, sm.tlvs.first(tag::MESSAGE_PAYLOAD)) {
+        (short, None) => short,
+        (b"", Some(payload)) => payload,
+        (_, Some(_)) => return Err(status::ESME_RINVMSGLEN),
+    };
+    let mut header_len = 0;
+    let mut part = None;
+    if sm.esm_class & UDHI != 0 {
+        let header = udh::parse(octets).map_err(|_| status::ESME_RINVESMCLASS)?;
+        header_len = u8::try_from(header.octets()).map_err(|_| status::ESME_RINVESMCLASS)?;
+        part = header.concatenation();
+    }
+    let encoding = encoding(sm.data_coding, by.account.default_alphabet).ok_or(of_refusal(Refusal::Encoding, by.version))?;
+    if encoding == Encoding::Ucs2 && (octets.len() - usize::from(header_len)) % 2 != 0 {
+        return Err(of_refusal(Refusal::Encoding, by.version));
+    }
+    let part = part.or_else(|| sar(sm.tlvs));
+    Ok((Body { encoding, raw_data_coding: sm.data_coding, header_len, octets: octets.into() }, part))
+}
+
+/// How a body of this data_coding is to be read; `None` for codings that nobody defines (5.2.19: reserved).
+pub fn encoding(coding: u8, default: Alphabet) -> Option<Encoding> {
+    if matches!(coding, 0x0B | 0x0C | 0x0F | 0x20..=0xBF) {
+        return None;
+    }
+    Some(data_coding::encoding(data_coding::read(coding).alphabet, default_alphabet(default)))
+}
+
+/// A peer's default alphabet, from the setting's word to the text layer's.
+pub fn default_alphabet(setting: Alphabet) -> DefaultAlphabet {
+    match setting {
+        Alphabet::Gsm7 | Alphabet::Ucs2 | Alphabet::Binary => DefaultAlphabet::Gsm7,
+        Alphabet::Gsm7Packed => DefaultAlphabet::PackedGsm7,
+        Alphabet::Latin1 => DefaultAlphabet::Latin1,
+        Alphabet::Utf8 => DefaultAlphabet::Utf8,
+    }
+}
+
+/// The part that the three sar_ TLVs name; without all three, or with impossible numbers, there is none (5.3.2.22 to 24).
+pub fn sar(tlvs: Tlvs<'_>) -> Option<Part> {
+    if tlvs.is_empty() {
+        return None;
+    }
+    let reference = tlvs.u16(tag::SAR_MSG_REF_NUM)?;
+    let total = tlvs.u8(tag::SAR_TOTAL_SEGMENTS)?;
+    let number = tlvs.u8(tag::SAR_SEGMENT_SEQNUM)?;
+    (number >= 1 && number <= total).then_some(Part { reference, total, number })
+}
+
+/// Which reports registered_delivery asks for (5.2.17). Acknowledgements by the phone's user are not served.
+pub fn report(registered_delivery: u8) -> Report {
+    let wanted = registered_delivery & 0x03;
+    Report {
+        on_success: matches!(wanted, 1 | 3),
+        on_failure: matches!(wanted, 1 | 2),
+        intermediate: registered_delivery & 0x10 != 0,
+    }
+}
+
+/// Schedule and end of validity in wall milliseconds, 0 where the submission leaves them open. A relative validity counts
+/// from the scheduled time. A schedule in the past means at once; a validity in the past is refused.
+pub fn times(schedule: &[u8], validity: &[u8], now_ms: u64) -> Result<(u64, u64), u32> {
+    let due_ms = match schedule {
+        b"" => 0,
+        text => time::instant(text, now_ms).filter(|&at| at > 0).ok_or(status::ESME_RINVSCHED)?,
+    };
+    let due_ms = if due_ms <= now_ms { 0 } else { due_ms };
+    let expires_ms = match validity {
+        b"" => 0,
+        text => time::instant(text, due_ms.max(now_ms)).ok_or(status::ESME_RINVEXPIRY)?,
+    };
+    if expires_ms != 0 && expires_ms <= due_ms.max(now_ms) {
+        return Err(status::ESME_RINVEXPIRY);
+    }
+    Ok((due_ms, expires_ms))
+}
+
+/// The TLVs of `tlvs` that are passed on, as they stood.
+pub fn passed_tlvs(tlvs: Tlvs<'_>, allowed: &[u16]) -> Box<[u8]> {
+    if allowed.is_empty() || tlvs.is_empty() {
+        return Box::default();
+    }
+    let mut out = Vec::new();
+    for tlv in tlvs.iter().filter(|tlv| allowed.contains(&tlv.tag)) {
+        out.extend_from_slice(&tlv.tag.to_be_bytes());
+        out.extend_from_slice(&(tlv.value.len() as u16).to_be_bytes());
+        out.extend_from_slice(tlv.value);
+    }
+    out.into_boxed_slice()
+}
+
+/// What a cancel_sm means: one message by its id, or all from source to destination (4.9).
+pub fn cancel_what(cancel: &CancelSm<'_>, id: Option<MessageId>) -> Result<CancelWhat, u32> {
+    let source = address(cancel.source).ok_or(status::ESME_RINVSRCADR)?;
+    if !cancel.message_id.is_empty() {
+        let message = id.ok_or(status::ESME_RINVMSGID)?;
+        return Ok(CancelWhat::One { message, source });
+    }
+    let destination = recipient(cancel.destination)?;
+    let service_type = ArrayVec::try_from(cancel.service_type).map_err(|_| status::ESME_RINVSERTYP)?;
+    Ok(CancelWhat::All { source, destination, service_type })
+}
