@@ -8,7 +8,7 @@ use crate::model::message::Part;
 use crate::model::{AccountId, Address, Body, Encoding, Message, MessageId, Refusal, Report};
 use crate::smpp::pdu::{Addr, CancelSm, DataSm, Sm, SubmitMulti};
 use crate::smpp::tlv::tag;
-use crate::smpp::{Tlvs, status, time};
+use crate::smpp::{Tlvs, status};
 use crate::text::data_coding::{self, DefaultAlphabet};
 use crate::text::udh;
 use arrayvec::ArrayVec;
@@ -188,12 +188,12 @@ pub fn report(registered_delivery: u8) -> Report {
 pub fn times(schedule: &[u8], validity: &[u8], now_ms: u64) -> Result<(u64, u64), u32> {
     let due_ms = match schedule {
         b"" => 0,
-        text => time::instant(text, now_ms).filter(|&at| at > 0).ok_or(status::ESME_RINVSCHED)?,
+        text => instant(text, now_ms).filter(|&at| at > 0).ok_or(status::ESME_RINVSCHED)?,
     };
     let due_ms = if due_ms <= now_ms { 0 } else { due_ms };
     let expires_ms = match validity {
         b"" => 0,
-        text => time::instant(text, due_ms.max(now_ms)).ok_or(status::ESME_RINVEXPIRY)?,
+        text => instant(text, due_ms.max(now_ms)).ok_or(status::ESME_RINVEXPIRY)?,
     };
     if expires_ms != 0 && expires_ms <= due_ms.max(now_ms) {
         return Err(status::ESME_RINVEXPIRY);
@@ -225,4 +225,8 @@ pub fn cancel_what(cancel: &CancelSm<'_>, id: Option<MessageId>) -> Result<Cance
     let destination = recipient(cancel.destination)?;
     let service_type = ArrayVec::try_from(cancel.service_type).map_err(|_| status::ESME_RINVSERTYP)?;
     Ok(CancelWhat::All { source, destination, service_type })
+}
+
+fn instant(_text: &[u8], _base_ms: u64) -> Option<u64> {
+    None
 }
