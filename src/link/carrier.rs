@@ -377,7 +377,8 @@ impl Handler for CarrierBind {
 
     fn closed(&mut self, session: &mut Session, _cause: CloseCause, _now: Now, reports: &mut Vec<Input>) {
         self.hand_over(reports);
-        let in_doubt: Vec<Ticket> = session.drain_in_flight().into_iter().filter_map(|token| Some(self.flights.remove(token)?.ticket)).collect();
+        let in_doubt: Vec<Ticket> =
+            session.drain_in_flight().into_iter().filter_map(|token| Some(self.flights.remove(token)?.ticket)).collect();
         let unsent: Vec<Ticket> = self.pending.drain(..).flat_map(|pending| pending.tickets()).collect();
         if self.is_up || !unsent.is_empty() {
             reports.push(Input::BindDown { bind: self.id, unsent, in_doubt });

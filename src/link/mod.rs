@@ -1,3 +1,7 @@
 //! The only SMPP sockets: driver, listener, upstream sessions, carrier binds.
 
+pub mod accounts;
+pub mod carrier;
 pub mod driver;
+pub mod translate;
+pub mod upstream;

@@ -162,7 +162,7 @@ impl Upstream {
 
     fn request(&mut self, sequence: u32, pdu: &Pdu<'_>, session: &mut Session, now: Now) {
         let Some(entry) = &self.account else { return };
-        let by = Submitter { id: entry.id, account: &entry.settings, version: session.peer_version(), now_ms: now.wall_ms };
+        let by = Submitter { id: entry.id, account: &entry.settings, version: session.peer_version(), now };
         match pdu {
             Pdu::SubmitSm(sm) => match submit::of_submit(sm, &by) {
                 Ok(message) => self.drafts.push(Draft { token: KIND_SUBMIT | u64::from(sequence), message }),
@@ -174,7 +174,7 @@ impl Upstream {
             },
             Pdu::SubmitMulti(multi) => {
                 let entry = Arc::clone(entry);
-                let by = Submitter { id: entry.id, account: &entry.settings, version: session.peer_version(), now_ms: now.wall_ms };
+                let by = Submitter { id: entry.id, account: &entry.settings, version: session.peer_version(), now };
                 if let Err(status) = self.submit_multi(sequence, multi, &by, session) {
                     session.respond(sequence, status, &Pdu::SubmitMultiResp(None));
                 }
@@ -273,7 +273,7 @@ impl Upstream {
             (b"", Some(payload)) => payload,
             (_, Some(_)) => return Err(status::ESME_RINVMSGLEN),
         };
-        let (due_ms, expires_ms) = submit::times(replace.schedule_delivery_time, replace.validity_period, now.wall_ms)?;
+        let (due_ms, expires_ms) = submit::times(replace.schedule_delivery_time, replace.validity_period, now)?;
         let report = submit::report(replace.registered_delivery);
         Ok((message, source, Box::new(Replacement { octets: octets.into(), due_ms, expires_ms, report })))
     }
@@ -343,7 +343,7 @@ impl Upstream {
             }
         }
         if state.waiting == 0 {
-            let by = Submitter { id: entry.id, account: &entry.settings, version: session.peer_version(), now_ms: 0 };
+            let by = Submitter { id: entry.id, account: &entry.settings, version: session.peer_version(), now: Now::default() };
             state.respond(&by, session);
             self.multis[slot] = None;
         }

@@ -2,7 +2,7 @@
 //! refusals and outcomes to statuses. Pure functions and writers with reused buffers; sessions are left to `upstream` and `carrier`.
 
 pub mod outbound;
-pub mod received;
 pub mod receipt;
+pub mod received;
 pub mod status;
 pub mod submit;

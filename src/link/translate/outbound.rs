@@ -1,10 +1,12 @@
 //! Messages as the submit_sm PDUs that one carrier wants (its profile's shaping). Which carrier, when and whether is the engine's to say.
 
-use super::receipt::zoned_date;
-use super::submit::{UDHI, default_alphabet};
+use super::submit::default_alphabet;
 use crate::config::{AddressForm, AddressShape, Concatenation, OctetRule, Profile, Validity};
 use crate::model::message::Part;
 use crate::model::{Address, Message};
+use crate::number::unpack;
+use crate::smpp::check::ESM_UDHI;
+use crate::smpp::time::{self, TIME_LEN};
 use crate::smpp::tlv::tag;
 use crate::smpp::{Addr, Pdu, Sm, TlvBuf, Tlvs};
 use crate::text::data_coding::DefaultAlphabet;
@@ -18,9 +20,6 @@ type ShapedDigits = ArrayVec<u8, 20>;
 
 /// Numbers of fewer digits are taken for short codes where nobody says what they are.
 const SHORT_CODE_BELOW: usize = 9;
-/// Longest relative validity that is written, in seconds: 30 days, so that months need not be counted.
-const RELATIVE_VALIDITY_MAX_S: u64 = 30 * 86_400 + 86_399;
-
 /// Writes submissions to one carrier. Keeps its buffers, so that a message of one part costs no allocation.
 #[derive(Debug)]
 pub struct SubmitWriter {
@@ -31,8 +30,6 @@ pub struct SubmitWriter {
     tlvs: TlvBuf,
     scratch: Vec<u8>,
     with_header: Vec<u8>,
-    /// The second of the last absolute validity, and its text.
-    absolute: (u64, [u8; 16]),
 }
 
 /// One request to send parts of a message.
@@ -79,18 +76,17 @@ impl SubmitWriter {
             tlvs: TlvBuf::new(),
             scratch: Vec::new(),
             with_header: Vec::new(),
-            absolute: (u64::MAX, [0; 16]),
         }
     }
 
     /// Hands the submit_sm of each part from `send.first_part` on to `take`, in order, until that says false.
     pub fn write(&mut self, send: &Send<'_>, mut take: impl FnMut(&Pdu<'_>, u8) -> bool) {
-        let SubmitWriter { profile, home_country_code, rule, static_tlvs, tlvs, scratch, with_header, absolute } = self;
+        let SubmitWriter { profile, home_country_code, rule, static_tlvs, tlvs, scratch, with_header } = self;
         let message = send.message;
         let shaping = &profile.shaping;
         let source = shaped_source(message, shaping);
         let destination = shaped_destination(message, &shaping.destination, *home_country_code);
-        let validity = validity(message.expires_ms, send.now_ms, shaping.validity, absolute);
+        let validity = validity(message.expires_ms, send.now_ms, shaping.validity);
         let template = Sm {
             service_type: shaping.service_type.as_ref().map_or(&message.service_type[..], |fixed| fixed.as_bytes()),
             source: source.addr(),
@@ -159,7 +155,7 @@ impl PartShape<'_> {
         }
         append(tlvs, self.static_tlvs.as_tlvs());
         self.append_passed(tlvs);
-        let esm_class = if has_header { UDHI } else { 0 };
+        let esm_class = if has_header { ESM_UDHI } else { 0 };
         Pdu::SubmitSm(Sm { esm_class, short_message: if payload { b"" } else { octets }, tlvs: tlvs.as_tlvs(), ..template })
     }
 
@@ -288,7 +284,7 @@ fn shaped(address: &Address, shape: &AddressShape, home: u16, number: Option<u64
     let kind = if number.is_some() { Kind::International } else { kind(address) };
     let mut national = kind == Kind::National;
     let digits = if kind == Kind::International && shape.form != AddressForm::Keep {
-        let plain = number.map_or_else(|| plain_digits(address), decimal);
+        let plain = number.map_or_else(|| plain_digits(address), |number| unpack(number).iter().copied().collect());
         let (form, is_national) = formed(&plain, shape, home);
         national = is_national;
         form
@@ -323,17 +319,6 @@ fn plain_digits(address: &Address) -> ShapedDigits {
     plain.iter().copied().collect()
 }
 
-fn decimal(number: u64) -> ShapedDigits {
-    let mut reversed = ShapedDigits::new();
-    let mut rest = number;
-    while rest > 0 {
-        reversed.push(b'0' + (rest % 10) as u8);
-        rest /= 10;
-    }
-    reversed.reverse();
-    reversed
-}
-
 /// Digits in the wanted form, and whether they are national now.
 fn formed(plain: &[u8], shape: &AddressShape, home: u16) -> (ShapedDigits, bool) {
     let mut lead: &[u8] = b"";
@@ -344,8 +329,7 @@ fn formed(plain: &[u8], shape: &AddressShape, home: u16) -> (ShapedDigits, bool)
         AddressForm::Plus => lead = b"+",
         AddressForm::Zeros => lead = b"00",
         AddressForm::National => {
-            let code = decimal(u64::from(home));
-            if let Some(local) = plain.strip_prefix(&code[..]).filter(|_| home != 0) {
+            if let Some(local) = without_code(plain, home) {
                 rest = local;
                 national = true;
             }
@@ -354,6 +338,18 @@ fn formed(plain: &[u8], shape: &AddressShape, home: u16) -> (ShapedDigits, bool)
     let mut out = prefixed(&shape.prefix, true, lead);
     out.extend(rest.iter().copied().take(out.remaining_capacity()));
     (out, national)
+}
+
+/// What follows the country code `home`, if the number begins with it.
+fn without_code(plain: &[u8], home: u16) -> Option<&[u8]> {
+    let mut digits = ArrayVec::<u8, 5>::new();
+    let mut rest = home;
+    while rest > 0 {
+        digits.push(b'0' + (rest % 10) as u8);
+        rest /= 10;
+    }
+    digits.reverse();
+    plain.strip_prefix(&digits[..]).filter(|local| home != 0 && !local.is_empty())
 }
 
 fn prefixed(prefix: &str, is_number: bool, digits: &[u8]) -> ShapedDigits {
@@ -366,29 +362,10 @@ fn prefixed(prefix: &str, is_number: bool, digits: &[u8]) -> ShapedDigits {
 }
 
 /// validity_period as the carrier wants it: what is left after the time in our queue (at least a second).
-fn validity(expires_ms: u64, now_ms: u64, form: Validity, absolute: &mut (u64, [u8; 16])) -> ArrayVec<u8, 16> {
-    if expires_ms == 0 {
-        return ArrayVec::new();
-    }
+fn validity(expires_ms: u64, now_ms: u64, form: Validity) -> ArrayVec<u8, TIME_LEN> {
     match form {
-        Validity::None => ArrayVec::new(),
-        Validity::Absolute => {
-            let second = expires_ms / 1000;
-            if absolute.0 != second {
-                let mut text = *b"000000000000000+";
-                text[..12].copy_from_slice(&zoned_date(expires_ms, &jiff::tz::TimeZone::UTC));
-                *absolute = (second, text);
-            }
-            ArrayVec::from(absolute.1)
-        }
-        Validity::Relative => {
-            let left = (expires_ms.saturating_sub(now_ms) / 1000).clamp(1, RELATIVE_VALIDITY_MAX_S);
-            let mut text = *b"000000000000000R";
-            for (at, value) in [(4, left / 86_400), (6, left / 3600 % 24), (8, left / 60 % 60), (10, left % 60)] {
-                text[at] = b'0' + (value / 10) as u8;
-                text[at + 1] = b'0' + (value % 10) as u8;
-            }
-            ArrayVec::from(text)
-        }
+        Validity::Relative if expires_ms != 0 => ArrayVec::from(time::format_relative(expires_ms.saturating_sub(now_ms).max(1_000))),
+        Validity::Absolute if expires_ms != 0 => time::format_absolute(expires_ms, 0).map(ArrayVec::from).unwrap_or_default(),
+        _ => ArrayVec::new(),
     }
 }

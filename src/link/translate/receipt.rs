@@ -1,13 +1,14 @@
 //! Our reports in the form that each account asks for (SMPP v3.4 Appendix B and the TLVs of section 5.3.2), and messages
 //! from phones as deliver_sm. Reading carriers' receipts is left to `text/receipt`.
 
-use super::submit::UDHI;
 use crate::config::{AccountReceipts, ReceiptIdForm};
 use crate::engine::port::{Inbound, Report};
 use crate::model::{Address, Encoding, MessageId};
+use crate::smpp::check::ESM_UDHI;
+use crate::smpp::pdu::DataSm;
+use crate::smpp::time::{self, TIME_LEN};
 use crate::smpp::tlv::tag;
 use crate::smpp::{Addr, Pdu, Sm, TlvBuf};
-use crate::smpp::pdu::DataSm;
 use arrayvec::ArrayVec;
 
 /// esm_class of a final receipt (5.2.12).
@@ -128,7 +129,7 @@ pub fn inbound<'a>(inbound: &'a Inbound, short_message: &'a [u8], has_header: bo
         service_type: &inbound.service_type,
         source: addr(&inbound.source),
         destination: addr(&inbound.destination),
-        esm_class: if has_header { UDHI } else { 0 },
+        esm_class: if has_header { ESM_UDHI } else { 0 },
         protocol_id: inbound.protocol_id,
         data_coding: inbound.body.raw_data_coding,
         short_message,
@@ -193,7 +194,7 @@ impl DateCache {
 }
 
 /// `YYMMDDhhmmss` of a wall time in a zone; zeros outside of the calendar.
-pub(super) fn zoned_date(wall_ms: u64, zone: &jiff::tz::TimeZone) -> [u8; 12] {
+fn zoned_date(wall_ms: u64, zone: &jiff::tz::TimeZone) -> [u8; 12] {
     let Some(at) = i64::try_from(wall_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()) else {
         return [b'0'; 12];
     };
@@ -208,12 +209,9 @@ pub(super) fn zoned_date(wall_ms: u64, zone: &jiff::tz::TimeZone) -> [u8; 12] {
 }
 
 /// final_date of a query_sm_resp: the absolute form of section 7.1.1 in UTC; empty for 0.
-pub fn absolute_time(wall_ms: u64) -> ArrayVec<u8, 16> {
-    let mut out = ArrayVec::new();
-    if wall_ms != 0 {
-        out.extend(zoned_date(wall_ms, &jiff::tz::TimeZone::UTC));
-        out.push(b'0' + (wall_ms / 100 % 10) as u8);
-        out.extend(*b"00+");
+pub fn absolute_time(wall_ms: u64) -> ArrayVec<u8, TIME_LEN> {
+    if wall_ms == 0 {
+        return ArrayVec::new();
     }
-    out
+    time::format_absolute(wall_ms, 0).map(ArrayVec::from).unwrap_or_default()
 }

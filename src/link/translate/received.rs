@@ -1,12 +1,14 @@
 //! What a carrier delivers, as the engine knows it: receipts in its dialect, messages from phones.
 
-use super::submit::{UDHI, address, default_alphabet, sar};
+use super::submit::{address, default_alphabet, sar};
 use crate::config::{Alphabet, IdSource, Profile};
 use crate::engine::port::{InboundPart, ReceiptFacts, Received};
 use crate::model::{Body, Encoding};
+use crate::number::pack;
+use crate::smpp::check::ESM_UDHI;
+use crate::smpp::pdu::DataSm;
 use crate::smpp::tlv::tag;
 use crate::smpp::{Addr, Sm};
-use crate::smpp::pdu::DataSm;
 use crate::text::data_coding::{self, DefaultAlphabet};
 use crate::text::receipt::{self, Dialect, ParsedReceipt, ReceiptInput, Source};
 use crate::text::udh;
@@ -100,7 +102,7 @@ impl Reader {
         let mut text = octets;
         let mut header_len = 0;
         let mut part = None;
-        if sm.esm_class & UDHI != 0 {
+        if sm.esm_class & ESM_UDHI != 0 {
             // A header that can't be read is shown as text rather than lost.
             if let Ok(header) = udh::parse(octets) {
                 part = header.concatenation();
@@ -135,9 +137,5 @@ fn cut<const MAX: usize>(octets: &[u8]) -> ArrayVec<u8, MAX> {
 /// The digits of an address as a number, without `+` or `00`; 0 if there are other characters or too many.
 fn packed(addr: Addr<'_>) -> u64 {
     let digits = addr.addr.strip_prefix(b"+").or_else(|| addr.addr.strip_prefix(b"00")).unwrap_or(addr.addr);
-    if digits.is_empty() || digits.len() > 15 {
-        return 0;
-    }
-    digits.iter().try_fold(0u64, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u64::from(digit - b'0'))).unwrap_or(0)
+    pack(digits).unwrap_or(0)
 }
-

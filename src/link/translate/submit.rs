@@ -5,16 +5,14 @@ use super::status::of_refusal;
 use crate::config::{Account, Alphabet};
 use crate::engine::port::CancelWhat;
 use crate::model::message::Part;
-use crate::model::{AccountId, Address, Body, Encoding, Message, MessageId, Refusal, Report};
+use crate::model::{AccountId, Address, Body, Encoding, Message, MessageId, Now, Refusal, Report};
 use crate::smpp::pdu::{Addr, CancelSm, DataSm, Sm, SubmitMulti};
 use crate::smpp::tlv::tag;
-use crate::smpp::{Tlvs, status};
+use crate::smpp::{Tlvs, check, status};
 use crate::text::data_coding::{self, DefaultAlphabet};
 use crate::text::udh;
 use arrayvec::ArrayVec;
 
-/// esm_class: the body starts with a user data header.
-pub const UDHI: u8 = 0x40;
 /// Longest service_type, octets.
 const SERVICE_TYPE_MAX: usize = 5;
 /// Highest priority_flag (v5.0; v3.4 ends at 3 and its peers send no more).
@@ -29,8 +27,8 @@ pub struct Submitter<'a> {
     pub account: &'a Account,
     /// Its interface_version: which statuses it knows.
     pub version: u8,
-    /// Wall time, for relative times.
-    pub now_ms: u64,
+    /// The time of its coming, for relative times.
+    pub now: Now,
 }
 
 /// The message of a submit_sm, or the status to refuse it with.
@@ -51,7 +49,7 @@ pub fn of_data(data: &DataSm<'_>, by: &Submitter<'_>) -> Result<Box<Message>, u3
     };
     let mut made = message(&sm, recipient(data.destination)?, by)?;
     if let Some(seconds) = data.tlvs.u32(tag::QOS_TIME_TO_LIVE) {
-        made.expires_ms = by.now_ms + u64::from(seconds) * 1000;
+        made.expires_ms = by.now.wall_ms + u64::from(seconds) * 1000;
     }
     Ok(made)
 }
@@ -75,7 +73,7 @@ fn message(sm: &Sm<'_>, destination: Address, by: &Submitter<'_>) -> Result<Box<
     let service_type = ArrayVec::<u8, SERVICE_TYPE_MAX>::try_from(sm.service_type).map_err(|_| status::ESME_RINVSERTYP)?;
     check_flags(sm)?;
     let (body, part) = body(sm, by)?;
-    let (due_ms, expires_ms) = times(sm.schedule_delivery_time, sm.validity_period, by.now_ms)?;
+    let (due_ms, expires_ms) = times(sm.schedule_delivery_time, sm.validity_period, by.now)?;
     Ok(Box::new(Message {
         id: MessageId(0),
         account: by.id,
@@ -89,7 +87,7 @@ fn message(sm: &Sm<'_>, destination: Address, by: &Submitter<'_>) -> Result<Box<
         service_type,
         protocol_id: sm.protocol_id,
         priority: sm.priority_flag,
-        accepted_ms: by.now_ms,
+        accepted_ms: by.now.wall_ms,
         due_ms,
         expires_ms,
         tlvs: passed_tlvs(sm.tlvs, &by.account.allow_tlvs),
@@ -124,14 +122,10 @@ fn check_flags(sm: &Sm<'_>) -> Result<(), u32> {
 
 /// The body and, if the submission is one part of a longer text, which.
 fn body(sm: &Sm<'_>, by: &Submitter<'_>) -> Result<(Body, Option<Part>), u32> {
-    let octets = match (sm.short_message, sm.tlvs.first(tag::MESSAGE_PAYLOAD)) {
-        (short, None) => short,
-        (b"", Some(payload)) => payload,
-        (_, Some(_)) => return Err(status::ESME_RINVMSGLEN),
-    };
+    let octets = check::body(sm)?;
     let mut header_len = 0;
     let mut part = None;
-    if sm.esm_class & UDHI != 0 {
+    if sm.esm_class & check::ESM_UDHI != 0 {
         let header = udh::parse(octets).map_err(|_| status::ESME_RINVESMCLASS)?;
         header_len = u8::try_from(header.octets()).map_err(|_| status::ESME_RINVESMCLASS)?;
         part = header.concatenation();
@@ -176,29 +170,13 @@ pub fn sar(tlvs: Tlvs<'_>) -> Option<Part> {
 /// Which reports registered_delivery asks for (5.2.17). Acknowledgements by the phone's user are not served.
 pub fn report(registered_delivery: u8) -> Report {
     let wanted = registered_delivery & 0x03;
-    Report {
-        on_success: matches!(wanted, 1 | 3),
-        on_failure: matches!(wanted, 1 | 2),
-        intermediate: registered_delivery & 0x10 != 0,
-    }
+    Report { on_success: matches!(wanted, 1 | 3), on_failure: matches!(wanted, 1 | 2), intermediate: registered_delivery & 0x10 != 0 }
 }
 
-/// Schedule and end of validity in wall milliseconds, 0 where the submission leaves them open. A relative validity counts
-/// from the scheduled time. A schedule in the past means at once; a validity in the past is refused.
-pub fn times(schedule: &[u8], validity: &[u8], now_ms: u64) -> Result<(u64, u64), u32> {
-    let due_ms = match schedule {
-        b"" => 0,
-        text => instant(text, now_ms).filter(|&at| at > 0).ok_or(status::ESME_RINVSCHED)?,
-    };
-    let due_ms = if due_ms <= now_ms { 0 } else { due_ms };
-    let expires_ms = match validity {
-        b"" => 0,
-        text => instant(text, due_ms.max(now_ms)).ok_or(status::ESME_RINVEXPIRY)?,
-    };
-    if expires_ms != 0 && expires_ms <= due_ms.max(now_ms) {
-        return Err(status::ESME_RINVEXPIRY);
-    }
-    Ok((due_ms, expires_ms))
+/// Schedule and end of validity in wall milliseconds, 0 where the submission leaves them open (see [`check::times`]).
+pub fn times(schedule: &[u8], validity: &[u8], now: Now) -> Result<(u64, u64), u32> {
+    let (due_ms, expires_ms) = check::times(schedule, validity, now)?;
+    Ok((due_ms.unwrap_or(0), expires_ms.unwrap_or(0)))
 }
 
 /// The TLVs of `tlvs` that are passed on, as they stood.
@@ -225,8 +203,4 @@ pub fn cancel_what(cancel: &CancelSm<'_>, id: Option<MessageId>) -> Result<Cance
     let destination = recipient(cancel.destination)?;
     let service_type = ArrayVec::try_from(cancel.service_type).map_err(|_| status::ESME_RINVSERTYP)?;
     Ok(CancelWhat::All { source, destination, service_type })
-}
-
-fn instant(_text: &[u8], _base_ms: u64) -> Option<u64> {
-    None
 }
