@@ -3,5 +3,6 @@
 mod config_defaults;
 mod config_refusals;
 mod driver_sockets;
+mod house;
 mod pdu_vectors;
 mod receipt_vectors;
