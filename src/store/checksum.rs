@@ -1,5 +1,6 @@
 //! The checksum under which groups, chunks and blobs are kept. One rule for every store, so that verify means the same everywhere.
 
+use super::Chunk;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The form in which a group or chunk is kept; the first thing to change when the rule below does.
@@ -10,6 +11,11 @@ pub const VERSION: u8 = 1;
 pub fn checksum(place: u64, octets: &[u8]) -> u64 {
     // The golden-ratio step keeps neighbouring places from being neighbouring seeds.
     xxh3_64_with_seed(octets, (place ^ u64::from(VERSION)).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+}
+
+/// Checksum of a chunk: its kind and key count too.
+pub fn chunk_checksum(chunk: &Chunk) -> u64 {
+    checksum(chunk.id ^ chunk.key.rotate_left(21) ^ u64::from(chunk.kind).rotate_left(56), &chunk.octets)
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 
 pub mod checksum;
 pub mod error;
+pub mod ledger_writer;
 pub mod local;
 pub mod memory;
 pub mod space;
+pub mod writer;
 
 pub use error::StoreError;
 pub use space::{SpaceGauge, SpaceLevel};

@@ -1,0 +1,1 @@
+//! Looks at a store from outside: verify, stats and dump of `hongyan store`.
