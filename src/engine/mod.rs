@@ -1,3 +1,385 @@
 //! The hot path, in the order a message meets it. Knows messages, no wire.
+//!
+//! [`Engine`] is one plain struct, driven by [`Engine::step`]: inputs and the time in, outputs out. It owns everything that is alive; it has no
+//! thread, no clock, no socket and no disk. A file per stop of the way:
+//!
+//! | stop | file |
+//! |---|---|
+//! | a draft becomes an accepted message | [`intake`] |
+//! | which carrier | [`route`] |
+//! | waiting for it | [`lanes`], [`throttle`] |
+//! | handing it to a bind | [`dispatch`] |
+//! | what the carrier answered | [`outcome`], [`retry`] |
+//! | what it reported later | [`receipts`], [`index`], [`parked`] |
+//! | back to the sender | [`outbox`] |
+//! | messages from phones | [`inbound`] |
+//! | query, cancel, replace | [`lookup`] |
+//! | past its time | [`sweep`] |
+//! | what is written down | [`event`], [`carry`], [`recover`] |
+//!
+//! Two rules hold the promises. *An effect that promises something waits for its batch*: the yes to a submission, the answer to a receipt, the
+//! delivery to upstream and the sending of an otp are [`Effect`]s, released when `Committed` covers the batch that says so. *State is
+//! changed by the same functions live and in replay*, so that what recovery rebuilds is what was there.
 
+pub mod carry;
+pub mod counts;
+pub mod dispatch;
+pub mod event;
+pub mod inbound;
+pub mod index;
+pub mod intake;
+pub mod lanes;
+pub mod lookup;
+pub mod messages;
+pub mod outbox;
+pub mod outcome;
+pub mod parked;
+pub mod plan;
 pub mod port;
+pub mod receipts;
+pub mod recover;
+pub mod retry;
+pub mod route;
+pub mod sweep;
+pub mod throttle;
+pub mod timers;
+
+use crate::model::id::MessageIds;
+use crate::model::{AccountId, MessageId, Now, Refusal};
+use carry::{Home, Homes, Item};
+use counts::{Counts, Tally};
+use dispatch::Dispatcher;
+use event::Event;
+use hashbrown::HashMap;
+use messages::{Entry, Messages, Phase};
+use plan::Plan;
+use port::{BindCommand, BindId, CarrierId, DeliveryToken, DiskState, Input, Output, SessionId, UpstreamReply};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use throttle::Bucket;
+use timers::{Timer, Timers};
+
+/// What waits for its batch to be durable.
+#[derive(Debug)]
+enum Effect {
+    /// The yes to a draft; the message goes on its way.
+    Accepted { session: SessionId, token: u64, message: MessageId },
+    /// The answer to a cancel or a replace.
+    Done { session: SessionId, token: u64 },
+    /// The carrier's delivery is stored.
+    Stored { bind: BindId, token: u64 },
+    /// An otp whose attempt is on record may be written to the socket.
+    Send { bind: BindId, message: MessageId },
+    /// A delivery may go to upstream.
+    Deliver { account: AccountId, token: DeliveryToken },
+}
+
+/// An upstream session.
+#[derive(Debug)]
+struct Session {
+    account: AccountId,
+    window: usize,
+    with: hashbrown::HashSet<DeliveryToken>,
+    replies: Vec<UpstreamReply>,
+}
+
+/// What is counted per account.
+#[derive(Debug)]
+struct AccountState {
+    waiting: u64,
+    bucket: Bucket,
+}
+
+/// The batch that is being written, and what hangs on batches that are not yet durable.
+#[derive(Debug)]
+struct Writing {
+    /// Number of the batch that is open now.
+    batch: u64,
+    octets: Vec<u8>,
+    items: Vec<Item>,
+    urgent: bool,
+    effects: VecDeque<(u64, Effect)>,
+}
+
+/// The engine.
+#[derive(Debug)]
+pub struct Engine {
+    plan: Arc<Plan>,
+    now: Now,
+    ids: MessageIds,
+    messages: Messages,
+    body_octets: usize,
+    accounts: Vec<AccountState>,
+    dispatchers: Vec<Dispatcher>,
+    index: index::IdIndex,
+    parked: parked::Parked,
+    doubts: hashbrown::HashMap<(CarrierId, u64), Vec<MessageId>>,
+    sticky: route::Sticky,
+    references: dispatch::References,
+    inbound: inbound::Joining,
+    outbox: outbox::Outboxes,
+    sessions: HashMap<SessionId, Session>,
+    timers: Timers,
+    fired: Vec<Timer>,
+    writing: Writing,
+    homes: Homes,
+    carrying: Option<carry::Carrying>,
+    sweeping: Vec<MessageId>,
+    counts: Counts,
+    tally: Tally,
+    refused: [u64; Refusal::ALL.len()],
+    disk: DiskState,
+    draining: bool,
+    replaying: bool,
+    dirty_sessions: Vec<SessionId>,
+    dirty_accounts: Vec<AccountId>,
+}
+
+impl Engine {
+    /// An engine with nothing in it. [`recover`] fills it before the first step.
+    pub fn new(plan: Arc<Plan>, now: Now) -> Engine {
+        let mut timers = Timers::default();
+        timers.set(now.mono_us + sweep::PERIOD_US, Timer::Sweep);
+        Engine {
+            now,
+            ids: MessageIds::new(plan.node),
+            messages: Messages::new(),
+            body_octets: 0,
+            accounts: plan.accounts.iter().map(|a| AccountState { waiting: 0, bucket: Bucket::new(a.rate_per_s, 0, now) }).collect(),
+            dispatchers: plan.carriers.iter().map(|c| Dispatcher::new(c, now)).collect(),
+            index: index::IdIndex::new(plan.carriers.len()),
+            parked: parked::Parked::default(),
+            doubts: HashMap::new(),
+            sticky: route::Sticky::default(),
+            references: dispatch::References::default(),
+            inbound: inbound::Joining::new(&plan.bounds),
+            outbox: outbox::Outboxes::new(plan.accounts.len()),
+            sessions: HashMap::new(),
+            timers,
+            fired: Vec::new(),
+            writing: Writing { batch: 1, octets: Vec::new(), items: Vec::new(), urgent: false, effects: VecDeque::new() },
+            homes: Homes::default(),
+            carrying: None,
+            sweeping: Vec::new(),
+            counts: Counts::default(),
+            tally: Tally::default(),
+            refused: [0; Refusal::ALL.len()],
+            disk: DiskState::Ok,
+            draining: false,
+            replaying: false,
+            dirty_sessions: Vec::new(),
+            dirty_accounts: Vec::new(),
+            plan,
+        }
+    }
+
+    /// Takes all of `inputs`, fires what is due, and appends what follows to `outputs`.
+    pub fn step(&mut self, now: Now, inputs: &mut Vec<Input>, outputs: &mut Vec<Output>) {
+        self.now = now;
+        for input in inputs.drain(..) {
+            self.take(input, outputs);
+        }
+        self.fire_timers();
+        self.carry_some(outputs);
+        for carrier in 0..self.dispatchers.len() {
+            self.dispatch(CarrierId(carrier as u16));
+        }
+        self.pump_outboxes();
+        self.drain_outputs(outputs);
+    }
+
+    /// The next instant (mono_us) at which a step is due without any input.
+    pub fn deadline(&self) -> Option<u64> {
+        let wakes = self.dispatchers.iter().map(|d| d.wake_at).filter(|&at| at != u64::MAX).min();
+        let carrying = self.carrying.as_ref().filter(|c| c.is_walking()).map(|_| self.now.mono_us);
+        let sweeping = (!self.sweeping.is_empty()).then_some(self.now.mono_us + 1000);
+        [self.timers.next(), wakes, carrying, sweeping].into_iter().flatten().min()
+    }
+
+    fn take(&mut self, input: Input, outputs: &mut Vec<Output>) {
+        match input {
+            Input::SessionUp { session, account, window } => self.session_up(session, account, window),
+            Input::SessionDown { session } => self.session_down(session),
+            Input::Submit { session, drafts } => drafts.into_iter().for_each(|draft| self.intake(session, draft)),
+            Input::Query { session, token, message, source } => self.query(session, token, message, &source),
+            Input::Cancel { session, token, what } => self.cancel(session, token, &what),
+            Input::Replace { session, token, message, source, with } => self.replace(session, token, message, &source, with),
+            Input::Answered { session, answers } => answers.into_iter().for_each(|(token, answer)| self.answered(session, token, answer)),
+            Input::BindUp { bind, window } => self.bind_up(bind, window),
+            Input::BindDown { bind, unsent, in_doubt } => self.bind_down(bind, &unsent, &in_doubt),
+            Input::Outcomes { bind, outcomes } => outcomes.into_iter().for_each(|(ticket, outcome)| self.outcome(bind, ticket, outcome)),
+            Input::Received { bind, deliveries } => deliveries.into_iter().for_each(|(token, what)| self.received(bind, token, what)),
+            Input::Committed { batch, position } => self.committed(batch, position, outputs),
+            Input::LedgerApplied => self.ledger_applied(),
+            Input::Disk(state) => self.disk = state,
+            Input::Drain => self.draining = true,
+        }
+    }
+
+    fn fire_timers(&mut self) {
+        let mut fired = std::mem::take(&mut self.fired);
+        self.timers.due(self.now.mono_us, &mut fired);
+        for timer in fired.drain(..) {
+            match timer {
+                Timer::Due(message) => self.due(message),
+                Timer::Doubt(message) => self.doubt_over(message),
+                Timer::Outbox(account) => self.outbox_due(account),
+                Timer::Dispatch(_) => {}
+                Timer::Failover(carrier) => self.failover(carrier),
+                Timer::Sweep => self.start_sweep(),
+            }
+        }
+        self.fired = fired;
+        self.sweep_some();
+    }
+
+    /// Every batch up to `batch` is durable: what hung on them is released.
+    fn committed(&mut self, batch: u64, position: u64, outputs: &mut Vec<Output>) {
+        self.homes.committed(batch, position);
+        self.ledger_may_follow(batch, outputs);
+        while self.writing.effects.front().is_some_and(|&(of, _)| of <= batch) {
+            let Some((_, effect)) = self.writing.effects.pop_front() else { break };
+            match effect {
+                Effect::Accepted { session, token, message } => {
+                    self.reply(session, UpstreamReply::Answer { token, result: Ok(message) });
+                    self.set_off(message);
+                }
+                Effect::Done { session, token } => self.reply(session, UpstreamReply::Done { token, result: Ok(()) }),
+                Effect::Stored { bind, token } => self.command(bind, BindCommand::Answer { token, stored: true }),
+                Effect::Send { bind, message } => self.send_attempted(bind, message),
+                Effect::Deliver { account, token } => self.outbox_ready(account, token),
+            }
+        }
+    }
+
+    /// Writes an event into the open batch (nothing in replay: it is written already).
+    fn record(&mut self, event: &Event) {
+        if !self.replaying {
+            self.open_batch();
+            event::write(event, &mut self.writing.octets);
+        }
+    }
+
+    fn open_batch(&mut self) {
+        if self.writing.octets.is_empty() {
+            event::open(&mut self.writing.octets, self.writing.batch);
+        }
+    }
+
+    /// Lets `effect` wait for the open batch.
+    fn after_commit(&mut self, effect: Effect) {
+        debug_assert!(!self.replaying, "replay has no effects");
+        self.open_batch();
+        self.writing.urgent = true;
+        self.writing.effects.push_back((self.writing.batch, effect));
+    }
+
+    /// Where a record that is written now lives.
+    fn home(&self) -> Home {
+        Home::batch(self.writing.batch)
+    }
+
+    fn drain_outputs(&mut self, outputs: &mut Vec<Output>) {
+        if !self.writing.octets.is_empty() {
+            let mut octets = std::mem::take(&mut self.writing.octets);
+            event::seal(&mut octets);
+            let items = std::mem::take(&mut self.writing.items);
+            self.homes.opened(self.writing.batch, octets.len() as u64, items);
+            outputs.push(Output::Append { batch: self.writing.batch, events: octets, urgent: self.writing.urgent });
+            self.writing.batch += 1;
+            self.writing.urgent = false;
+        }
+        for session in std::mem::take(&mut self.dirty_sessions) {
+            if let Some(state) = self.sessions.get_mut(&session)
+                && !state.replies.is_empty()
+            {
+                outputs.push(Output::Upstream { session, replies: std::mem::take(&mut state.replies) });
+            }
+        }
+        for dispatcher in &mut self.dispatchers {
+            dispatcher.drain(outputs);
+        }
+    }
+
+    fn reply(&mut self, session: SessionId, reply: UpstreamReply) {
+        if let Some(state) = self.sessions.get_mut(&session) {
+            if state.replies.is_empty() {
+                self.dirty_sessions.push(session);
+            }
+            state.replies.push(reply);
+        }
+    }
+
+    fn command(&mut self, bind: BindId, command: BindCommand) {
+        if let Some(dispatcher) = self.dispatchers.get_mut(bind.carrier.0 as usize) {
+            dispatcher.command(bind, command);
+        }
+    }
+
+    /// The one place where a live message changes its phase: counters follow.
+    fn set_phase(&mut self, id: MessageId, to: Phase) {
+        let Some(entry) = self.messages.get_mut(&id) else { return };
+        let from = entry.phase.state();
+        entry.phase = to;
+        let to = to.state();
+        if from != to {
+            self.counts.step(Some(from), to);
+            let account = &mut self.accounts[entry.message.account.0 as usize];
+            match (from, to) {
+                (crate::model::State::Waiting, _) => account.waiting -= 1,
+                (_, crate::model::State::Waiting) => account.waiting += 1,
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes a message out of the table after its end was counted.
+    fn remove(&mut self, id: MessageId) -> Option<Entry> {
+        let entry = self.messages.remove(&id)?;
+        self.body_octets -= entry.message.body.octets.len();
+        let chunk = match entry.home {
+            Home::Chunk(chunk) => chunk,
+            Home::Batch(_) => entry.base,
+        };
+        if chunk != 0 {
+            self.homes.bury(chunk, carry::Name::message(id));
+            self.homes.died(chunk);
+        }
+        Some(entry)
+    }
+
+    /// The conservation counters.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Counters for metrics.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Refusals so far, in order of [`Refusal::ALL`].
+    pub fn refusals(&self) -> [u64; Refusal::ALL.len()] {
+        self.refused
+    }
+
+    /// The plan in force.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Messages alive (waiting, sent and waiting, or provisionally final).
+    pub fn alive(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// What is waiting and what is sent, counted by walking the table: tests hold it against [`Engine::counts`].
+    pub fn walk(&self) -> [u64; 2] {
+        let waiting = self.messages.values().filter(|e| e.phase.state() == crate::model::State::Waiting).count();
+        let sent = self.messages.values().filter(|e| e.phase.state() == crate::model::State::SentWaiting).count();
+        [waiting as u64, sent as u64]
+    }
+}
+
+#[cfg(test)]
+mod tests;

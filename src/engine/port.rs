@@ -3,6 +3,7 @@
 //! Links (and the deterministic world) turn PDUs into [`Input`]s and [`Output`]s into PDUs; `app` carries them
 //! between threads. Whatever comes out of one step may be acted on in any order, except that the replies and commands for one session or
 //! bind keep theirs.
+#![allow(missing_docs)] // every variant has its line; its fields are the words of the design
 
 pub use crate::model::id::{BindId, CarrierId, SessionId};
 use crate::model::state::ReceiptState;
@@ -51,6 +52,8 @@ pub enum Input {
 
     /// The journal has made every batch up to `batch` durable; the last of them in group `position`.
     Committed { batch: u64, position: u64 },
+    /// The ledger has made the last update durable.
+    LedgerApplied,
     /// The state of the disk changed.
     Disk(DiskState),
     /// Stop taking new messages; what is in flight may finish.
@@ -197,6 +200,8 @@ pub enum Output {
     Bind { bind: BindId, commands: Vec<BindCommand> },
     /// For the journal: append these events; report `Committed` with this `batch` number.
     Append { batch: u64, events: Vec<u8>, urgent: bool },
+    /// For the ledger, in one transaction; when it is durable, drop the journal's groups before `absorbed` and say [`Input::LedgerApplied`].
+    Ledger(Box<crate::store::LedgerUpdate>),
 }
 
 /// What the engine says to an upstream session.

@@ -90,6 +90,11 @@ impl MessageIds {
         self.last = self.last.max(id.0);
     }
 
+    /// The last id that was made.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
     /// The next id at wall time `wall_ms`.
     pub fn next(&mut self, wall_ms: u64) -> MessageId {
         let base = wall_ms.saturating_sub(EPOCH_2020_MS) * PER_MS + self.node * PER_NODE;

@@ -1,0 +1,320 @@
+//! Stops 9 to 11: the dispatcher of one carrier owns its lanes, its bucket and the windows of its binds, and hands out messages as
+//! binds have room and the bucket has permits (choices 3, 4 and 10).
+
+use super::event::Event;
+use super::lanes::Lanes;
+use super::messages::{PartState, Parts, Phase};
+use super::outcome::Refused;
+use super::plan::CarrierPlan;
+use super::port::{BindCommand, BindId, CarrierId, Output, Ticket};
+use super::throttle::Bucket;
+use super::timers::Timer;
+use super::{Effect, Engine};
+use crate::model::{Class, Message, MessageId, Now, State};
+use crate::text::segment::{self, Concatenation};
+use hashbrown::HashMap;
+use std::sync::Arc;
+use xxhash_rust::xxh3::Xxh3;
+
+/// First and last pause after a throttle answer; it doubles from one to the other while they keep coming.
+const PAUSE_MIN_US: u64 = 1_000_000;
+const PAUSE_MAX_US: u64 = 8_000_000;
+/// A throttle answer this long after the last pause starts again at the shortest.
+const PAUSE_FORGET_US: u64 = 30_000_000;
+
+/// One live bind.
+#[derive(Debug)]
+struct BindSlots {
+    id: BindId,
+    window: i64,
+    /// May go below zero for one message of more parts than the window holds.
+    free: i64,
+    commands: Vec<BindCommand>,
+}
+
+/// The owner of one carrier.
+#[derive(Debug)]
+pub struct Dispatcher {
+    /// Messages that wait for it.
+    pub lanes: Lanes,
+    /// mono_us at which handing out is worth another try; `u64::MAX` if only an input can change that.
+    pub wake_at: u64,
+    bucket: Bucket,
+    binds: Vec<BindSlots>,
+    paused_until: u64,
+    pause_us: u64,
+    reserve_percent: i64,
+    throttled_us: u64,
+}
+
+/// What the metrics tell of a carrier.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CarrierState {
+    /// Binds that can send.
+    pub binds: u64,
+    /// Their windows together.
+    pub window: u64,
+    /// Slots in use.
+    pub in_flight: u64,
+    /// Depth of the lanes, by class.
+    pub depth: [u64; 3],
+    /// Time for which its throttle answers have paused it, microseconds.
+    pub throttled_us: u64,
+    /// It is paused by throttle answers now, or by a rate of 0.
+    pub is_paused: bool,
+}
+
+impl Dispatcher {
+    /// The dispatcher of `carrier`, without binds.
+    pub fn new(carrier: &CarrierPlan, now: Now) -> Dispatcher {
+        Dispatcher {
+            lanes: Lanes::default(),
+            wake_at: u64::MAX,
+            bucket: Bucket::new(carrier.rate_per_s, carrier.burst, now),
+            binds: Vec::new(),
+            paused_until: 0,
+            pause_us: PAUSE_MIN_US,
+            reserve_percent: i64::from(carrier.marketing_reserve_percent),
+            throttled_us: 0,
+        }
+    }
+
+    /// It has a bind that can send, and its rate isn't 0.
+    pub fn is_usable(&self) -> bool {
+        self.binds.iter().any(|b| b.window > 0) && !self.bucket.is_paused()
+    }
+
+    /// For metrics.
+    pub fn state(&self, now: Now) -> CarrierState {
+        CarrierState {
+            binds: self.binds.iter().filter(|b| b.window > 0).count() as u64,
+            window: self.binds.iter().map(|b| b.window as u64).sum(),
+            in_flight: self.binds.iter().map(|b| (b.window - b.free).max(0) as u64).sum(),
+            depth: Class::ALL.map(|class| self.lanes.depth(class) as u64),
+            throttled_us: self.throttled_us,
+            is_paused: self.bucket.is_paused() || self.paused_until > now.mono_us,
+        }
+    }
+
+    pub(super) fn command(&mut self, bind: BindId, command: BindCommand) {
+        if let Some(slots) = self.binds.iter_mut().find(|b| b.id == bind) {
+            slots.commands.push(command);
+        }
+    }
+
+    pub(super) fn drain(&mut self, outputs: &mut Vec<Output>) {
+        for slots in self.binds.iter_mut().filter(|b| !b.commands.is_empty()) {
+            outputs.push(Output::Bind { bind: slots.id, commands: std::mem::take(&mut slots.commands) });
+        }
+    }
+
+    /// The bind with most room, and the least urgent class that may use it: marketing leaves its reserve, at least one slot of a window over 1.
+    fn roomiest(&self) -> Option<(usize, Class)> {
+        let (at, slots) =
+            self.binds.iter().enumerate().filter(|(_, b)| b.free > 0).max_by_key(|(at, b)| (b.free, std::cmp::Reverse(*at)))?;
+        let reserve = if slots.window > 1 { (slots.window * self.reserve_percent / 100).max(1) } else { 0 };
+        Some((at, if slots.free > reserve { Class::Marketing } else { Class::Transactional }))
+    }
+
+    /// One slot of a bind is free again.
+    pub(super) fn release(&mut self, bind: BindId) {
+        if let Some(slots) = self.binds.iter_mut().find(|b| b.id == bind) {
+            slots.free += 1;
+        }
+    }
+
+    /// The carrier asks to slow down: nothing leaves for a while, longer each time it must ask again.
+    pub(super) fn pause(&mut self, now: Now) {
+        if self.paused_until > now.mono_us {
+            return;
+        }
+        let quiet_us = now.mono_us - self.paused_until;
+        self.pause_us = if quiet_us > PAUSE_FORGET_US { PAUSE_MIN_US } else { (self.pause_us * 2).min(PAUSE_MAX_US) };
+        self.paused_until = now.mono_us + self.pause_us;
+        self.throttled_us += self.pause_us;
+    }
+}
+
+/// References for messages that are cut here: counted per source and destination, so that two long messages to one phone never
+/// share one within the time that a phone waits for parts.
+#[derive(Debug, Default)]
+pub struct References {
+    recent: HashMap<u64, u16>,
+    older: HashMap<u64, u16>,
+}
+
+impl References {
+    const PAIRS_MAX: usize = 200_000;
+
+    fn next(&mut self, message: &Message) -> u16 {
+        if self.recent.len() >= Self::PAIRS_MAX {
+            self.older = std::mem::take(&mut self.recent);
+        }
+        let mut hash = Xxh3::new();
+        hash.update(&message.source.digits);
+        hash.update(&[0xff]);
+        hash.update(&message.destination.digits);
+        let pair = hash.digest();
+        // A pair starts anywhere, so that after a restart it doesn't start where it started before.
+        let start = (message.id.0 / 7) as u16;
+        let reference = self.recent.get(&pair).or_else(|| self.older.get(&pair)).map_or(start, |last| last.wrapping_add(1));
+        self.recent.insert(pair, reference);
+        reference
+    }
+}
+
+impl Engine {
+    pub(super) fn bind_up(&mut self, bind: BindId, window: u32) {
+        let Some(dispatcher) = self.dispatchers.get_mut(bind.carrier.0 as usize) else { return };
+        dispatcher.binds.push(BindSlots { id: bind, window: i64::from(window), free: i64::from(window), commands: Vec::new() });
+        if window > 0 {
+            self.adopt_waiting(bind.carrier);
+        }
+    }
+
+    /// The first bind of a carrier: messages that wait at a later carrier of their route stay; those waiting here go out now.
+    fn adopt_waiting(&mut self, carrier: CarrierId) {
+        self.dispatchers[carrier.0 as usize].wake_at = self.now.mono_us;
+    }
+
+    pub(super) fn bind_down(&mut self, bind: BindId, unsent: &[Ticket], in_doubt: &[Ticket]) {
+        for ticket in unsent {
+            self.outcome(bind, *ticket, super::port::Outcome::NotSent);
+        }
+        for ticket in in_doubt {
+            self.outcome(bind, *ticket, super::port::Outcome::InDoubt);
+        }
+        let failover_us = self.plan.bounds.failover_after_ms * 1000;
+        if let Some(dispatcher) = self.dispatchers.get_mut(bind.carrier.0 as usize) {
+            dispatcher.binds.retain(|b| b.id != bind);
+            if !dispatcher.is_usable() {
+                self.timers.set(self.now.mono_us + failover_us, Timer::Failover(bind.carrier));
+            }
+        }
+    }
+
+    /// Hands out what can leave now; sets `wake_at` where only time is missing.
+    pub(super) fn dispatch(&mut self, carrier: CarrierId) {
+        let now = self.now;
+        let at = carrier.0 as usize;
+        self.dispatchers[at].wake_at = u64::MAX;
+        if self.dispatchers[at].lanes.is_empty() {
+            return;
+        }
+        if self.dispatchers[at].paused_until > now.mono_us {
+            self.dispatchers[at].wake_at = self.dispatchers[at].paused_until;
+            return;
+        }
+        while let Some((bind, least)) = self.dispatchers[at].roomiest() {
+            let Some((class, id)) = self.dispatchers[at].lanes.pop(least) else { return };
+            let Some(parts) = self.parts_to_send(id, carrier) else { continue };
+            let open = parts.count(PartState::Unsent) as i64;
+            let slots = &self.dispatchers[at].binds[bind];
+            if slots.free < open && slots.free < slots.window {
+                // It needs more room than any bind has now, and will have it once its window is empty.
+                self.dispatchers[at].lanes.push_front(class, id);
+                return;
+            }
+            if let Err(earliest) = self.dispatchers[at].bucket.take(open as u32, now) {
+                self.dispatchers[at].lanes.push_front(class, id);
+                self.dispatchers[at].wake_at = earliest;
+                return;
+            }
+            self.hand_out(id, carrier, bind, parts, open);
+        }
+    }
+
+    /// The parts of a message that waits at `carrier`; `None` if it doesn't wait there any more, or has just expired.
+    fn parts_to_send(&mut self, id: MessageId, carrier: CarrierId) -> Option<Parts> {
+        let entry = self.messages.get(&id)?;
+        if entry.phase != Phase::Waiting(carrier) {
+            return None;
+        }
+        if entry.message.expires_ms <= self.now.wall_ms {
+            self.verdict(id, State::Expired, 0);
+            return None;
+        }
+        if entry.parts.count(PartState::Sent) > 0 {
+            return Some(entry.parts.clone());
+        }
+        let count = segment::count(&entry.message.body, &self.plan.carrier(carrier).segments);
+        if count > 255 {
+            self.verdict(id, State::Rejected, 0);
+            return None;
+        }
+        Some(Parts::unsent(count as u8))
+    }
+
+    fn hand_out(&mut self, id: MessageId, carrier: CarrierId, bind: usize, mut parts: Parts, open: i64) {
+        let plan = self.plan.clone();
+        let slots = &mut self.dispatchers[carrier.0 as usize].binds[bind];
+        slots.free -= open;
+        let bind = slots.id;
+        let Some(entry) = self.messages.get_mut(&id) else { return };
+        if parts.len() > 1 && entry.parts.count(PartState::Sent) == 0 {
+            entry.reference = self.references.next(&entry.message);
+            if matches!(plan.carrier(carrier).segments.concatenation, Concatenation::Udh8) {
+                entry.reference &= 0xff;
+            }
+        }
+        let first = parts.as_slice().iter().position(|&s| s == PartState::Unsent).unwrap_or(0) as u8;
+        for part in first..parts.len() as u8 {
+            parts.set(part, PartState::InFlight);
+        }
+        entry.parts = parts;
+        entry.refused = Refused::Nothing;
+        let otp = !plan.class(entry.message.class).resend_in_doubt;
+        self.set_phase(id, Phase::InFlight(carrier));
+        if otp {
+            if let Some(entry) = self.messages.get_mut(&id) {
+                entry.attempted = true;
+                entry.attempted_at = carrier;
+            }
+            self.touch(id);
+            self.record(&Event::Attempt { message: id, carrier });
+            self.after_commit(Effect::Send { bind, message: id });
+        } else {
+            self.send(bind, id, first);
+        }
+    }
+
+    /// The attempt is on record: to the socket with it. If the bind went away meanwhile, it was never sent.
+    pub(super) fn send_attempted(&mut self, bind: BindId, id: MessageId) {
+        let Some(entry) = self.messages.get(&id) else { return };
+        let Some(first) = entry.parts.as_slice().iter().position(|&s| s == PartState::InFlight) else { return };
+        if self.dispatchers[bind.carrier.0 as usize].binds.iter().any(|b| b.id == bind) {
+            self.send(bind, id, first as u8);
+        } else {
+            for part in first..entry.parts.len() {
+                self.outcome(bind, Ticket { message: id, part: part as u8 }, super::port::Outcome::NotSent);
+            }
+        }
+    }
+
+    fn send(&mut self, bind: BindId, id: MessageId, first_part: u8) {
+        let Some(entry) = self.messages.get(&id) else { return };
+        let carrier = self.plan.carrier(bind.carrier);
+        let ask_receipt = carrier.always_ask_receipt || (entry.message.report.wants_final() && !carrier.never_ask_receipt);
+        let command = BindCommand::Send {
+            message: Arc::clone(&entry.message),
+            first_part,
+            parts: entry.parts.len() as u8,
+            reference: entry.reference,
+            ask_receipt,
+        };
+        self.command(bind, command);
+    }
+
+    /// What the metrics tell of every carrier.
+    pub fn carriers(&self) -> Vec<CarrierState> {
+        self.dispatchers.iter().map(|d| d.state(self.now)).collect()
+    }
+
+    /// A message comes back to the front of its carrier's lane.
+    pub(super) fn return_to_lane(&mut self, id: MessageId, carrier: CarrierId) {
+        let Some(entry) = self.messages.get(&id) else { return };
+        let class = entry.message.class;
+        self.set_phase(id, Phase::Waiting(carrier));
+        self.dispatchers[carrier.0 as usize].lanes.push_front(class, id);
+    }
+}

@@ -1,0 +1,609 @@
+//! The events of the journal and their encoding. A *batch* is what one step wrote: a header (version, batch number, length) and events
+//! one after another, little-endian, each a kind octet and its fields. The store sees only octets. Decoding never trusts them: it is fuzzed.
+//!
+//! Rules that must stay true: an event never loses a field within a version; applying the events of a message in order rebuilds it exactly;
+//! what an event says has either happened or will be made to happen.
+#![allow(missing_docs)] // every variant has its line; its fields are the words of the design
+
+use super::port::{CarrierMessageId, Delivery, Inbound, InboundPart, ReceiptFacts, Replacement, Report as PortReport};
+use crate::model::message::{Part, Report};
+use crate::model::state::ReceiptState;
+use crate::model::{AccountId, Address, Body, CarrierId, Class, Encoding, Message, MessageId, State};
+use arrayvec::ArrayVec;
+
+/// Version of the encoding, the first octet of every batch.
+pub const VERSION: u8 = 1;
+/// Octets of a batch's header: version, batch number, length of what follows.
+pub const HEADER: usize = 13;
+
+/// Names one delivery to upstream for ever: the message, and which of its reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeliveryKey {
+    /// The message that is reported on, or the inbound message itself.
+    pub message: MessageId,
+    /// 0 for the first delivery about it, then upwards.
+    pub serial: u8,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A message was taken.
+    Accepted(Box<Message>),
+    /// About to be written to a socket; synced first where a second copy must never be sent (otp).
+    Attempt { message: MessageId, carrier: CarrierId },
+    /// A carrier took a part.
+    Sent { message: MessageId, part: u8, parts: u8, carrier: CarrierId, at_ms: u64, reference: u16, carrier_id: CarrierMessageId },
+    /// A carrier reported on a part.
+    Receipt { message: MessageId, part: u8, at_ms: u64, facts: PartReceipt },
+    /// Our own verdict: expired, cancelled, rejected, no receipt, in doubt, sent without receipt. `carrier`: where it was last (0 before any).
+    Verdict { message: MessageId, state: State, carrier: CarrierId, at_ms: u64, error: u32 },
+    /// An upstream took a delivery (or it was dropped for good).
+    HandedOver { key: DeliveryKey, taken: bool },
+    /// A receipt that matched nothing yet.
+    Parked { carrier: CarrierId, at_ms: u64, facts: Box<ReceiptFacts> },
+    /// One part of an inbound message.
+    InboundPart { carrier: CarrierId, at_ms: u64, part: Box<InboundPart> },
+    /// An inbound message is whole (or its time was over) and waits for its account. Ends the parts of the same source, destination and reference.
+    InboundReady { carrier: CarrierId, account: AccountId, part: Option<Part>, inbound: Box<Inbound> },
+    /// A waiting message got another text or other times.
+    Replaced { message: MessageId, with: Box<Replacement> },
+    /// A delivery carried out of an old group: everything needed to hand it over.
+    Outboxed { account: AccountId, key: DeliveryKey, at_ms: u64, delivery: Box<Delivery> },
+    /// A provisionally ended message is no longer kept for a carrier's late word.
+    Forgotten { message: MessageId },
+    /// A part of a carried message that a carrier had taken: as `Sent`, with the index's key instead of the id. `reported`: a final success was reported.
+    SentBefore { message: MessageId, part: u8, parts: u8, carrier: CarrierId, at_ms: u64, reference: u16, key: u128, reported: bool },
+    /// The rest of a carried message: reports made, and its provisional end if it has one (else `state` is waiting).
+    Settled { message: MessageId, carrier: CarrierId, state: State, reports: u8, reported_final: bool },
+}
+
+/// What a receipt said about a part; enough to rebuild the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartReceipt {
+    /// Its state.
+    pub state: ReceiptState,
+    /// Final, by the carrier's profile.
+    pub is_final: bool,
+    /// Error as text.
+    pub error: [u8; 3],
+    /// network_error_code.
+    pub network_error: Option<[u8; 3]>,
+    /// done date, or when it came.
+    pub done_ms: u64,
+}
+
+/// Why octets are not a batch of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EventError {
+    /// The octets end inside a field.
+    #[error("ends inside a field")]
+    Short,
+    /// Written by a version that we don't know.
+    #[error("version {0} is unknown; this binary reads version {VERSION}")]
+    Version(u8),
+    /// No such event.
+    #[error("event kind {0} is unknown")]
+    Kind(u8),
+    /// A field has a value that it can't have.
+    #[error("{0} has an impossible value")]
+    Value(&'static str),
+}
+
+/// Starts a batch in `out`; [`seal`] must follow.
+pub fn open(out: &mut Vec<u8>, batch: u64) {
+    out.push(VERSION);
+    out.extend_from_slice(&batch.to_le_bytes());
+    out.extend_from_slice(&[0; 4]);
+}
+
+/// Writes the length of the batch that starts at the beginning of `out`.
+pub fn seal(out: &mut [u8]) {
+    let length = (out.len() - HEADER) as u32;
+    out[9..HEADER].copy_from_slice(&length.to_le_bytes());
+}
+
+/// Walks all events of a group (batches one after another), each with the number of its batch.
+pub fn read_group(group: &[u8], each: &mut dyn FnMut(u64, Event)) -> Result<(), EventError> {
+    let mut at = Reader(group);
+    while !at.0.is_empty() {
+        let version = at.u8()?;
+        if version != VERSION {
+            return Err(EventError::Version(version));
+        }
+        let batch = at.u64()?;
+        let length = at.u32()? as usize;
+        let mut events = Reader(at.take(length)?);
+        while !events.0.is_empty() {
+            each(batch, read(&mut events)?);
+        }
+    }
+    Ok(())
+}
+
+mod kind {
+    pub const ACCEPTED: u8 = 1;
+    pub const ATTEMPT: u8 = 2;
+    pub const SENT: u8 = 3;
+    pub const RECEIPT: u8 = 4;
+    pub const VERDICT: u8 = 5;
+    pub const HANDED_OVER: u8 = 6;
+    pub const PARKED: u8 = 7;
+    pub const INBOUND_PART: u8 = 8;
+    pub const INBOUND_READY: u8 = 9;
+    pub const REPLACED: u8 = 10;
+    pub const OUTBOXED: u8 = 11;
+    pub const SETTLED: u8 = 12;
+    pub const SENT_BEFORE: u8 = 13;
+    pub const FORGOTTEN: u8 = 14;
+}
+
+/// Appends `event` to the batch in `out`.
+pub fn write(event: &Event, out: &mut Vec<u8>) {
+    match event {
+        Event::Accepted(message) => write_accepted(message, out),
+        Event::Attempt { message, carrier } => {
+            out.push(kind::ATTEMPT);
+            put_u64(message.0, out);
+            put_u16(carrier.0, out);
+        }
+        Event::Sent { message, part, parts, carrier, at_ms, reference, carrier_id } => {
+            write_sent(*message, [*part, *parts], *carrier, *at_ms, *reference, carrier_id, out);
+        }
+        Event::Receipt { message, part, at_ms, facts } => write_receipt(*message, *part, *at_ms, facts, out),
+        Event::Verdict { message, state, carrier, at_ms, error } => {
+            out.push(kind::VERDICT);
+            put_u64(message.0, out);
+            out.push(*state as u8);
+            put_u16(carrier.0, out);
+            put_u64(*at_ms, out);
+            put_u32(*error, out);
+        }
+        Event::HandedOver { key, taken } => {
+            out.push(kind::HANDED_OVER);
+            put_key(*key, out);
+            out.push(u8::from(*taken));
+        }
+        Event::Parked { carrier, at_ms, facts } => {
+            out.push(kind::PARKED);
+            put_u16(carrier.0, out);
+            put_u64(*at_ms, out);
+            put_facts(facts, out);
+        }
+        Event::InboundPart { carrier, at_ms, part } => {
+            out.push(kind::INBOUND_PART);
+            put_u16(carrier.0, out);
+            put_u64(*at_ms, out);
+            put_address(&part.source, out);
+            put_address(&part.destination, out);
+            put_body(&part.body, out);
+            put_part(part.part, out);
+            put_short(&part.service_type, out);
+            out.push(part.protocol_id);
+        }
+        Event::InboundReady { carrier, account, part, inbound } => {
+            out.push(kind::INBOUND_READY);
+            put_u16(carrier.0, out);
+            put_u32(account.0, out);
+            put_part(*part, out);
+            put_inbound(inbound, out);
+        }
+        Event::Replaced { message, with } => {
+            out.push(kind::REPLACED);
+            put_u64(message.0, out);
+            put_octets(&with.octets, out);
+            put_u64(with.due_ms, out);
+            put_u64(with.expires_ms, out);
+            out.push(report_bits(with.report));
+        }
+        Event::Outboxed { account, key, at_ms, delivery } => {
+            out.push(kind::OUTBOXED);
+            put_u32(account.0, out);
+            put_key(*key, out);
+            put_u64(*at_ms, out);
+            match delivery.as_ref() {
+                Delivery::Receipt(report) => {
+                    out.push(0);
+                    put_report(report, out);
+                }
+                Delivery::Inbound(inbound) => {
+                    out.push(1);
+                    put_inbound(inbound, out);
+                }
+            }
+        }
+        Event::Forgotten { message } => {
+            out.push(kind::FORGOTTEN);
+            put_u64(message.0, out);
+        }
+        Event::SentBefore { message, part, parts, carrier, at_ms, reference, key, reported } => {
+            out.push(kind::SENT_BEFORE);
+            put_u64(message.0, out);
+            out.extend_from_slice(&[*part, *parts]);
+            put_u16(carrier.0, out);
+            put_u64(*at_ms, out);
+            put_u16(*reference, out);
+            out.extend_from_slice(&key.to_le_bytes());
+            out.push(u8::from(*reported));
+        }
+        Event::Settled { message, carrier, state, reports, reported_final } => {
+            out.push(kind::SETTLED);
+            put_u64(message.0, out);
+            put_u16(carrier.0, out);
+            out.push(*state as u8);
+            out.push(*reports);
+            out.push(u8::from(*reported_final));
+        }
+    }
+}
+
+/// [`Event::Accepted`] from a borrowed message: the hot path builds no event.
+pub fn write_accepted(message: &Message, out: &mut Vec<u8>) {
+    out.push(kind::ACCEPTED);
+    put_u64(message.id.0, out);
+    put_u32(message.account.0, out);
+    out.push(message.class as u8);
+    put_address(&message.source, out);
+    put_address(&message.destination, out);
+    put_u64(message.number, out);
+    put_body(&message.body, out);
+    put_part(message.part, out);
+    out.push(report_bits(message.report));
+    put_short(&message.service_type, out);
+    out.push(message.protocol_id);
+    out.push(message.priority);
+    put_u64(message.accepted_ms, out);
+    put_u64(message.due_ms, out);
+    put_u64(message.expires_ms, out);
+    put_octets(&message.tlvs, out);
+}
+
+/// [`Event::Sent`] from its fields; `part` is (this part, number of parts).
+pub fn write_sent(message: MessageId, part: [u8; 2], carrier: CarrierId, at_ms: u64, reference: u16, carrier_id: &[u8], out: &mut Vec<u8>) {
+    out.push(kind::SENT);
+    put_u64(message.0, out);
+    out.extend_from_slice(&part);
+    put_u16(carrier.0, out);
+    put_u64(at_ms, out);
+    put_u16(reference, out);
+    put_short(carrier_id, out);
+}
+
+/// [`Event::Receipt`] from its fields.
+pub fn write_receipt(message: MessageId, part: u8, at_ms: u64, facts: &PartReceipt, out: &mut Vec<u8>) {
+    out.push(kind::RECEIPT);
+    put_u64(message.0, out);
+    out.push(part);
+    put_u64(at_ms, out);
+    out.push(facts.state as u8);
+    out.push(u8::from(facts.is_final) | u8::from(facts.network_error.is_some()) << 1);
+    out.extend_from_slice(&facts.error);
+    out.extend_from_slice(&facts.network_error.unwrap_or_default());
+    put_u64(facts.done_ms, out);
+}
+
+fn put_u16(value: u16, out: &mut Vec<u8>) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+fn put_u32(value: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+fn put_u64(value: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+/// Up to 255 octets.
+fn put_short(octets: &[u8], out: &mut Vec<u8>) {
+    debug_assert!(octets.len() < 256, "short fields have a length octet");
+    out.push(octets.len() as u8);
+    out.extend_from_slice(octets);
+}
+fn put_octets(octets: &[u8], out: &mut Vec<u8>) {
+    put_u32(octets.len() as u32, out);
+    out.extend_from_slice(octets);
+}
+fn put_address(address: &Address, out: &mut Vec<u8>) {
+    out.push(address.ton);
+    out.push(address.npi);
+    put_short(&address.digits, out);
+}
+fn put_body(body: &Body, out: &mut Vec<u8>) {
+    out.extend_from_slice(&[body.encoding as u8, body.raw_data_coding, body.header_len]);
+    put_octets(&body.octets, out);
+}
+fn put_part(part: Option<Part>, out: &mut Vec<u8>) {
+    let part = part.unwrap_or(Part { reference: 0, total: 0, number: 0 });
+    put_u16(part.reference, out);
+    out.extend_from_slice(&[part.total, part.number]);
+}
+fn put_key(key: DeliveryKey, out: &mut Vec<u8>) {
+    put_u64(key.message.0, out);
+    out.push(key.serial);
+}
+fn report_bits(report: Report) -> u8 {
+    u8::from(report.on_success) | u8::from(report.on_failure) << 1 | u8::from(report.intermediate) << 2
+}
+fn put_facts(facts: &ReceiptFacts, out: &mut Vec<u8>) {
+    put_short(&facts.id, out);
+    put_short(&facts.other_id, out);
+    out.push(facts.state as u8);
+    put_short(&facts.stat, out);
+    out.push(u8::from(facts.is_final));
+    put_short(&facts.error, out);
+    out.push(u8::from(facts.network_error.is_some()));
+    out.extend_from_slice(&facts.network_error.unwrap_or_default());
+    put_u64(facts.done_ms.unwrap_or(0), out);
+    put_u64(facts.submit_ms.unwrap_or(0), out);
+    put_u64(facts.numbers[0], out);
+    put_u64(facts.numbers[1], out);
+}
+fn put_inbound(inbound: &Inbound, out: &mut Vec<u8>) {
+    put_u64(inbound.message.0, out);
+    put_address(&inbound.source, out);
+    put_address(&inbound.destination, out);
+    put_body(&inbound.body, out);
+    put_short(&inbound.service_type, out);
+    out.push(inbound.protocol_id);
+    out.push(u8::from(inbound.incomplete));
+    put_u64(inbound.received_ms, out);
+}
+fn put_report(report: &PortReport, out: &mut Vec<u8>) {
+    put_u64(report.message.0, out);
+    put_address(&report.source, out);
+    put_address(&report.destination, out);
+    out.push(report.state as u8);
+    out.push(u8::from(report.intermediate));
+    put_short(&report.error, out);
+    out.push(u8::from(report.network_error.is_some()));
+    out.extend_from_slice(&report.network_error.unwrap_or_default());
+    put_u64(report.submit_ms, out);
+    put_u64(report.done_ms, out);
+    out.push(report.parts);
+    out.push(report.parts_delivered);
+    put_short(&report.text, out);
+    out.push(report.text_encoding as u8);
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], EventError> {
+        let (head, rest) = self.0.split_at_checked(length).ok_or(EventError::Short)?;
+        self.0 = rest;
+        Ok(head)
+    }
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], EventError> {
+        let (head, rest) = self.0.split_first_chunk::<N>().ok_or(EventError::Short)?;
+        self.0 = rest;
+        Ok(*head)
+    }
+    fn u8(&mut self) -> Result<u8, EventError> {
+        self.array::<1>().map(|[octet]| octet)
+    }
+    fn flag(&mut self) -> Result<bool, EventError> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(EventError::Value("flag")),
+        }
+    }
+    fn u16(&mut self) -> Result<u16, EventError> {
+        self.array().map(u16::from_le_bytes)
+    }
+    fn u32(&mut self) -> Result<u32, EventError> {
+        self.array().map(u32::from_le_bytes)
+    }
+    fn u64(&mut self) -> Result<u64, EventError> {
+        self.array().map(u64::from_le_bytes)
+    }
+    fn short<const N: usize>(&mut self, field: &'static str) -> Result<ArrayVec<u8, N>, EventError> {
+        let length = self.u8()? as usize;
+        ArrayVec::try_from(self.take(length)?).map_err(|_| EventError::Value(field))
+    }
+    fn octets(&mut self) -> Result<Box<[u8]>, EventError> {
+        let length = self.u32()? as usize;
+        self.take(length).map(Box::from)
+    }
+    fn message(&mut self) -> Result<MessageId, EventError> {
+        self.u64().map(MessageId)
+    }
+    fn carrier(&mut self) -> Result<CarrierId, EventError> {
+        self.u16().map(CarrierId)
+    }
+    fn account(&mut self) -> Result<AccountId, EventError> {
+        self.u32().map(AccountId)
+    }
+    fn state(&mut self) -> Result<State, EventError> {
+        State::from_u8(self.u8()?).ok_or(EventError::Value("state"))
+    }
+    fn receipt_state(&mut self) -> Result<ReceiptState, EventError> {
+        ReceiptState::from_u8(self.u8()?).ok_or(EventError::Value("receipt state"))
+    }
+    fn encoding(&mut self) -> Result<Encoding, EventError> {
+        Encoding::from_u8(self.u8()?).ok_or(EventError::Value("encoding"))
+    }
+    fn address(&mut self) -> Result<Address, EventError> {
+        Ok(Address { ton: self.u8()?, npi: self.u8()?, digits: self.short("address")? })
+    }
+    fn body(&mut self) -> Result<Body, EventError> {
+        let (encoding, raw_data_coding, header_len) = (self.encoding()?, self.u8()?, self.u8()?);
+        let octets = self.octets()?;
+        if header_len as usize > octets.len() {
+            return Err(EventError::Value("header length"));
+        }
+        Ok(Body { encoding, raw_data_coding, header_len, octets })
+    }
+    fn part(&mut self) -> Result<Option<Part>, EventError> {
+        let part = Part { reference: self.u16()?, total: self.u8()?, number: self.u8()? };
+        match part {
+            Part { reference: 0, total: 0, number: 0 } => Ok(None),
+            Part { total, number, .. } if number >= 1 && number <= total => Ok(Some(part)),
+            _ => Err(EventError::Value("part")),
+        }
+    }
+    fn report(&mut self) -> Result<Report, EventError> {
+        match self.u8()? {
+            bits @ 0..8 => Ok(Report { on_success: bits & 1 != 0, on_failure: bits & 2 != 0, intermediate: bits & 4 != 0 }),
+            _ => Err(EventError::Value("report")),
+        }
+    }
+    fn key(&mut self) -> Result<DeliveryKey, EventError> {
+        Ok(DeliveryKey { message: self.message()?, serial: self.u8()? })
+    }
+    fn network_error(&mut self) -> Result<Option<[u8; 3]>, EventError> {
+        let there = self.flag()?;
+        let value = self.array()?;
+        match (there, value) {
+            (true, value) => Ok(Some(value)),
+            (false, [0, 0, 0]) => Ok(None),
+            (false, _) => Err(EventError::Value("network error")),
+        }
+    }
+    fn time(&mut self) -> Result<Option<u64>, EventError> {
+        Ok(Some(self.u64()?).filter(|&ms| ms != 0))
+    }
+    fn facts(&mut self) -> Result<ReceiptFacts, EventError> {
+        Ok(ReceiptFacts {
+            id: self.short("id")?,
+            other_id: self.short("other id")?,
+            state: self.receipt_state()?,
+            stat: self.short("stat")?,
+            is_final: self.flag()?,
+            error: self.short("error")?,
+            network_error: self.network_error()?,
+            done_ms: self.time()?,
+            submit_ms: self.time()?,
+            numbers: [self.u64()?, self.u64()?],
+        })
+    }
+    fn inbound(&mut self) -> Result<Inbound, EventError> {
+        Ok(Inbound {
+            message: self.message()?,
+            source: self.address()?,
+            destination: self.address()?,
+            body: self.body()?,
+            service_type: self.short("service_type")?,
+            protocol_id: self.u8()?,
+            incomplete: self.flag()?,
+            received_ms: self.u64()?,
+        })
+    }
+    fn port_report(&mut self) -> Result<PortReport, EventError> {
+        Ok(PortReport {
+            message: self.message()?,
+            source: self.address()?,
+            destination: self.address()?,
+            state: self.receipt_state()?,
+            intermediate: self.flag()?,
+            error: self.short("error")?,
+            network_error: self.network_error()?,
+            submit_ms: self.u64()?,
+            done_ms: self.u64()?,
+            parts: self.u8()?,
+            parts_delivered: self.u8()?,
+            text: self.short("text")?,
+            text_encoding: self.encoding()?,
+        })
+    }
+    fn accepted(&mut self) -> Result<Message, EventError> {
+        Ok(Message {
+            id: self.message()?,
+            account: self.account()?,
+            class: Class::from_u8(self.u8()?).ok_or(EventError::Value("class"))?,
+            source: self.address()?,
+            destination: self.address()?,
+            number: self.u64()?,
+            body: self.body()?,
+            part: self.part()?,
+            report: self.report()?,
+            service_type: self.short("service_type")?,
+            protocol_id: self.u8()?,
+            priority: self.u8()?,
+            accepted_ms: self.u64()?,
+            due_ms: self.u64()?,
+            expires_ms: self.u64()?,
+            tlvs: self.octets()?,
+        })
+    }
+    fn part_receipt(&mut self) -> Result<PartReceipt, EventError> {
+        let state = self.receipt_state()?;
+        let flags = self.u8()?;
+        let error = self.array()?;
+        let network_error = self.array()?;
+        let done_ms = self.u64()?;
+        let network_error = match (flags, network_error) {
+            (0..=1, [0, 0, 0]) => None,
+            (2..=3, code) => Some(code),
+            _ => return Err(EventError::Value("receipt flags")),
+        };
+        Ok(PartReceipt { state, is_final: flags & 1 != 0, error, network_error, done_ms })
+    }
+}
+
+fn read(at: &mut Reader<'_>) -> Result<Event, EventError> {
+    Ok(match at.u8()? {
+        kind::ACCEPTED => Event::Accepted(Box::new(at.accepted()?)),
+        kind::ATTEMPT => Event::Attempt { message: at.message()?, carrier: at.carrier()? },
+        kind::SENT => Event::Sent {
+            message: at.message()?,
+            part: at.u8()?,
+            parts: at.u8()?,
+            carrier: at.carrier()?,
+            at_ms: at.u64()?,
+            reference: at.u16()?,
+            carrier_id: at.short("carrier id")?,
+        },
+        kind::RECEIPT => Event::Receipt { message: at.message()?, part: at.u8()?, at_ms: at.u64()?, facts: at.part_receipt()? },
+        kind::VERDICT => {
+            Event::Verdict { message: at.message()?, state: at.state()?, carrier: at.carrier()?, at_ms: at.u64()?, error: at.u32()? }
+        }
+        kind::HANDED_OVER => Event::HandedOver { key: at.key()?, taken: at.flag()? },
+        kind::PARKED => Event::Parked { carrier: at.carrier()?, at_ms: at.u64()?, facts: Box::new(at.facts()?) },
+        kind::INBOUND_PART => Event::InboundPart {
+            carrier: at.carrier()?,
+            at_ms: at.u64()?,
+            part: Box::new(InboundPart {
+                source: at.address()?,
+                destination: at.address()?,
+                body: at.body()?,
+                part: at.part()?,
+                service_type: at.short("service_type")?,
+                protocol_id: at.u8()?,
+            }),
+        },
+        kind::INBOUND_READY => {
+            Event::InboundReady { carrier: at.carrier()?, account: at.account()?, part: at.part()?, inbound: Box::new(at.inbound()?) }
+        }
+        kind::REPLACED => Event::Replaced {
+            message: at.message()?,
+            with: Box::new(Replacement { octets: at.octets()?, due_ms: at.u64()?, expires_ms: at.u64()?, report: at.report()? }),
+        },
+        kind::OUTBOXED => Event::Outboxed {
+            account: at.account()?,
+            key: at.key()?,
+            at_ms: at.u64()?,
+            delivery: Box::new(match at.flag()? {
+                false => Delivery::Receipt(Box::new(at.port_report()?)),
+                true => Delivery::Inbound(Box::new(at.inbound()?)),
+            }),
+        },
+        kind::FORGOTTEN => Event::Forgotten { message: at.message()? },
+        kind::SENT_BEFORE => Event::SentBefore {
+            message: at.message()?,
+            part: at.u8()?,
+            parts: at.u8()?,
+            carrier: at.carrier()?,
+            at_ms: at.u64()?,
+            reference: at.u16()?,
+            key: u128::from_le_bytes(at.array()?),
+            reported: at.flag()?,
+        },
+        kind::SETTLED => Event::Settled {
+            message: at.message()?,
+            carrier: at.carrier()?,
+            state: at.state()?,
+            reports: at.u8()?,
+            reported_final: at.flag()?,
+        },
+        other => return Err(EventError::Kind(other)),
+    })
+}

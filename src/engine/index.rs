@@ -1,0 +1,181 @@
+//! The id index (choice 9): a carrier's id → the part that it stands for. An entry is a 128-bit hash of carrier and canonical id, the message and the
+//! part. How a carrier writes its ids in receipts against its answers is found out here: the receipt's id is transformed when probing, variants are
+//! never stored.
+
+use super::messages::Messages;
+use super::port::CarrierId;
+use crate::model::MessageId;
+use crate::text::id_form::{Id, IdForm};
+use hashbrown::{HashMap, HashSet};
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+/// Forms that a receipt's id is tried in; the stored form is [`IdForm::StripZeros`] of the answer's id.
+const FORMS: [IdForm; 3] = [IdForm::StripZeros, IdForm::HexToDecimal, IdForm::DecimalToHex];
+/// Ids of ended messages that are remembered, so that a repeated receipt is known as one; two generations of this many.
+const ENDED_MAX: usize = 100_000;
+
+/// Names an entry.
+pub type Key = u128;
+
+/// Which id forms a carrier's receipts have used so far.
+#[derive(Debug, Clone, Default)]
+struct Learned {
+    hits: [u64; FORMS.len()],
+    /// Set in the configuration: nothing else is tried.
+    fixed: Option<usize>,
+}
+
+/// What a probe found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// This part; the key is for [`IdIndex::end`].
+    Part(MessageId, u8, Key),
+    /// A message that has ended.
+    Ended,
+    /// Nothing.
+    Nothing,
+}
+
+/// Carrier ids of everything that is sent and alive.
+#[derive(Debug)]
+pub struct IdIndex {
+    map: HashMap<Key, (MessageId, u8)>,
+    ended: HashSet<Key>,
+    ended_before: HashSet<Key>,
+    learned: Vec<Learned>,
+}
+
+fn key_of(carrier: CarrierId, id: &[u8], form: IdForm, scratch: &mut Id) -> Option<Key> {
+    // An id of nothing but zeros has no other form than itself.
+    let usable = form.apply(id, scratch) || IdForm::Identity.apply(id, scratch);
+    usable.then(|| xxh3_128_with_seed(scratch, u64::from(carrier.0)))
+}
+
+/// True if a receipt's `id` means the answer's `sent` in any form.
+pub fn same_id(sent: &[u8], id: &[u8]) -> bool {
+    let (mut a, mut b) = (Id::new(), Id::new());
+    if sent.is_empty() || id.is_empty() {
+        return false;
+    }
+    let Some(stored) = key_of(CarrierId(0), sent, IdForm::StripZeros, &mut a) else { return false };
+    FORMS.iter().any(|&form| form.apply(id, &mut b) && key_of(CarrierId(0), id, form, &mut a) == Some(stored))
+}
+
+impl IdIndex {
+    /// An empty index for `carriers` carriers.
+    pub fn new(carriers: usize) -> IdIndex {
+        IdIndex { map: HashMap::new(), ended: HashSet::new(), ended_before: HashSet::new(), learned: vec![Learned::default(); carriers] }
+    }
+
+    /// Fixes a carrier's form, instead of finding it out.
+    pub fn fix_form(&mut self, carrier: CarrierId, form: IdForm) {
+        let at = FORMS.iter().position(|&f| f == form).unwrap_or(0);
+        self.learned[carrier.0 as usize].fixed = Some(at);
+    }
+
+    /// Remembers a part under the id of its answer; gives the key. Ids come round after days: the newest open submission is meant.
+    pub fn insert(&mut self, carrier: CarrierId, id: &[u8], part: (MessageId, u8)) -> Key {
+        let key = key_of(carrier, id, IdForm::StripZeros, &mut Id::new()).unwrap_or(0);
+        self.insert_key(key, part);
+        key
+    }
+
+    /// Remembers a part under a key that is known from before. Key 0 means none.
+    pub fn insert_key(&mut self, key: Key, part: (MessageId, u8)) {
+        if key != 0 {
+            self.map.insert(key, part);
+        }
+    }
+
+    /// Looks for a receipt's id in the carrier's learned form first, then in all others. `agrees` says whether the phone number fits.
+    pub fn find(&mut self, carrier: CarrierId, id: &[u8], agrees: impl Fn(MessageId) -> bool) -> Found {
+        if id.is_empty() {
+            return Found::Nothing;
+        }
+        let learned = &mut self.learned[carrier.0 as usize];
+        let best = learned.fixed.unwrap_or_else(|| (0..FORMS.len()).max_by_key(|&at| (learned.hits[at], FORMS.len() - at)).unwrap_or(0));
+        let others = (0..FORMS.len()).filter(|&at| at != best && learned.fixed.is_none());
+        let mut ended = false;
+        let mut scratch = Id::new();
+        for at in std::iter::once(best).chain(others) {
+            let Some(key) = key_of(carrier, id, FORMS[at], &mut scratch) else { continue };
+            if let Some(&(message, part)) = self.map.get(&key)
+                && agrees(message)
+            {
+                learned.hits[at] += 1;
+                return Found::Part(message, part, key);
+            }
+            ended |= self.ended.contains(&key) || self.ended_before.contains(&key);
+        }
+        if ended { Found::Ended } else { Found::Nothing }
+    }
+
+    /// The part has had its last word; a repetition of it will be known as one.
+    pub fn end(&mut self, key: Key) {
+        self.map.remove(&key);
+        if self.ended.len() >= ENDED_MAX {
+            self.ended_before = std::mem::take(&mut self.ended);
+        }
+        self.ended.insert(key);
+    }
+
+    /// Drops entries whose message has ended without a receipt, once they are more than those alive.
+    pub fn tidy(&mut self, messages: &Messages) {
+        if self.map.len() > 50_000 + 2 * messages.len() {
+            self.map.retain(|_, (message, _)| messages.contains_key(message));
+        }
+    }
+
+    /// Entries.
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// None at all.
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    /// The form that a carrier's receipts have used most, for metrics and logs.
+    pub fn learned_form(&self, carrier: CarrierId) -> IdForm {
+        let learned = &self.learned[carrier.0 as usize];
+        let most = (0..FORMS.len()).max_by_key(|&at| (learned.hits[at], FORMS.len() - at)).unwrap_or(0);
+        FORMS[learned.fixed.unwrap_or(most)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_found_in_whatever_form_the_receipt_writes_it() {
+        let carrier = CarrierId(0);
+        for (answer, receipt) in [
+            ("1a2B3c", "1A2b3C"),
+            ("0012", "12"),
+            ("499602d2", "1234567890"),
+            ("1234567890", "0x499602D2"),
+            ("a-b-c", "A-B-C"),
+            ("000", "000"),
+        ] {
+            let mut index = IdIndex::new(1);
+            index.insert(carrier, answer.as_bytes(), (MessageId(7), 0));
+            assert!(matches!(index.find(carrier, receipt.as_bytes(), |_| true), Found::Part(MessageId(7), 0, _)), "{answer} {receipt}");
+            assert!(same_id(answer.as_bytes(), receipt.as_bytes()), "{answer} {receipt}");
+            assert_eq!(index.find(carrier, receipt.as_bytes(), |_| false), Found::Nothing, "the number must agree");
+        }
+        assert!(!same_id(b"12", b"13"));
+        assert!(!same_id(b"", b""));
+    }
+
+    #[test]
+    fn an_ended_id_is_known_as_ended_and_other_carriers_are_not_confused() {
+        let mut index = IdIndex::new(2);
+        index.insert(CarrierId(0), b"77", (MessageId(1), 0));
+        assert_eq!(index.find(CarrierId(1), b"77", |_| true), Found::Nothing);
+        let Found::Part(_, _, key) = index.find(CarrierId(0), b"77", |_| true) else { panic!("not found") };
+        index.end(key);
+        assert_eq!(index.find(CarrierId(0), b"77", |_| true), Found::Ended);
+    }
+}

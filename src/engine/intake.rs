@@ -1,0 +1,102 @@
+//! Stop 6: a draft against the plan. What passes becomes a message with an id, joins the open batch, and is answered when that is durable.
+
+use super::carry::Item;
+use super::event;
+use super::messages::{Entry, Parts, Phase};
+use super::port::{DiskState, Draft, SessionId, UpstreamReply};
+use super::{Effect, Engine};
+use crate::model::{Message, Refusal, State};
+use crate::text::segment;
+use std::sync::Arc;
+
+impl Engine {
+    pub(super) fn intake(&mut self, session: SessionId, draft: Draft) {
+        let Draft { token, mut message } = draft;
+        match self.check(&mut message) {
+            Ok(()) => {
+                message.id = self.ids.next(self.now.wall_ms);
+                let id = message.id;
+                self.open_batch();
+                event::write_accepted(&message, &mut self.writing.octets);
+                self.admit(*message);
+                self.after_commit(Effect::Accepted { session, token, message: id });
+            }
+            Err(refusal) => {
+                self.refused[refusal as usize] += 1;
+                self.reply(session, UpstreamReply::Answer { token, result: Err(refusal) });
+            }
+        }
+    }
+
+    /// All that may stand against a draft; fills in what the sender left to us. Its account's rate is paid last.
+    fn check(&mut self, message: &mut Message) -> Result<(), Refusal> {
+        match self.disk {
+            DiskState::Ok => {}
+            DiskState::Slow => return Err(Refusal::DiskSlow),
+            DiskState::Reserve => return Err(Refusal::DiskFull),
+            DiskState::Failed => return Err(Refusal::StoreFailed),
+        }
+        if self.draining {
+            return Err(Refusal::Stopping);
+        }
+        if message.number == 0 {
+            return Err(Refusal::Destination);
+        }
+        let now_ms = self.now.wall_ms;
+        message.accepted_ms = now_ms;
+        if message.expires_ms == 0 {
+            let start = message.due_ms.max(now_ms);
+            message.expires_ms = start + self.plan.class(message.class).validity_ms;
+        } else if message.expires_ms <= now_ms {
+            return Err(Refusal::Validity);
+        }
+        let first = *self.plan.route(message.number).first().ok_or(Refusal::NoRoute)?;
+        let account = self.plan.account(message.account);
+        let state = &mut self.accounts[message.account.0 as usize];
+        if state.waiting >= account.max_waiting
+            || self.messages.len() >= self.plan.bounds.max_messages
+            || self.body_octets + message.body.octets.len() > self.plan.bounds.max_body_octets
+        {
+            return Err(Refusal::QueueFull);
+        }
+        let segments = segment::count(&message.body, &self.plan.carrier(first).segments);
+        if segments > 255 {
+            return Err(Refusal::Length);
+        }
+        if account.rate_per_s.is_some() && state.bucket.take(segments as u32, self.now).is_err() {
+            return Err(Refusal::Throttled);
+        }
+        Ok(())
+    }
+
+    /// Into the table, not yet on its way. Live and in replay.
+    pub(super) fn admit(&mut self, message: Message) {
+        let id = message.id;
+        self.ids.advance_past(id);
+        self.counts.step(None, State::Waiting);
+        self.accounts[message.account.0 as usize].waiting += 1;
+        self.body_octets += message.body.octets.len();
+        let home = self.home();
+        self.writing.items.push(Item::Message(id));
+        let entry = Entry {
+            message: Arc::new(message),
+            phase: Phase::Accepting,
+            parts: Parts::unsent(1),
+            home,
+            base: 0,
+            key: 0,
+            sent_ms: 0,
+            last_status: 0,
+            reference: 0,
+            attempts: 0,
+            route_step: 0,
+            doubts: 0,
+            reports: 0,
+            reported_final: false,
+            attempted: false,
+            attempted_at: crate::model::CarrierId(0),
+            refused: super::outcome::Refused::Nothing,
+        };
+        self.messages.insert(id, entry);
+    }
+}

@@ -1,0 +1,274 @@
+//! Stops 9 to 11 of a receipt: what waits for an account's receivers. Everything here is on record already; an absent upstream loses nothing
+//! within the outbox's bounds of count and age. Receivers pull: no session ever has more unanswered deliveries than its window.
+
+use super::carry::{Home, Item};
+use super::event::{DeliveryKey, Event};
+use super::port::{Delivery, DeliveryAnswer, DeliveryToken, Report, SessionId, UpstreamReply};
+use super::timers::Timer;
+use super::{Effect, Engine, Session};
+use crate::model::state::ReceiptState;
+use crate::model::{AccountId, Body, Encoding, Message};
+use arrayvec::ArrayVec;
+use hashbrown::HashMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Delay before a delivery that upstream could not take is tried again, milliseconds.
+const RETRY_MS: u64 = 5_000;
+
+/// One delivery.
+#[derive(Debug)]
+pub struct Waiting {
+    /// Whose it is.
+    pub account: AccountId,
+    /// What it is.
+    pub delivery: Arc<Delivery>,
+    /// Its name on record.
+    pub key: DeliveryKey,
+    /// Where its record lives.
+    pub home: Home,
+    /// Since when it waits, wall milliseconds.
+    pub since_ms: u64,
+}
+
+/// One account's.
+#[derive(Debug, Default)]
+struct Outbox {
+    pending: VecDeque<DeliveryToken>,
+    /// Refused for now; they go back to `pending` at the next timer.
+    later: Vec<DeliveryToken>,
+    receivers: Vec<SessionId>,
+    count: usize,
+}
+
+/// All outboxes.
+#[derive(Debug)]
+pub struct Outboxes {
+    items: HashMap<DeliveryToken, Waiting>,
+    by_account: Vec<Outbox>,
+    last: u64,
+}
+
+impl Outboxes {
+    /// Empty ones for `accounts` accounts.
+    pub fn new(accounts: usize) -> Outboxes {
+        Outboxes { items: HashMap::new(), by_account: (0..accounts).map(|_| Outbox::default()).collect(), last: 0 }
+    }
+
+    /// Takes a delivery in; it waits until it is made ready.
+    pub fn insert(&mut self, waiting: Waiting) -> DeliveryToken {
+        self.last += 1;
+        self.by_account[waiting.account.0 as usize].count += 1;
+        self.items.insert(DeliveryToken(self.last), waiting);
+        DeliveryToken(self.last)
+    }
+
+    /// Looks at one.
+    pub fn get(&self, token: DeliveryToken) -> Option<&Waiting> {
+        self.items.get(&token)
+    }
+
+    /// For carrying.
+    pub fn get_mut(&mut self, token: DeliveryToken) -> Option<&mut Waiting> {
+        self.items.get_mut(&token)
+    }
+
+    /// All of them, for recovery.
+    pub fn tokens(&self) -> Vec<(DeliveryToken, DeliveryKey, AccountId)> {
+        self.items.iter().map(|(&token, w)| (token, w.key, w.account)).collect()
+    }
+
+    /// Deliveries that wait for the account, or are with it unanswered.
+    pub fn depth(&self, account: AccountId) -> usize {
+        self.by_account[account.0 as usize].count
+    }
+
+    /// The newest.
+    pub(super) fn last_token(&self) -> DeliveryToken {
+        DeliveryToken(self.last)
+    }
+
+    pub(super) fn remove(&mut self, token: DeliveryToken) -> Option<Waiting> {
+        let waiting = self.items.remove(&token)?;
+        self.by_account[waiting.account.0 as usize].count -= 1;
+        Some(waiting)
+    }
+}
+
+/// The first 20 characters' worth of a text, as octets in its own encoding.
+pub fn text_start(body: &Body) -> ArrayVec<u8, 40> {
+    let width = if body.encoding == Encoding::Ucs2 { 2 } else { 1 };
+    let text = if matches!(body.encoding, Encoding::Binary | Encoding::Opaque) { &[] } else { body.text() };
+    text.iter().copied().take(20 * width).collect()
+}
+
+/// A report on `message` with everything but the carrier's facts.
+pub fn report(message: &Message, state: ReceiptState, done_ms: u64) -> Report {
+    Report {
+        message: message.id,
+        source: message.source.clone(),
+        destination: message.destination.clone(),
+        state,
+        intermediate: false,
+        error: ArrayVec::from_iter(*b"000"),
+        network_error: None,
+        submit_ms: message.accepted_ms,
+        done_ms,
+        parts: 1,
+        parts_delivered: 0,
+        text: text_start(&message.body),
+        text_encoding: message.body.encoding,
+    }
+}
+
+impl Engine {
+    pub(super) fn session_up(&mut self, session: SessionId, account: AccountId, window: u32) {
+        self.sessions.insert(session, Session { account, window: window as usize, with: hashbrown::HashSet::new(), replies: Vec::new() });
+        if window > 0 {
+            self.outbox.by_account[account.0 as usize].receivers.push(session);
+            self.dirty_accounts.push(account);
+        }
+    }
+
+    pub(super) fn session_down(&mut self, session: SessionId) {
+        let Some(state) = self.sessions.remove(&session) else { return };
+        let outbox = &mut self.outbox.by_account[state.account.0 as usize];
+        outbox.receivers.retain(|&s| s != session);
+        let mut back: Vec<_> = state.with.into_iter().collect();
+        back.sort_unstable_by(|a, b| b.cmp(a));
+        back.into_iter().for_each(|token| outbox.pending.push_front(token));
+        self.dirty_accounts.push(state.account);
+    }
+
+    /// Puts a delivery on the account's outbox; it leaves once the open batch is durable. Live and in replay.
+    pub(super) fn deliver(&mut self, account: AccountId, key: DeliveryKey, home: Home, since_ms: u64, delivery: Delivery) {
+        let token = self.outbox.insert(Waiting { account, delivery: Arc::new(delivery), key, home, since_ms });
+        self.homes.adopt(home, &mut self.writing.items, self.writing.batch, Item::Delivery(token));
+        if self.replaying {
+            return;
+        }
+        self.after_commit(Effect::Deliver { account, token });
+    }
+
+    /// The delivery's record is durable.
+    pub(super) fn outbox_ready(&mut self, account: AccountId, token: DeliveryToken) {
+        let bound = self.plan.account(account).max_outbox;
+        let outbox = &mut self.outbox.by_account[account.0 as usize];
+        outbox.pending.push_back(token);
+        if outbox.count > bound
+            && let Some(oldest) = self.outbox.by_account[account.0 as usize].pending.pop_front()
+        {
+            self.drop_delivery(oldest);
+        }
+        self.dirty_accounts.push(account);
+    }
+
+    pub(super) fn outbox_due(&mut self, account: AccountId) {
+        let outbox = &mut self.outbox.by_account[account.0 as usize];
+        let later = std::mem::take(&mut outbox.later);
+        outbox.pending.extend(later);
+        self.dirty_accounts.push(account);
+    }
+
+    pub(super) fn answered(&mut self, session: SessionId, token: DeliveryToken, answer: DeliveryAnswer) {
+        let Some(state) = self.sessions.get_mut(&session) else { return };
+        if !state.with.remove(&token) {
+            return;
+        }
+        let account = state.account;
+        match answer {
+            DeliveryAnswer::Taken => {
+                self.tally.deliveries_taken += 1;
+                self.handed_over(token, true);
+            }
+            DeliveryAnswer::Never => self.drop_delivery(token),
+            DeliveryAnswer::Later => {
+                let outbox = &mut self.outbox.by_account[account.0 as usize];
+                outbox.later.push(token);
+                if outbox.later.len() == 1 {
+                    self.timers.set(self.now.mono_us + RETRY_MS * 1000, Timer::Outbox(account));
+                }
+            }
+        }
+        self.dirty_accounts.push(account);
+    }
+
+    pub(super) fn drop_delivery(&mut self, token: DeliveryToken) {
+        self.tally.deliveries_dropped += 1;
+        self.handed_over(token, false);
+    }
+
+    fn handed_over(&mut self, token: DeliveryToken, taken: bool) {
+        if let Some(waiting) = self.outbox.remove(token) {
+            if let Home::Chunk(chunk) = waiting.home {
+                self.homes.bury(chunk, super::carry::Name::delivery(waiting.key));
+                self.homes.died(chunk);
+            }
+            self.record(&Event::HandedOver { key: waiting.key, taken });
+        }
+    }
+
+    /// Hands deliveries to every receiver with room, in turn.
+    pub(super) fn pump_outboxes(&mut self) {
+        for account in std::mem::take(&mut self.dirty_accounts) {
+            self.pump(account);
+        }
+    }
+
+    fn pump(&mut self, account: AccountId) {
+        let oldest_ms = self.now.wall_ms.saturating_sub(self.plan.account(account).outbox_age_ms);
+        let outbox = &mut self.outbox.by_account[account.0 as usize];
+        let mut too_old = Vec::new();
+        for &receiver in &outbox.receivers {
+            let Some(session) = self.sessions.get_mut(&receiver) else { continue };
+            let was_empty = session.replies.is_empty();
+            while session.with.len() < session.window {
+                let Some(token) = outbox.pending.pop_front() else { break };
+                let Some(waiting) = self.outbox.items.get(&token) else { continue };
+                if waiting.since_ms < oldest_ms {
+                    too_old.push(token);
+                    continue;
+                }
+                session.with.insert(token);
+                session.replies.push(UpstreamReply::Deliver { token, item: Arc::clone(&waiting.delivery) });
+            }
+            if was_empty && !session.replies.is_empty() {
+                self.dirty_sessions.push(receiver);
+            }
+        }
+        // The next turn starts with another receiver, so that all of them get their share.
+        if outbox.receivers.len() > 1 {
+            outbox.receivers.rotate_left(1);
+        }
+        too_old.into_iter().for_each(|token| self.drop_delivery(token));
+    }
+
+    /// Deliveries that wait for each account.
+    pub fn outbox_depths(&self) -> Vec<u64> {
+        self.outbox.by_account.iter().map(|o| o.count as u64).collect()
+    }
+
+    /// Drops what has waited past its age even while no receiver is bound.
+    pub(super) fn sweep_outboxes(&mut self) {
+        for at in 0..self.outbox.by_account.len() {
+            let oldest_ms = self.now.wall_ms.saturating_sub(self.plan.accounts[at].outbox_age_ms);
+            while let Some(&token) = self.outbox.by_account[at].pending.front() {
+                match self.outbox.items.get(&token) {
+                    Some(waiting) if waiting.since_ms >= oldest_ms => break,
+                    Some(_) => self.drop_delivery(token),
+                    None => {}
+                }
+                self.outbox.by_account[at].pending.pop_front();
+            }
+        }
+    }
+
+    /// After recovery: everything that waits goes into its pending queue, oldest first.
+    pub(super) fn outbox_recovered(&mut self) {
+        let mut all = self.outbox.tokens();
+        all.sort_unstable();
+        for (token, _, account) in all {
+            self.outbox.by_account[account.0 as usize].pending.push_back(token);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Stop 12: what a carrier answered to the parts of a message, and what follows: sent, later, elsewhere, never, or none in time: in doubt (choice 11).
+
+use super::Engine;
+use super::event::{self, Event};
+use super::messages::{PartState, Phase};
+use super::port::{BindId, CarrierId, CarrierMessageId, Outcome, Ticket};
+use super::timers::Timer;
+use crate::model::{MessageId, State};
+use std::sync::Arc;
+
+/// The weightiest refusal among the parts of one try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refused {
+    /// None so far.
+    Nothing,
+    /// Handed back before it reached the socket.
+    NotSent,
+    /// The carrier asked to slow down.
+    Throttled,
+    /// Not now.
+    Later,
+    /// Not here.
+    Elsewhere,
+    /// Nowhere.
+    Never,
+}
+
+impl Engine {
+    pub(super) fn outcome(&mut self, bind: BindId, ticket: Ticket, outcome: Outcome) {
+        let Ticket { message: id, part } = ticket;
+        let carrier = bind.carrier;
+        let Some(entry) = self.messages.get_mut(&id) else {
+            // A late answer to a message that has ended meanwhile: its id is still worth knowing only while it lives.
+            return;
+        };
+        let was = entry.parts.get(part);
+        let open = was == Some(PartState::InFlight) && entry.phase == Phase::InFlight(carrier);
+        if open {
+            self.dispatchers[carrier.0 as usize].release(bind);
+        }
+        match outcome {
+            Outcome::Sent { carrier_id } => return self.part_taken(id, part, carrier, &carrier_id),
+            _ if !open => return,
+            Outcome::InDoubt => entry.parts.set(part, PartState::Doubt),
+            Outcome::NotSent => refuse(entry, part, Refused::NotSent, PartState::Unsent, 0),
+            Outcome::Throttled { status } => {
+                refuse(entry, part, Refused::Throttled, PartState::Unsent, status);
+                self.tally.throttle_answers += 1;
+                self.dispatchers[carrier.0 as usize].pause(self.now);
+            }
+            Outcome::Later { status } => refuse(entry, part, Refused::Later, PartState::Unsent, status),
+            Outcome::Elsewhere { status } => refuse(entry, part, Refused::Elsewhere, PartState::Refused, status),
+            Outcome::Never { status } => refuse(entry, part, Refused::Never, PartState::Refused, status),
+        }
+        self.settle_parts(id, carrier);
+    }
+
+    /// A carrier took a part, now or late.
+    fn part_taken(&mut self, id: MessageId, part: u8, carrier: CarrierId, carrier_id: &CarrierMessageId) {
+        let at_ms = self.now.wall_ms;
+        let Some(entry) = self.messages.get(&id) else { return };
+        let (parts, reference, number) = (entry.parts.len() as u8, entry.reference, entry.message.number);
+        if matches!(entry.phase, Phase::Doubt(_) | Phase::Settled(_, State::InDoubt)) {
+            self.tally.doubts_settled += 1;
+        }
+        self.open_batch();
+        event::write_sent(id, [part, parts], carrier, at_ms, reference, carrier_id, &mut self.writing.octets);
+        self.apply_sent(id, part, parts, carrier, at_ms, reference, carrier_id);
+        if let Some(parked) = self.parked.take_match(carrier, number, carrier_id) {
+            self.tally.receipts_unparked += 1;
+            self.parked_ended(&parked);
+            self.matched(id, part, carrier, &parked.facts);
+        }
+        self.settle_parts(id, carrier);
+    }
+
+    /// The state that a SENT event means. Live and in replay.
+    #[allow(clippy::too_many_arguments)] // the fields of the event
+    pub(super) fn apply_sent(
+        &mut self,
+        id: MessageId,
+        part: u8,
+        parts: u8,
+        carrier: CarrierId,
+        at_ms: u64,
+        reference: u16,
+        carrier_id: &[u8],
+    ) {
+        let key = if carrier_id.is_empty() { 0 } else { self.index.insert(carrier, carrier_id, (id, part)) };
+        self.apply_sent_key(id, part, parts, carrier, at_ms, reference, key);
+    }
+
+    /// The same with the index's key at hand.
+    #[allow(clippy::too_many_arguments)] // the fields of the event
+    pub(super) fn apply_sent_key(&mut self, id: MessageId, part: u8, parts: u8, carrier: CarrierId, at_ms: u64, reference: u16, key: u128) {
+        self.touch(id);
+        let Some(entry) = self.messages.get_mut(&id) else { return };
+        if entry.parts.len() != parts as usize {
+            entry.parts = super::messages::Parts::unsent(parts);
+        }
+        entry.set_key(part, key);
+        if !matches!(entry.parts.get(part), Some(PartState::Delivered | PartState::Failed)) {
+            entry.parts.set(part, PartState::Sent);
+        }
+        entry.reference = reference;
+        entry.attempted = false;
+        if entry.sent_ms == 0 {
+            entry.sent_ms = at_ms;
+        }
+        let all_taken = entry.parts.as_slice().iter().all(|s| matches!(s, PartState::Sent | PartState::Delivered | PartState::Failed));
+        // A late answer settles the message wherever it waits meanwhile; a stale place in a lane is skipped when it is popped.
+        if all_taken && !matches!(entry.phase, Phase::Sent(_) | Phase::Settled(..)) {
+            self.forget_doubt(id);
+            self.set_phase(id, Phase::Sent(carrier));
+            self.shrink(id);
+        }
+    }
+
+    /// Once no part is open any more, the message as a whole goes on.
+    fn settle_parts(&mut self, id: MessageId, carrier: CarrierId) {
+        let Some(entry) = self.messages.get(&id) else { return };
+        if let Phase::Sent(of) = entry.phase {
+            return self.sent(id, of);
+        }
+        if entry.phase != Phase::InFlight(carrier) || entry.parts.count(PartState::InFlight) > 0 {
+            return;
+        }
+        let taken = entry.parts.as_slice().iter().any(|s| matches!(s, PartState::Sent | PartState::Delivered | PartState::Failed));
+        if entry.parts.count(PartState::Doubt) > 0 {
+            return self.enter_doubt(id, carrier);
+        }
+        let status = entry.last_status;
+        match (entry.refused, taken) {
+            (Refused::Nothing, _) => {}
+            (Refused::NotSent | Refused::Throttled, _) => self.return_to_lane(id, carrier),
+            (Refused::Later, _) => self.try_later(id, carrier),
+            // One part is refused for good and another is out: the rest isn't sent, the message can't be whole any more.
+            (Refused::Elsewhere | Refused::Never, true) => self.verdict(id, State::Undelivered, status),
+            (Refused::Elsewhere, false) => self.try_elsewhere(id),
+            (Refused::Never, false) => self.verdict(id, State::Rejected, status),
+        }
+    }
+
+    /// All parts are with the carrier: a receipt is awaited, or that was all.
+    fn sent(&mut self, id: MessageId, carrier: CarrierId) {
+        let Some(entry) = self.messages.get(&id) else { return };
+        let plan = self.plan.carrier(carrier);
+        let asked = plan.always_ask_receipt || (entry.message.report.wants_final() && !plan.never_ask_receipt);
+        if !asked {
+            self.verdict(id, State::SentFinal, 0);
+        }
+    }
+
+    pub(super) fn enter_doubt(&mut self, id: MessageId, carrier: CarrierId) {
+        self.set_phase(id, Phase::Doubt(carrier));
+        let Some(entry) = self.messages.get_mut(&id) else { return };
+        entry.doubts = entry.doubts.saturating_add(1);
+        self.doubts.entry((carrier, entry.message.number)).or_default().push(id);
+        let wait_ms = self.plan.class(entry.message.class).doubt_wait_ms;
+        self.timers.set(self.now.mono_us + wait_ms * 1000, Timer::Doubt(id));
+    }
+
+    pub(super) fn forget_doubt(&mut self, id: MessageId) {
+        let Some(entry) = self.messages.get(&id) else { return };
+        let (Phase::Doubt(carrier) | Phase::Settled(carrier, State::InDoubt)) = entry.phase else { return };
+        let key = (carrier, entry.message.number);
+        if let Some(ids) = self.doubts.get_mut(&key) {
+            ids.retain(|&other| other != id);
+            if ids.is_empty() {
+                self.doubts.remove(&key);
+            }
+        }
+    }
+
+    /// Nothing settled the doubt in its time: the class's policy decides. Once again at most once.
+    pub(super) fn doubt_over(&mut self, id: MessageId) {
+        let Some(entry) = self.messages.get(&id) else { return };
+        let Phase::Doubt(carrier) = entry.phase else { return };
+        let some_taken = entry.parts.count(PartState::Sent) > 0;
+        if self.plan.class(entry.message.class).resend_in_doubt && entry.doubts <= 1 {
+            self.tally.resent_in_doubt += 1;
+            self.forget_doubt(id);
+            let Some(entry) = self.messages.get_mut(&id) else { return };
+            for part in 0..entry.parts.len() as u8 {
+                if entry.parts.get(part) == Some(PartState::Doubt) {
+                    entry.parts.set(part, PartState::Unsent);
+                }
+            }
+            match some_taken {
+                true => self.return_to_lane(id, carrier),
+                false => self.enqueue(id),
+            }
+        } else {
+            self.verdict(id, State::InDoubt, 0);
+        }
+    }
+
+    /// Only the start of the text is still needed, for the receipt.
+    fn shrink(&mut self, id: MessageId) {
+        let Some(entry) = self.messages.get_mut(&id) else { return };
+        // If a bind still holds the message its body stays; nothing is copied for this.
+        let Some(message) = Arc::get_mut(&mut entry.message) else { return };
+        let keep = match message.report.wants_final() {
+            true => super::outbox::text_start(&message.body).to_vec().into_boxed_slice(),
+            false => Box::default(),
+        };
+        self.body_octets -= message.body.octets.len();
+        self.body_octets += keep.len();
+        message.body.header_len = 0;
+        message.body.octets = keep;
+    }
+
+    /// Our own verdict, written down and applied.
+    pub(super) fn verdict(&mut self, id: MessageId, state: State, error: u32) {
+        let at_ms = self.now.wall_ms;
+        let carrier = self.messages.get(&id).and_then(|e| e.phase.carrier()).unwrap_or(CarrierId(0));
+        self.record(&Event::Verdict { message: id, state, carrier, at_ms, error });
+        self.apply_verdict(id, state, carrier, at_ms, error);
+    }
+}
+
+fn refuse(entry: &mut super::messages::Entry, part: u8, refused: Refused, state: PartState, status: u32) {
+    entry.parts.set(part, state);
+    entry.refused = entry.refused.max(refused);
+    if status != 0 {
+        entry.last_status = status;
+    }
+}

@@ -1,0 +1,142 @@
+//! The plan: the immutable snapshot of accounts, carriers, routes and policies that the hot path reads (choice 13). `app` builds
+//! it from the configuration and swaps it whole.
+
+use crate::model::{AccountId, CarrierId, Class};
+use crate::number::prefix::PrefixTable;
+use crate::text::segment::SegmentRule;
+
+/// Everything the engine decides by.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Our node number (0-9), part of every message id.
+    pub node: u8,
+    /// Accounts by [`AccountId`].
+    pub accounts: Vec<AccountPlan>,
+    /// Carriers by [`CarrierId`].
+    pub carriers: Vec<CarrierPlan>,
+    /// Longest prefix of the number → carriers in order of preference.
+    pub routes: PrefixTable<Vec<CarrierId>>,
+    /// Policies by class, in order of [`Class::ALL`].
+    pub classes: [ClassPlan; 3],
+    /// Bounds of memory and disk.
+    pub bounds: Bounds,
+}
+
+/// What the engine knows of an account.
+#[derive(Debug, Clone)]
+pub struct AccountPlan {
+    /// Name; what the journal and the metrics call it.
+    pub name: String,
+    /// Segments per second it may submit; `None` for no limit, 0 for paused.
+    pub rate_per_s: Option<u32>,
+    /// Messages of it that may wait at once.
+    pub max_waiting: u64,
+    /// Deliveries that may wait in its outbox.
+    pub max_outbox: usize,
+    /// How long a delivery waits for it, milliseconds.
+    pub outbox_age_ms: u64,
+    /// Wants a correcting second final when a carrier's final replaces our own verdict.
+    pub correcting_receipt: bool,
+    /// Service numbers (destination of inbound messages) that belong to it; empty: none.
+    pub service_numbers: Vec<Vec<u8>>,
+}
+
+/// What the engine knows of a carrier.
+#[derive(Debug, Clone)]
+pub struct CarrierPlan {
+    /// Name; what the journal and the metrics call it.
+    pub name: String,
+    /// Segments per second it allows; `None` for no limit, 0 for paused.
+    pub rate_per_s: Option<u32>,
+    /// Burst in segments; 0: the larger of 100 ms of the rate and one segment.
+    pub burst: u32,
+    /// Share of a window that marketing leaves free, percent.
+    pub marketing_reserve_percent: u8,
+    /// How long messages are cut for it.
+    pub segments: SegmentRule,
+    /// A receipt comes once per message, not once per part.
+    pub one_receipt: bool,
+    /// Receipts are asked for, whatever the sender wished (so that the engine knows the truth); false: only if the sender asked.
+    pub always_ask_receipt: bool,
+    /// Receipts are never asked for (registered_delivery overridden to 0).
+    pub never_ask_receipt: bool,
+    /// A receipt older than this is no longer expected, milliseconds.
+    pub no_receipt_after_ms: u64,
+    /// How the receipt's id is written against the submit's; `None`: found out.
+    pub id_form: Option<crate::text::id_form::IdForm>,
+    /// The account that owns inbound messages which nobody else claims.
+    pub inbound_account: Option<AccountId>,
+}
+
+/// What the engine knows of a class.
+#[derive(Debug, Clone)]
+pub struct ClassPlan {
+    /// Validity where the sender gave none, milliseconds.
+    pub validity_ms: u64,
+    /// Delays between tries at one carrier, milliseconds; the last one repeats.
+    pub retry_ms: Vec<u64>,
+    /// Tries at one carrier before the next one, or the end.
+    pub max_attempts: u8,
+    /// How long a doubt may be settled by a late answer or a receipt before the class's policy decides, milliseconds.
+    pub doubt_wait_ms: u64,
+    /// In doubt: sent once again (true) or never twice (false).
+    pub resend_in_doubt: bool,
+}
+
+/// Bounds with names.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// Messages that may be alive in memory.
+    pub max_messages: usize,
+    /// Octets of bodies that may be alive in memory.
+    pub max_body_octets: usize,
+    /// Journal octets at which what is old is carried into the ledger.
+    pub journal_octets: u64,
+    /// Receipts that may be parked.
+    pub max_parked: usize,
+    /// How long an unmatched receipt is kept, milliseconds.
+    pub parked_age_ms: u64,
+    /// Parts of inbound messages that may wait for their siblings.
+    pub max_inbound_parts: usize,
+    /// How long they wait, milliseconds.
+    pub inbound_age_ms: u64,
+    /// A carrier without any bind for this long hands its messages to the next carrier of their routes, milliseconds.
+    pub failover_after_ms: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds {
+            max_messages: 4_000_000,
+            max_body_octets: 1 << 30,
+            journal_octets: 256 << 20,
+            max_parked: 200_000,
+            parked_age_ms: 3_600_000,
+            max_inbound_parts: 100_000,
+            inbound_age_ms: 300_000,
+            failover_after_ms: 5_000,
+        }
+    }
+}
+
+impl Plan {
+    /// The account's plan. Ids come from this plan, so the index holds.
+    pub fn account(&self, id: AccountId) -> &AccountPlan {
+        &self.accounts[id.0 as usize]
+    }
+
+    /// The carrier's plan. Ids come from this plan, so the index holds.
+    pub fn carrier(&self, id: CarrierId) -> &CarrierPlan {
+        &self.carriers[id.0 as usize]
+    }
+
+    /// The class's policies.
+    pub fn class(&self, class: Class) -> &ClassPlan {
+        &self.classes[class as usize]
+    }
+
+    /// Carriers for a number, best first; empty where no route leads.
+    pub fn route(&self, number: u64) -> &[CarrierId] {
+        self.routes.get(number).map_or(&[], Vec::as_slice)
+    }
+}

@@ -1,0 +1,275 @@
+//! Stops 5 to 7 of a receipt: which message it means, whether its step is legal, and what the sender will be told (choices 14 and 15).
+
+use super::carry::{Home, Item, Name};
+use super::event::{self, DeliveryKey, Event, PartReceipt};
+use super::index::Found;
+use super::messages::{PartState, Parts, Phase};
+use super::outbox;
+use super::parked::ParkedReceipt;
+use super::port::{BindCommand, BindId, CarrierId, Delivery, ReceiptFacts, Received};
+use super::{Effect, Engine};
+use crate::model::state::ReceiptState;
+use crate::model::{MessageId, State};
+use arrayvec::ArrayVec;
+
+impl Engine {
+    /// Something a carrier delivered; answered once it is on record.
+    pub(super) fn received(&mut self, bind: BindId, token: u64, what: Received) {
+        match what {
+            Received::Receipt(facts) => self.receipt(bind, token, *facts),
+            Received::Inbound(part) => self.inbound(bind, token, *part),
+            Received::Ignored => self.command(bind, BindCommand::Answer { token, stored: true }),
+        }
+    }
+
+    fn receipt(&mut self, bind: BindId, token: u64, facts: ReceiptFacts) {
+        let carrier = bind.carrier;
+        match self.find(carrier, &facts) {
+            Found::Part(id, part, key) => {
+                let before = self.writing.octets.len();
+                self.tally.receipts_matched += 1;
+                self.matched(id, part, carrier, &facts);
+                if !self.messages.contains_key(&id) {
+                    self.index.end(key);
+                }
+                if self.writing.octets.len() == before {
+                    // It said nothing new: nothing to wait for.
+                    return self.command(bind, BindCommand::Answer { token, stored: true });
+                }
+            }
+            Found::Ended => {
+                self.tally.receipts_repeated += 1;
+                return self.command(bind, BindCommand::Answer { token, stored: true });
+            }
+            Found::Nothing => match self.settle_doubt(carrier, &facts) {
+                true => self.tally.receipts_matched += 1,
+                false => {
+                    self.tally.receipts_parked += 1;
+                    self.park(carrier, self.now.wall_ms, facts);
+                }
+            },
+        }
+        self.after_commit(Effect::Stored { bind, token });
+    }
+
+    fn find(&mut self, carrier: CarrierId, facts: &ReceiptFacts) -> Found {
+        let messages = &self.messages;
+        let agrees = |id: MessageId| messages.get(&id).is_none_or(|e| facts.numbers == [0, 0] || facts.numbers.contains(&e.message.number));
+        match self.index.find(carrier, &facts.id, agrees) {
+            Found::Nothing => self.index.find(carrier, &facts.other_id, agrees),
+            found => found,
+        }
+    }
+
+    /// A receipt with an unknown id for a phone where exactly one message is in doubt, which it fits in time: it settles the doubt.
+    fn settle_doubt(&mut self, carrier: CarrierId, facts: &ReceiptFacts) -> bool {
+        let Some(&id) =
+            facts.numbers.iter().filter(|&&n| n != 0).find_map(|&number| match self.doubts.get(&(carrier, number)).map(Vec::as_slice) {
+                Some([only]) => Some(only),
+                _ => None,
+            })
+        else {
+            return false;
+        };
+        let Some(entry) = self.messages.get(&id) else { return false };
+        // Dates of receipts have minutes, and zones are often wrong by hours: only a submit date before the message rules it out.
+        let fits = facts.submit_ms.is_none_or(|submit_ms| submit_ms + 86_400_000 > entry.message.accepted_ms);
+        let Some(part) = entry.parts.as_slice().iter().position(|&s| s == PartState::Doubt) else { return false };
+        if !fits {
+            return false;
+        }
+        self.tally.doubts_settled += 1;
+        let (parts, reference, at_ms) = (entry.parts.len() as u8, entry.reference, self.now.wall_ms);
+        self.open_batch();
+        event::write_sent(id, [part as u8, parts], carrier, at_ms, reference, &facts.id, &mut self.writing.octets);
+        self.apply_sent(id, part as u8, parts, carrier, at_ms, reference, &facts.id);
+        self.matched(id, part as u8, carrier, facts);
+        true
+    }
+
+    pub(super) fn park(&mut self, carrier: CarrierId, at_ms: u64, facts: ReceiptFacts) {
+        self.record(&Event::Parked { carrier, at_ms, facts: Box::new(facts.clone()) });
+        let home = self.home();
+        let key = self.parked.insert(ParkedReceipt { carrier, facts, at_ms, home });
+        self.writing.items.push(Item::Parked(key));
+    }
+
+    /// A parked receipt is no more: if a chunk holds it, it must not come back from there.
+    pub(super) fn parked_ended(&mut self, parked: &ParkedReceipt) {
+        if let Home::Chunk(chunk) = parked.home {
+            let mut octets = Vec::new();
+            let facts = Box::new(parked.facts.clone());
+            event::write(&Event::Parked { carrier: parked.carrier, at_ms: parked.at_ms, facts }, &mut octets);
+            self.homes.bury(chunk, Name::octets(&octets));
+            self.homes.died(chunk);
+        }
+    }
+
+    /// The receipt means this part: on record with it, then what follows.
+    pub(super) fn matched(&mut self, id: MessageId, part: u8, carrier: CarrierId, facts: &ReceiptFacts) {
+        let at_ms = self.now.wall_ms;
+        let receipt = PartReceipt {
+            state: facts.state,
+            is_final: facts.is_final,
+            error: error_of(&facts.error),
+            network_error: facts.network_error,
+            done_ms: facts.done_ms.unwrap_or(at_ms),
+        };
+        if !self.says_something_new(id, part, &receipt) {
+            self.tally.receipts_repeated += 1;
+            return;
+        }
+        self.open_batch();
+        let one = self.plan.carrier(carrier).one_receipt;
+        // Once per message: the receipt stands for every part.
+        let part = if one { u8::MAX } else { part };
+        event::write_receipt(id, part, at_ms, &receipt, &mut self.writing.octets);
+        self.apply_receipt(id, part, at_ms, &receipt);
+    }
+
+    fn says_something_new(&self, id: MessageId, part: u8, receipt: &PartReceipt) -> bool {
+        let Some(entry) = self.messages.get(&id) else { return false };
+        match entry.parts.get(part) {
+            Some(PartState::Delivered | PartState::Failed) | None => false,
+            Some(_) => receipt.is_final || entry.message.report.intermediate,
+        }
+    }
+
+    /// What a RECEIPT event means. Live and in replay. `part` 255: all parts.
+    pub(super) fn apply_receipt(&mut self, id: MessageId, part: u8, at_ms: u64, receipt: &PartReceipt) {
+        self.touch(id);
+        let Some(entry) = self.messages.get_mut(&id) else { return };
+        if !receipt.is_final {
+            if entry.message.report.intermediate {
+                self.report(id, receipt.state, receipt, at_ms, true);
+            }
+            return;
+        }
+        let to = if receipt.state.message_state() == State::Delivered { PartState::Delivered } else { PartState::Failed };
+        for at in 0..entry.parts.len() as u8 {
+            if part == u8::MAX || at == part {
+                entry.parts.set(at, to);
+            }
+        }
+        if let Parts::Many(many) = &mut entry.parts
+            && to == PartState::Failed
+            && many.worst.is_none()
+        {
+            many.worst = Some(*receipt);
+        }
+        // One part failed: the message can't arrive whole. All delivered: it has.
+        let all_delivered = entry.parts.count(PartState::Delivered) == entry.parts.len();
+        let in_flight = matches!(entry.phase, Phase::InFlight(_)) && entry.parts.count(PartState::InFlight) > 0;
+        if (to == PartState::Failed || all_delivered) && !in_flight {
+            self.end_by_receipt(id, at_ms, receipt);
+        }
+    }
+
+    fn end_by_receipt(&mut self, id: MessageId, at_ms: u64, receipt: &PartReceipt) {
+        let Some(entry) = self.messages.get(&id) else { return };
+        let worst = match &entry.parts {
+            Parts::Many(many) => many.worst.unwrap_or(*receipt),
+            Parts::One(_) => *receipt,
+        };
+        let state = worst.state.message_state();
+        let from = entry.phase.state();
+        self.forget_doubt(id);
+        self.report(id, worst.state, &worst, at_ms, false);
+        self.leave(id, from, state);
+    }
+
+    /// The end of a message: counted, and out of the table.
+    fn leave(&mut self, id: MessageId, from: State, to: State) {
+        if let Some(entry) = self.remove(id) {
+            self.counts.step(Some(from), to);
+            if from == State::Waiting {
+                self.accounts[entry.message.account.0 as usize].waiting -= 1;
+            }
+        }
+    }
+
+    /// What a VERDICT event means. Live and in replay.
+    pub(super) fn apply_verdict(&mut self, id: MessageId, state: State, carrier: CarrierId, at_ms: u64, error: u32) {
+        let Some(entry) = self.messages.get(&id) else { return };
+        let from = entry.phase.state();
+        let told = match state {
+            State::Expired => ReceiptState::Expired,
+            State::Cancelled => ReceiptState::Deleted,
+            State::Rejected => ReceiptState::Rejected,
+            State::Undelivered => ReceiptState::Undeliverable,
+            State::NoReceipt | State::InDoubt => ReceiptState::Unknown,
+            State::SentFinal | State::Delivered => ReceiptState::Delivered,
+            State::Waiting | State::SentWaiting => return,
+        };
+        if state != State::SentFinal {
+            let receipt = PartReceipt { state: told, is_final: true, error: error_digits(error), network_error: None, done_ms: at_ms };
+            self.report(id, told, &receipt, at_ms, false);
+        }
+        if state == State::InDoubt {
+            // Provisional: it stays for a late answer or receipt.
+            if let Some(entry) = self.messages.get_mut(&id) {
+                for part in 0..entry.parts.len() as u8 {
+                    if matches!(entry.parts.get(part), Some(PartState::Unsent | PartState::InFlight)) {
+                        entry.parts.set(part, PartState::Doubt);
+                    }
+                }
+            }
+            self.touch(id);
+            self.set_phase(id, Phase::Settled(carrier, State::InDoubt));
+        } else {
+            self.forget_doubt(id);
+            self.leave(id, from, state);
+        }
+    }
+
+    /// Tells the sender, if that is wished. One final report, and a correcting one where the account asks for it.
+    fn report(&mut self, id: MessageId, state: ReceiptState, facts: &PartReceipt, at_ms: u64, intermediate: bool) {
+        let Some(entry) = self.messages.get_mut(&id) else { return };
+        let account = entry.message.account;
+        let wish = entry.message.report;
+        let is_success = state.message_state() == State::Delivered;
+        let wanted = if intermediate {
+            wish.intermediate
+        } else if is_success {
+            wish.on_success
+        } else {
+            wish.on_failure
+        };
+        if !wanted || (!intermediate && entry.reported_final && !self.plan.account(account).correcting_receipt) {
+            return;
+        }
+        let mut report = outbox::report(&entry.message, state, facts.done_ms);
+        report.intermediate = intermediate;
+        report.error = ArrayVec::from(facts.error).into_iter().collect();
+        report.network_error = facts.network_error;
+        report.parts = entry.parts.len() as u8;
+        report.parts_delivered = entry.parts.count(PartState::Delivered) as u8;
+        let key = DeliveryKey { message: id, serial: entry.reports };
+        entry.reports = entry.reports.saturating_add(1);
+        entry.reported_final |= !intermediate;
+        let delivery = Delivery::Receipt(Box::new(report));
+        // A delivery is rebuilt from its message's events. Where part of those went into a chunk it gets a record of its own.
+        let home = match (entry.home, entry.base) {
+            (home @ Home::Batch(_), 0) => home,
+            _ => {
+                self.record(&Event::Outboxed { account, key, at_ms, delivery: Box::new(delivery.clone()) });
+                self.home()
+            }
+        };
+        self.deliver(account, key, home, at_ms, delivery);
+    }
+}
+
+/// Three characters of a carrier's error.
+fn error_of(error: &[u8]) -> [u8; 3] {
+    let mut out = *b"000";
+    let tail = &error[error.len().saturating_sub(3)..];
+    out[3 - tail.len()..].copy_from_slice(tail);
+    out
+}
+
+/// A refusal's status as the three characters of a receipt's `err`.
+fn error_digits(error: u32) -> [u8; 3] {
+    let value = error.min(999);
+    [b'0' + (value / 100) as u8, b'0' + (value / 10 % 10) as u8, b'0' + (value % 10) as u8]
+}

@@ -1,0 +1,326 @@
+//! Recovery: the ledger's chunks, then the journal's groups after what the ledger has absorbed, through the same functions as live. Afterwards every
+//! acknowledged message is where its policy puts it: sent ones wait for their receipts, attempted otps are in doubt, everything else goes out (again).
+
+use super::Engine;
+use super::carry::{Home, Item, Name, STATE_BLOB};
+use super::counts::Counts;
+use super::event::{self, DeliveryKey, Event, EventError};
+use super::messages::Phase;
+use super::parked::ParkedReceipt;
+use super::plan::Plan;
+use super::port::DeliveryToken;
+use crate::model::{MessageId, Now, State};
+use crate::store::{Journal, Ledger, StoreError};
+use hashbrown::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Why recovery stopped. Nothing is changed on disk then.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// The store can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A group or chunk is sound as octets but not as events.
+    #[error("{place} holds what is not an event: {source}; `hongyan store verify` tells more")]
+    Event {
+        /// `group N` or `chunk N`.
+        place: String,
+        /// What is wrong.
+        source: EventError,
+    },
+}
+
+/// What recovery found, for the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Groups read.
+    pub groups: u64,
+    /// Events applied.
+    pub events: u64,
+    /// Messages alive.
+    pub messages: u64,
+    /// Deliveries that wait.
+    pub deliveries: u64,
+}
+
+struct Replay {
+    engine: Engine,
+    /// For items that came from a chunk: the batch up to which the chunk is true.
+    absorbed: HashMap<MessageId, u64>,
+    deliveries: HashMap<DeliveryKey, DeliveryToken>,
+    /// Counters are true up to this batch.
+    counted: u64,
+    /// The open batch's octets, for the journal's length.
+    events: u64,
+}
+
+/// Rebuilds the engine from what is on disk.
+pub fn recover(plan: Arc<Plan>, journal: &mut dyn Journal, ledger: &mut dyn Ledger, now: Now) -> Result<(Engine, Recovered), RecoverError> {
+    let mut engine = Engine::new(plan, now);
+    engine.replaying = true;
+    let mut replay = Replay { engine, absorbed: HashMap::new(), deliveries: HashMap::new(), counted: 0, events: 0 };
+    let mut failed = None;
+    let mut fail = |place: String, source: EventError| {
+        failed = Some(RecoverError::Event { place, source });
+        StoreError::io("reading events", source)
+    };
+    let mut recovered = Recovered::default();
+    if let Some(blob) = ledger.blob(STATE_BLOB)? {
+        replay.state(&blob);
+    }
+    let absorbed = ledger.absorbed()?;
+    let chunks =
+        ledger.chunks(&mut |chunk, dead| replay.chunk(chunk.id, &chunk.octets, dead).map_err(|e| fail(format!("chunk {}", chunk.id), e)));
+    let groups = chunks.and_then(|()| {
+        journal.replay(absorbed + 1, &mut |position, group| {
+            recovered.groups += 1;
+            replay.group(position, group).map_err(|e| fail(format!("group {position}"), e))
+        })
+    });
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    groups?;
+    recovered.events = replay.events;
+    let engine = replay.finish();
+    recovered.messages = engine.messages.len() as u64;
+    recovered.deliveries = engine.outbox.tokens().len() as u64;
+    Ok((engine, recovered))
+}
+
+impl Replay {
+    fn state(&mut self, blob: &[u8]) {
+        let number = |at: usize| blob.get(at..at + 8).and_then(|o| o.try_into().ok()).map_or(0, u64::from_le_bytes);
+        self.counted = number(0);
+        self.engine.ids.advance_past(MessageId(number(8)));
+        self.engine.counts = blob.get(16..).and_then(Counts::from_octets).unwrap_or_default();
+    }
+
+    fn chunk(&mut self, id: u64, octets: &[u8], dead: &[u8]) -> Result<(), EventError> {
+        let dead: HashSet<Name> =
+            dead.chunks_exact(9).map(|n| Name(n[0], u64::from_le_bytes(n[1..].try_into().unwrap_or_default()))).collect();
+        let (mut items, mut scratch) = (Vec::new(), Vec::new());
+        let before = self.engine.counts;
+        event::read_group(octets, &mut |batch, event| {
+            scratch.clear();
+            event::write(&event, &mut scratch);
+            if !self.name(&event, &scratch).is_some_and(|name| dead.contains(&name)) {
+                if let Event::Accepted(message) = &event {
+                    self.absorbed.insert(message.id, batch);
+                }
+                self.events += 1;
+                items.extend(self.apply(event, Home::Chunk(id)));
+            }
+        })?;
+        self.engine.counts = before;
+        self.engine.writing.items.clear();
+        self.engine.homes.loaded(id, items, dead.into_iter().collect());
+        Ok(())
+    }
+
+    /// The name under which a chunk's event may be dead.
+    fn name(&self, event: &Event, octets: &[u8]) -> Option<Name> {
+        match event {
+            Event::Accepted(message) => Some(Name::message(message.id)),
+            Event::SentBefore { message, .. } | Event::Attempt { message, .. } | Event::Settled { message, .. } => {
+                Some(Name::message(*message))
+            }
+            Event::Outboxed { key, .. } => Some(Name::delivery(*key)),
+            Event::Parked { .. } | Event::InboundPart { .. } => Some(Name::octets(octets)),
+            _ => None,
+        }
+    }
+
+    fn group(&mut self, position: u64, group: &[u8]) -> Result<(), EventError> {
+        let mut open = None;
+        let length = group.len() as u64;
+        let mut octets = length;
+        event::read_group(group, &mut |batch, event| {
+            if open != Some(batch) {
+                if let Some(done) = open {
+                    self.close(done, position, std::mem::take(&mut octets));
+                }
+                open = Some(batch);
+                self.engine.writing.batch = batch;
+            }
+            if self.is_absorbed(batch, &event) {
+                return;
+            }
+            self.events += 1;
+            let before = self.engine.counts;
+            self.apply(event, Home::Batch(batch));
+            if batch <= self.counted {
+                self.engine.counts = before;
+            }
+        })?;
+        if let Some(done) = open {
+            self.close(done, position, octets);
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, batch: u64, position: u64, octets: u64) {
+        let items = std::mem::take(&mut self.engine.writing.items);
+        self.engine.homes.opened(batch, octets, items);
+        self.engine.homes.committed(batch, position);
+        self.engine.writing.batch = batch + 1;
+    }
+
+    /// The message came from a chunk that knows this event already.
+    fn is_absorbed(&self, batch: u64, event: &Event) -> bool {
+        let id = match event {
+            Event::Accepted(message) => message.id,
+            Event::Attempt { message, .. }
+            | Event::Sent { message, .. }
+            | Event::Receipt { message, .. }
+            | Event::Verdict { message, .. }
+            | Event::Replaced { message, .. }
+            | Event::Forgotten { message } => *message,
+            _ => return false,
+        };
+        self.absorbed.get(&id).is_some_and(|&upto| batch <= upto)
+    }
+
+    fn apply(&mut self, event: Event, home: Home) -> Option<Item> {
+        let engine = &mut self.engine;
+        match event {
+            Event::Accepted(message) => {
+                let id = message.id;
+                engine.admit(*message);
+                if let Some(entry) = engine.messages.get_mut(&id) {
+                    entry.home = home;
+                }
+                return Some(Item::Message(id));
+            }
+            Event::Attempt { message, carrier } => {
+                if let Some(entry) = engine.messages.get_mut(&message) {
+                    entry.attempted = true;
+                    entry.attempted_at = carrier;
+                }
+            }
+            Event::Sent { message, part, parts, carrier, at_ms, reference, carrier_id } => {
+                let number = engine.messages.get(&message).map_or(0, |e| e.message.number);
+                engine.parked.take_match(carrier, number, &carrier_id);
+                engine.apply_sent(message, part, parts, carrier, at_ms, reference, &carrier_id);
+            }
+            Event::SentBefore { message, part, parts, carrier, at_ms, reference, key, reported } => {
+                engine.apply_sent_key(message, part, parts, carrier, at_ms, reference, key);
+                engine.index.insert_key(key, (message, part));
+                if reported && let Some(entry) = engine.messages.get_mut(&message) {
+                    entry.parts.set(part, super::messages::PartState::Delivered);
+                }
+            }
+            Event::Receipt { message, part, at_ms, facts } => {
+                let key = engine.messages.get(&message).map(|e| e.key_of(part as usize)).unwrap_or(0);
+                engine.apply_receipt(message, part, at_ms, &facts);
+                if !engine.messages.contains_key(&message) {
+                    engine.index.end(key);
+                }
+            }
+            Event::Verdict { message, state, carrier, at_ms, error } => engine.apply_verdict(message, state, carrier, at_ms, error),
+            Event::HandedOver { key, .. } => {
+                if let Some(token) = self.token(key) {
+                    self.deliveries.remove(&key);
+                    self.engine.outbox.remove(token);
+                }
+            }
+            Event::Parked { carrier, at_ms, facts } => {
+                let key = engine.parked.insert(ParkedReceipt { carrier, facts: *facts, at_ms, home });
+                engine.writing.items.push(Item::Parked(key));
+                return Some(Item::Parked(key));
+            }
+            Event::InboundPart { carrier, at_ms, part } => {
+                let item = engine.apply_inbound_part(carrier, at_ms, *part, home);
+                engine.writing.items.extend(item);
+                return item;
+            }
+            Event::InboundReady { carrier, account, part, inbound } => engine.apply_inbound_ready(carrier, account, part, *inbound, home),
+            Event::Replaced { message, with } => engine.apply_replaced(message, &with),
+            Event::Outboxed { account, key, at_ms, delivery } => {
+                if let Some(token) = self.token(key) {
+                    self.engine.outbox.remove(token);
+                }
+                self.engine.deliver(account, key, home, at_ms, *delivery);
+                let token = self.engine.outbox.last_token();
+                self.deliveries.insert(key, token);
+                return Some(Item::Delivery(token));
+            }
+            Event::Settled { message, carrier, state, reports, reported_final } => {
+                if let Some(entry) = engine.messages.get_mut(&message) {
+                    entry.reports = reports;
+                    entry.reported_final = reported_final;
+                }
+                if state != State::Waiting {
+                    engine.set_phase(message, Phase::Settled(carrier, state));
+                }
+            }
+            Event::Forgotten { message } => {
+                engine.remove(message);
+            }
+        }
+        self.learn_tokens();
+        None
+    }
+
+    /// Deliveries made since the last look are found by their key from now on.
+    fn learn_tokens(&mut self) {
+        let last = self.engine.outbox.last_token();
+        if let Some(waiting) = self.engine.outbox.get(last) {
+            self.deliveries.insert(waiting.key, last);
+        }
+    }
+
+    fn token(&self, key: DeliveryKey) -> Option<DeliveryToken> {
+        self.deliveries.get(&key).copied()
+    }
+
+    /// Everything alive goes to where it waits.
+    fn finish(self) -> Engine {
+        let mut engine = self.engine;
+        engine.replaying = false;
+        engine.recount();
+        engine.outbox_recovered();
+        let mut ids: Vec<MessageId> = engine.messages.keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            let Some(entry) = engine.messages.get(&id) else { continue };
+            match entry.phase {
+                Phase::Accepting if entry.attempted => engine.recovered_attempt(id),
+                Phase::Accepting => engine.set_off(id),
+                Phase::Settled(carrier, State::InDoubt) => {
+                    let number = entry.message.number;
+                    engine.doubts.entry((carrier, number)).or_default().push(id);
+                }
+                _ => {}
+            }
+        }
+        engine
+    }
+}
+
+impl Engine {
+    /// What is alive is counted by walking; the ends were counted as they happened.
+    fn recount(&mut self) {
+        let [waiting, sent] = self.walk();
+        self.counts.by_state[State::Waiting as usize] = waiting;
+        self.counts.by_state[State::SentWaiting as usize] = sent;
+        for account in &mut self.accounts {
+            account.waiting = 0;
+        }
+        for entry in self.messages.values().filter(|e| e.phase.state() == State::Waiting) {
+            self.accounts[entry.message.account.0 as usize].waiting += 1;
+        }
+    }
+
+    /// An otp was about to be written to a socket when the process ended: it may be out. It waits as a doubt.
+    fn recovered_attempt(&mut self, id: MessageId) {
+        let Some(entry) = self.messages.get_mut(&id) else { return };
+        let carrier = entry.attempted_at;
+        for part in 0..entry.parts.len() as u8 {
+            if entry.parts.get(part) == Some(super::messages::PartState::Unsent) {
+                entry.parts.set(part, super::messages::PartState::Doubt);
+            }
+        }
+        self.enter_doubt(id, carrier);
+    }
+}

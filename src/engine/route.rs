@@ -1,0 +1,124 @@
+//! Stop 8: the carrier for a message that is due. In this first form the longest prefix gives an ordered list; the first carrier with a bind
+//! takes it, parts of one long message stay with the carrier of the first.
+
+use super::Engine;
+use super::messages::Phase;
+use super::port::CarrierId;
+use super::timers::Timer;
+use crate::model::{Message, MessageId};
+use hashbrown::HashMap;
+use xxhash_rust::xxh3::Xxh3;
+
+/// How long the parts of one message stick to a carrier (choice 16).
+const STICKY_US: u64 = 600_000_000;
+/// How many such sets are remembered at once, in two generations.
+const STICKY_MAX: usize = 100_000;
+
+/// Which carrier took the first part of a message that upstream cut itself.
+#[derive(Debug, Default)]
+pub struct Sticky {
+    recent: HashMap<u64, CarrierId>,
+    older: HashMap<u64, CarrierId>,
+    turned_us: u64,
+}
+
+impl Sticky {
+    /// The carrier of the set, or `first` from now on. Remembered for ten to twenty minutes, shorter past the bound.
+    fn carrier(&mut self, key: u64, first: CarrierId, now_us: u64) -> CarrierId {
+        if now_us > self.turned_us + STICKY_US || self.recent.len() >= STICKY_MAX {
+            self.older = std::mem::take(&mut self.recent);
+            self.turned_us = now_us;
+        }
+        let carrier = self.recent.get(&key).or_else(|| self.older.get(&key)).copied().unwrap_or(first);
+        self.recent.insert(key, carrier);
+        carrier
+    }
+}
+
+/// Names the set of parts that belong together.
+fn set_of_parts(message: &Message) -> Option<u64> {
+    let part = message.part?;
+    let mut hash = Xxh3::new();
+    hash.update(&message.account.0.to_le_bytes());
+    hash.update(&message.source.digits);
+    hash.update(&[0xff]);
+    hash.update(&message.destination.digits);
+    hash.update(&part.reference.to_le_bytes());
+    hash.update(&[part.total]);
+    Some(hash.digest())
+}
+
+impl Engine {
+    /// An accepted message starts on its way: now, or when it is due.
+    pub(super) fn set_off(&mut self, id: MessageId) {
+        let Some(entry) = self.messages.get(&id) else { return };
+        if entry.phase != Phase::Accepting {
+            return;
+        }
+        if entry.message.due_ms > self.now.wall_ms {
+            self.defer(id, entry.message.due_ms - self.now.wall_ms);
+        } else {
+            self.enqueue(id);
+        }
+    }
+
+    /// Not before `wait_ms` from now.
+    pub(super) fn defer(&mut self, id: MessageId, wait_ms: u64) {
+        self.set_phase(id, Phase::Deferred);
+        self.timers.set(self.now.mono_us + wait_ms * 1000, Timer::Due(id));
+    }
+
+    /// A timer says that the message may leave. It may have been cancelled or replaced meanwhile.
+    pub(super) fn due(&mut self, id: MessageId) {
+        let Some(entry) = self.messages.get(&id) else { return };
+        if entry.phase == Phase::Deferred {
+            // The wall clock may have stepped, or a replace moved the time: what counts is the wall time now. Retries have due_ms in the past.
+            let due_ms = entry.message.due_ms;
+            match due_ms > self.now.wall_ms {
+                true => self.defer(id, due_ms - self.now.wall_ms),
+                false => self.enqueue(id),
+            }
+        }
+    }
+
+    /// Chooses the carrier and joins its lane. Where every carrier of the route is down it waits at the first.
+    pub(super) fn enqueue(&mut self, id: MessageId) {
+        let Some(entry) = self.messages.get(&id) else { return };
+        let route = self.plan.route(entry.message.number);
+        let usable = |c: &&CarrierId| self.dispatchers[c.0 as usize].is_usable();
+        let step = entry.route_step as usize;
+        let Some(&chosen) = route.iter().skip(step).find(usable).or_else(|| route.get(step)).or(route.first()) else {
+            // The route went away since intake: it waits for one until its validity ends.
+            self.defer(id, 1000);
+            return;
+        };
+        let chosen = match set_of_parts(&entry.message) {
+            Some(key) => self.sticky.carrier(key, chosen, self.now.mono_us),
+            None => chosen,
+        };
+        let class = entry.message.class;
+        self.set_phase(id, Phase::Waiting(chosen));
+        self.dispatchers[chosen.0 as usize].lanes.push(class, id);
+    }
+
+    /// A carrier has had no bind for a while: what waits there goes to the next carrier of its route that has one.
+    pub(super) fn failover(&mut self, carrier: CarrierId) {
+        if self.dispatchers[carrier.0 as usize].is_usable() {
+            return;
+        }
+        let waiting = self.dispatchers[carrier.0 as usize].lanes.take_all();
+        for id in waiting {
+            let Some(entry) = self.messages.get(&id) else { continue };
+            if entry.phase == Phase::Waiting(carrier) {
+                let class = entry.message.class;
+                let keeps = entry.parts.count(super::messages::PartState::Sent) > 0;
+                match keeps {
+                    // Some of its parts are with this carrier already: the rest must follow them.
+                    true => self.dispatchers[carrier.0 as usize].lanes.push(class, id),
+                    false => self.enqueue(id),
+                }
+            }
+        }
+        self.timers.set(self.now.mono_us + self.plan.bounds.failover_after_ms * 1000, Timer::Failover(carrier));
+    }
+}

@@ -1,0 +1,52 @@
+//! What is past its time: messages whose validity ended while they waited, receipts that never came, parked receipts, parts and deliveries that are too
+//! old. The table is walked in slices, so that a million messages never hold up a step.
+
+use super::Engine;
+use super::messages::Phase;
+use super::timers::Timer;
+use crate::model::State;
+
+/// Time between two walks, microseconds.
+pub const PERIOD_US: u64 = 1_000_000;
+/// Messages looked at in one step.
+const SLICE: usize = 20_000;
+
+impl Engine {
+    pub(super) fn start_sweep(&mut self) {
+        if self.sweeping.is_empty() {
+            self.sweeping = self.messages.keys().copied().collect();
+            // Oldest last, so that it is popped first; and nothing may depend on the order of a map.
+            self.sweeping.sort_unstable_by(|a, b| b.cmp(a));
+        }
+        self.index.tidy(&self.messages);
+        self.sweep_inbound();
+        self.sweep_outboxes();
+        let oldest_ms = self.now.wall_ms.saturating_sub(self.plan.bounds.parked_age_ms);
+        while let Some((_, parked)) = self.parked.pop_old(oldest_ms, self.plan.bounds.max_parked) {
+            self.tally.receipts_orphaned += 1;
+            self.parked_ended(&parked);
+        }
+        self.timers.set(self.now.mono_us + PERIOD_US * (1 + self.messages.len() as u64 / 200_000), Timer::Sweep);
+    }
+
+    pub(super) fn sweep_some(&mut self) {
+        let now_ms = self.now.wall_ms;
+        for _ in 0..SLICE {
+            let Some(id) = self.sweeping.pop() else { return };
+            let Some(entry) = self.messages.get(&id) else { continue };
+            match entry.phase {
+                Phase::Deferred | Phase::Waiting(_) if entry.message.expires_ms <= now_ms => self.verdict(id, State::Expired, 0),
+                Phase::Sent(carrier) if entry.sent_ms + self.plan.carrier(carrier).no_receipt_after_ms <= now_ms => {
+                    self.verdict(id, State::NoReceipt, 0);
+                }
+                Phase::Settled(carrier, _) if entry.message.accepted_ms + self.plan.carrier(carrier).no_receipt_after_ms <= now_ms => {
+                    // Its provisional end stays; nobody waits for a carrier's word any more.
+                    self.record(&super::event::Event::Forgotten { message: id });
+                    self.forget_doubt(id);
+                    self.remove(id);
+                }
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! The engine by itself: a bench of inputs and outputs with a journal in memory and a hand-turned clock.
+
+use super::plan::{AccountPlan, Bounds, CarrierPlan, ClassPlan, Plan};
+use super::port::*;
+use super::recover::recover;
+use super::*;
+use crate::model::state::ReceiptState;
+use crate::model::{Address, Body, Class, Encoding, Message, Report as Wish, State};
+use crate::number::prefix::PrefixTable;
+use crate::store::memory::{MemoryJournal, MemoryLedger};
+use crate::store::{Journal, Ledger};
+use crate::text::segment::{Concatenation, SegmentRule};
+use arrayvec::ArrayVec;
+
+fn class(resend: bool) -> ClassPlan {
+    ClassPlan { validity_ms: 3_600_000, retry_ms: vec![1000, 2000], max_attempts: 3, doubt_wait_ms: 10_000, resend_in_doubt: resend }
+}
+
+fn plan(bounds: Bounds) -> Arc<Plan> {
+    let carrier = |name: &str| CarrierPlan {
+        name: name.into(),
+        rate_per_s: None,
+        burst: 0,
+        marketing_reserve_percent: 10,
+        segments: SegmentRule { concatenation: Concatenation::Udh16, ..SegmentRule::default() },
+        one_receipt: false,
+        always_ask_receipt: true,
+        never_ask_receipt: false,
+        no_receipt_after_ms: 72 * 3_600_000,
+        id_form: None,
+        inbound_account: None,
+    };
+    let account = AccountPlan {
+        name: "shop".into(),
+        rate_per_s: None,
+        max_waiting: 1_000_000,
+        max_outbox: 100_000,
+        outbox_age_ms: 72 * 3_600_000,
+        correcting_receipt: false,
+        service_numbers: vec![b"1069".to_vec()],
+    };
+    Arc::new(Plan {
+        node: 1,
+        accounts: vec![account],
+        carriers: vec![carrier("a"), carrier("b")],
+        routes: PrefixTable::new([("86", vec![CarrierId(0), CarrierId(1)])]).unwrap(),
+        classes: [class(false), class(true), class(true)],
+        bounds,
+    })
+}
+
+struct Bench {
+    engine: Engine,
+    now: Now,
+    journal: MemoryJournal,
+    ledger: MemoryLedger,
+    answers: Vec<(u64, Result<MessageId, Refusal>)>,
+    deliveries: Vec<(DeliveryToken, Arc<Delivery>)>,
+    sends: Vec<(BindId, MessageId, u8, u8)>,
+    stored: Vec<u64>,
+    hold_commits: bool,
+    held: Vec<(u64, Vec<u8>)>,
+}
+
+const SESSION: SessionId = SessionId(1);
+const BIND: BindId = BindId { carrier: CarrierId(0), index: 0, generation: 1 };
+const START: Now = Now { mono_us: 1_000_000, wall_ms: 1_790_000_000_000 };
+
+impl Bench {
+    fn new() -> Bench {
+        Bench::with(Bounds::default())
+    }
+
+    fn with(bounds: Bounds) -> Bench {
+        Bench {
+            engine: Engine::new(plan(bounds), START),
+            now: START,
+            journal: MemoryJournal::new(),
+            ledger: MemoryLedger::new(),
+            answers: Vec::new(),
+            deliveries: Vec::new(),
+            sends: Vec::new(),
+            stored: Vec::new(),
+            hold_commits: false,
+            held: Vec::new(),
+        }
+    }
+
+    fn up(mut self) -> Bench {
+        self.step(vec![Input::SessionUp { session: SESSION, account: AccountId(0), window: 10 }, Input::BindUp { bind: BIND, window: 10 }]);
+        self
+    }
+
+    /// Steps until nothing follows any more.
+    fn step(&mut self, inputs: Vec<Input>) {
+        let mut inputs = inputs;
+        loop {
+            let mut outputs = Vec::new();
+            self.engine.step(self.now, &mut inputs, &mut outputs);
+            for output in outputs {
+                match output {
+                    Output::Append { batch, events, .. } if self.hold_commits => self.held.push((batch, events)),
+                    Output::Append { batch, events, .. } => {
+                        let position = self.journal.append(&events).unwrap();
+                        inputs.push(Input::Committed { batch, position });
+                    }
+                    Output::Ledger(update) => {
+                        self.ledger.apply(&update).unwrap();
+                        self.journal.drop_before(update.absorbed + 1).unwrap();
+                        inputs.push(Input::LedgerApplied);
+                    }
+                    Output::Upstream { replies, .. } => replies.into_iter().for_each(|reply| match reply {
+                        UpstreamReply::Answer { token, result } => self.answers.push((token, result)),
+                        UpstreamReply::Deliver { token, item } => self.deliveries.push((token, item)),
+                        _ => {}
+                    }),
+                    Output::Bind { bind, commands } => commands.into_iter().for_each(|command| match command {
+                        BindCommand::Send { message, first_part, parts, .. } => self.sends.push((bind, message.id, first_part, parts)),
+                        BindCommand::Answer { token, .. } => self.stored.push(token),
+                    }),
+                }
+            }
+            if inputs.is_empty() {
+                break;
+            }
+        }
+        let counts = self.engine.counts();
+        assert_eq!(counts.imbalance(), 0, "{counts:?}");
+        assert_eq!(self.engine.walk(), [counts.by_state[0], counts.by_state[1]], "{counts:?}");
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.now = self.now.plus_us(ms * 1000);
+        self.step(Vec::new());
+        self.step(Vec::new());
+    }
+
+    fn submit(&mut self, token: u64, class: Class, text: &str) -> MessageId {
+        let message = Message {
+            id: MessageId(0),
+            account: AccountId(0),
+            class,
+            source: Address::new(5, 0, b"SHOP").unwrap(),
+            destination: Address::new(1, 1, b"8613800138000").unwrap(),
+            number: crate::number::pack(b"8613800138000").unwrap() + token,
+            body: Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: text.as_bytes().into() },
+            part: None,
+            report: Wish { on_success: true, on_failure: true, intermediate: false },
+            service_type: ArrayVec::new(),
+            protocol_id: 0,
+            priority: 0,
+            accepted_ms: 0,
+            due_ms: 0,
+            expires_ms: 0,
+            tlvs: Box::default(),
+        };
+        self.step(vec![Input::Submit { session: SESSION, drafts: vec![Draft { token, message: Box::new(message) }] }]);
+        self.answers.iter().find(|a| a.0 == token).and_then(|a| a.1.ok()).unwrap_or_default()
+    }
+
+    fn outcome(&mut self, message: MessageId, part: u8, outcome: Outcome) {
+        self.step(vec![Input::Outcomes { bind: BIND, outcomes: vec![(Ticket { message, part }, outcome)] }]);
+    }
+
+    fn sent(&mut self, message: MessageId, part: u8, id: &str) {
+        self.outcome(message, part, Outcome::Sent { carrier_id: id.bytes().collect() });
+    }
+
+    fn receipt(&mut self, token: u64, id: &str, state: ReceiptState, number_offset: u64) {
+        let facts = ReceiptFacts {
+            id: id.bytes().collect(),
+            other_id: ArrayVec::new(),
+            state,
+            stat: ArrayVec::new(),
+            is_final: state.is_final(),
+            error: ArrayVec::new(),
+            network_error: None,
+            done_ms: None,
+            submit_ms: None,
+            numbers: [crate::number::pack(b"8613800138000").unwrap() + number_offset, 0],
+        };
+        self.step(vec![Input::Received { bind: BIND, deliveries: vec![(token, Received::Receipt(Box::new(facts)))] }]);
+    }
+
+    fn reported(&self) -> Vec<(MessageId, ReceiptState)> {
+        self.deliveries
+            .iter()
+            .filter_map(|(_, d)| match d.as_ref() {
+                Delivery::Receipt(r) => Some((r.message, r.state)),
+                Delivery::Inbound(_) => None,
+            })
+            .collect()
+    }
+
+    /// The process is gone; what was appended is there.
+    fn crash(self) -> Bench {
+        let mut next = Bench::with(self.engine.plan.bounds.clone());
+        let (mut journal, mut ledger) = (self.journal, self.ledger);
+        let (engine, _) = recover(self.engine.plan.clone(), &mut journal, &mut ledger, self.now).unwrap();
+        next.now = self.now.plus_us(1000);
+        next.engine = engine;
+        next.journal = journal;
+        next.ledger = ledger;
+        next.up()
+    }
+
+    fn state(&self, state: State) -> u64 {
+        self.engine.counts().by_state[state as usize]
+    }
+}
+
+#[test]
+fn a_message_goes_out_and_its_receipt_comes_back() {
+    let mut bench = Bench::new().up();
+    let id = bench.submit(1, Class::Transactional, "hello");
+    assert_eq!(bench.sends, [(BIND, id, 0, 1)]);
+    bench.sent(id, 0, "77AB");
+    bench.receipt(5, "77ab", ReceiptState::Delivered, 1);
+    assert_eq!(bench.stored, [5]);
+    assert_eq!(bench.reported(), [(id, ReceiptState::Delivered)]);
+    let token = bench.deliveries[0].0;
+    bench.step(vec![Input::Answered { session: SESSION, answers: vec![(token, DeliveryAnswer::Taken)] }]);
+    assert_eq!((bench.state(State::Delivered), bench.engine.alive(), bench.engine.outbox_depths()), (1, 0, vec![0]));
+}
+
+#[test]
+fn nothing_is_answered_or_sent_before_its_batch_is_durable() {
+    let mut bench = Bench::new().up();
+    bench.hold_commits = true;
+    bench.submit(1, Class::Transactional, "hello");
+    assert!(bench.answers.is_empty() && bench.sends.is_empty());
+    let (batch, events) = bench.held.remove(0);
+    let position = bench.journal.append(&events).unwrap();
+    bench.step(vec![Input::Committed { batch, position }]);
+    assert_eq!((bench.answers.len(), bench.sends.len()), (1, 1));
+}
+
+#[test]
+fn an_otp_is_written_only_after_its_attempt_is_durable_and_not_sent_again_after_a_crash() {
+    let mut bench = Bench::new().up();
+    let id = bench.submit(1, Class::Otp, "code 1234");
+    assert_eq!(bench.sends.len(), 1);
+    let mut bench = bench.crash();
+    assert!(bench.sends.is_empty(), "it may be out: never twice");
+    assert_eq!(bench.state(State::Waiting), 1);
+    bench.receipt(9, "unknown-id", ReceiptState::Delivered, 1);
+    assert_eq!(bench.reported(), [(id, ReceiptState::Delivered)], "a receipt that fits settles the doubt");
+}
+
+#[test]
+fn an_otp_in_doubt_ends_in_doubt_and_a_late_receipt_still_counts() {
+    let mut bench = Bench::new().up();
+    let id = bench.submit(1, Class::Otp, "code 1234");
+    bench.outcome(id, 0, Outcome::InDoubt);
+    bench.pass(11_000);
+    assert_eq!((bench.state(State::InDoubt), bench.sends.len()), (1, 1));
+    assert_eq!(bench.reported(), [(id, ReceiptState::Unknown)]);
+    let mut bench = bench.crash();
+    assert_eq!(bench.state(State::InDoubt), 1);
+    bench.receipt(3, "late", ReceiptState::Delivered, 1);
+    assert_eq!((bench.state(State::InDoubt), bench.state(State::Delivered)), (0, 1));
+}
+
+#[test]
+fn others_in_doubt_are_sent_once_again_and_a_late_answer_settles() {
+    let mut bench = Bench::new().up();
+    let id = bench.submit(1, Class::Marketing, "sale");
+    bench.outcome(id, 0, Outcome::InDoubt);
+    bench.pass(9_000);
+    assert_eq!(bench.sends.len(), 1);
+    bench.pass(2_000);
+    assert_eq!(bench.sends.len(), 2, "once again");
+    bench.outcome(id, 0, Outcome::InDoubt);
+    bench.sent(id, 0, "late");
+    bench.pass(20_000);
+    assert_eq!((bench.sends.len(), bench.state(State::SentWaiting)), (2, 1));
+}
+
+#[test]
+fn after_a_crash_accepted_messages_go_out_and_sent_ones_wait_for_their_receipt() {
+    let mut bench = Bench::new().up();
+    let sent = bench.submit(1, Class::Transactional, "sent");
+    bench.sent(sent, 0, "0001");
+    let unsent = bench.submit(2, Class::Transactional, "unsent");
+    let mut bench = bench.crash();
+    assert_eq!(bench.sends, [(BIND, unsent, 0, 1)]);
+    bench.receipt(1, "1", ReceiptState::Delivered, 1);
+    assert_eq!(bench.reported(), [(sent, ReceiptState::Delivered)]);
+    // The delivery was not answered: it is there again after another crash, and only once.
+    let bench = bench.crash();
+    assert_eq!(bench.reported(), [(sent, ReceiptState::Delivered)]);
+    assert_eq!(bench.engine.counts().accepted, 2);
+}
+
+#[test]
+fn a_receipt_that_outruns_its_answer_is_parked_and_matched_also_across_a_crash() {
+    let mut bench = Bench::new().up();
+    let id = bench.submit(1, Class::Transactional, "fast");
+    bench.receipt(1, "499602D2", ReceiptState::Delivered, 1);
+    assert_eq!(bench.stored, [1], "answered once it is on record");
+    assert!(bench.reported().is_empty());
+    bench.sent(id, 0, "1234567890");
+    assert_eq!(bench.reported(), [(id, ReceiptState::Delivered)]);
+    let bench = bench.crash();
+    assert_eq!(bench.reported(), [(id, ReceiptState::Delivered)]);
+    assert_eq!(bench.engine.parked.len(), 0);
+}
+
+#[test]
+fn a_long_message_gets_one_receipt_and_is_delivered_only_if_all_parts_are() {
+    let mut bench = Bench::new().up();
+    let long = "x".repeat(400);
+    let whole = bench.submit(1, Class::Transactional, &long);
+    assert_eq!(bench.sends, [(BIND, whole, 0, 3)]);
+    (0..3).for_each(|part| bench.sent(whole, part, &format!("p{part}")));
+    bench.receipt(1, "p2", ReceiptState::Delivered, 1);
+    bench.receipt(2, "p0", ReceiptState::Delivered, 1);
+    assert!(bench.reported().is_empty());
+    bench.receipt(3, "p1", ReceiptState::Delivered, 1);
+    assert_eq!(bench.reported(), [(whole, ReceiptState::Delivered)]);
+    let broken = bench.submit(2, Class::Transactional, &long);
+    (0..3).for_each(|part| bench.sent(broken, part, &format!("q{part}")));
+    bench.receipt(4, "q1", ReceiptState::Undeliverable, 2);
+    assert_eq!(bench.reported()[1], (broken, ReceiptState::Undeliverable));
+    bench.receipt(5, "q0", ReceiptState::Delivered, 2);
+    assert_eq!((bench.reported().len(), bench.stored.len()), (2, 5));
+}
+
+#[test]
+fn a_throttled_part_resumes_where_it_stopped_and_pauses_the_whole_carrier() {
+    let mut bench = Bench::new().up();
+    let id = bench.submit(1, Class::Transactional, &"x".repeat(400));
+    bench.sent(id, 0, "p0");
+    bench.outcome(id, 1, Outcome::Throttled { status: 0x58 });
+    bench.outcome(id, 2, Outcome::NotSent);
+    let other = bench.submit(2, Class::Transactional, "waits too");
+    assert_eq!(bench.sends.len(), 1, "the carrier is paused");
+    bench.pass(2_100);
+    assert_eq!(bench.sends[1..], [(BIND, id, 1, 3), (BIND, other, 0, 1)]);
+}
+
+#[test]
+fn refusals_are_tried_later_then_elsewhere_then_rejected() {
+    let mut bench = Bench::new().up();
+    let b = BindId { carrier: CarrierId(1), index: 0, generation: 1 };
+    bench.step(vec![Input::BindUp { bind: b, window: 5 }]);
+    let id = bench.submit(1, Class::Transactional, "x");
+    for _ in 0..3 {
+        bench.outcome(id, 0, Outcome::Later { status: 8 });
+        bench.pass(2_500);
+    }
+    assert_eq!(bench.sends.iter().map(|s| s.0).collect::<Vec<_>>(), [BIND, BIND, BIND, b]);
+    bench.step(vec![Input::Outcomes { bind: b, outcomes: vec![(Ticket { message: id, part: 0 }, Outcome::Never { status: 0x0b })] }]);
+    assert_eq!((bench.reported(), bench.state(State::Rejected)), (vec![(id, ReceiptState::Rejected)], 1));
+}
+
+#[test]
+fn a_bind_that_goes_down_gives_back_what_was_not_sent_and_the_next_carrier_takes_over() {
+    let mut bench = Bench::new().up();
+    let id = bench.submit(1, Class::Transactional, "x");
+    let ticket = Ticket { message: id, part: 0 };
+    bench.step(vec![Input::BindDown { bind: BIND, unsent: vec![ticket], in_doubt: vec![] }]);
+    let b = BindId { carrier: CarrierId(1), index: 0, generation: 1 };
+    bench.step(vec![Input::BindUp { bind: b, window: 5 }]);
+    bench.pass(6_000);
+    assert_eq!(bench.sends.last(), Some(&(b, id, 0, 1)));
+}
+
+#[test]
+fn validity_that_ends_while_waiting_expires_the_message() {
+    let mut bench = Bench::new();
+    bench.step(vec![Input::SessionUp { session: SESSION, account: AccountId(0), window: 10 }]);
+    let id = bench.submit(1, Class::Transactional, "x");
+    bench.pass(3_600_001);
+    bench.pass(2_000);
+    assert_eq!((bench.reported(), bench.engine.alive()), (vec![(id, ReceiptState::Expired)], 0));
+}
+
+#[test]
+fn what_lives_in_old_groups_is_carried_into_the_ledger_and_survives_a_crash_at_any_step() {
+    let bounds = Bounds { journal_octets: 4_000, ..Bounds::default() };
+    let mut bench = Bench::with(bounds).up();
+    let mut open = std::collections::BTreeSet::new();
+    let mut delivered = 0;
+    for round in 0..600u64 {
+        let id = bench.submit(round, Class::Transactional, "carried or not, it comes back");
+        assert_ne!(id, MessageId(0));
+        if round % 3 == 0 {
+            open.insert(round);
+        }
+        if bench.sends.last().is_some_and(|s| s.1 == id) {
+            bench.sent(id, 0, &format!("c{round}"));
+            if round % 3 != 0 {
+                bench.receipt(round, &format!("c{round}"), ReceiptState::Delivered, round);
+                delivered += 1;
+            }
+        }
+        for (token, _) in std::mem::take(&mut bench.deliveries) {
+            bench.step(vec![Input::Answered { session: SESSION, answers: vec![(token, DeliveryAnswer::Taken)] }]);
+        }
+        bench.pass(10);
+        if round % 97 == 96 {
+            bench = bench.crash();
+            assert_eq!(bench.state(State::SentWaiting), open.len() as u64, "after round {round}");
+            assert!(bench.deliveries.is_empty(), "nothing that was taken comes back");
+        }
+    }
+    assert_eq!(bench.state(State::Delivered), delivered);
+    assert!(bench.journal.octets() < 40_000, "the journal is kept short: {}", bench.journal.octets());
+    // Receipts of old messages still find them, after yet another crash.
+    let mut bench = bench.crash();
+    for &round in &open {
+        bench.receipt(round, &format!("c{round}"), ReceiptState::Delivered, round);
+        for (token, _) in std::mem::take(&mut bench.deliveries) {
+            bench.step(vec![Input::Answered { session: SESSION, answers: vec![(token, DeliveryAnswer::Taken)] }]);
+        }
+    }
+    assert_eq!((bench.state(State::Delivered), bench.engine.alive()), (600, 0));
+}
