@@ -2,6 +2,7 @@
 
 use super::Output;
 use crate::config::{Account, BindMode, BindType, Carrier, Config, Route};
+use crate::number::HomeRegion;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -19,6 +20,11 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<(), String> {
     let config = Config::load(&args.config).map_err(|error| error.to_string())?;
+    // Which countries there are, only `number` knows; `config` imports nothing but the model.
+    let region = &config.gateway.home_region;
+    if HomeRegion::from_iso(region).is_none() {
+        return Err(format!("{}: gateway.home_region: '{region}' is no country with a numbering plan", args.config.display()));
+    }
     for warning in &config.warnings {
         output.warning(warning);
     }

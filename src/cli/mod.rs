@@ -4,6 +4,7 @@
 
 mod check;
 mod completions;
+mod inspect;
 pub mod inspect_number;
 pub mod inspect_pdu;
 pub mod inspect_receipt;
@@ -25,6 +26,7 @@ use std::process::ExitCode;
     max_term_width = 110,
     after_help = "Examples:\n  \
         hongyan check --config config/hongyan.toml   validate and explain a configuration\n  \
+        hongyan inspect number +8613800138000        what a number is\n  \
         hongyan completions bash > hongyan.bash      shell completions\n\n\
         Exit codes: 0 done, 1 failed, 2 wrong usage. `hongyan COMMAND --help` shows examples of each command."
 )]
@@ -37,6 +39,8 @@ pub struct Cli {
 enum Command {
     /// Validate a configuration, explain what it means, and exit with 1 if it is refused
     Check(check::Args),
+    /// Take apart a PDU, a receipt or a number and print it as JSON
+    Inspect(inspect::Args),
     /// Print completions for a shell
     Completions(completions::Args),
 }
@@ -50,6 +54,7 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli, output: &mut Output) -> ExitCode {
     let done = match cli.command {
         Command::Check(args) => check::run(&args, output),
+        Command::Inspect(args) => inspect::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),
     };
     match done {

@@ -15,8 +15,8 @@ pub struct Gateway {
     pub data_dir: PathBuf,
     /// Threads for sockets; 0 means half the cores, at least one. Default 0; 0 to 256.
     pub io_threads: u16,
-    /// Country calling code for numbers written without one; 0 for none. Default 0; 0 to 999.
-    pub home_country_code: u16,
+    /// Country of numbers written without a country code, as its ISO 3166 letters. Default `CN`; two capital letters.
+    pub home_region: String,
     /// How long a stop may take to drain windows and unbind. Default 10,000; 0 to 600,000.
     pub shutdown_deadline_ms: u64,
     /// Messages that may wait in memory and overflow together. Default 10,000,000; 1 to 1,000,000,000.
@@ -39,7 +39,7 @@ impl Default for Gateway {
             node: 0,
             data_dir: PathBuf::from("data"),
             io_threads: 0,
-            home_country_code: 0,
+            home_region: "CN".to_owned(),
             shutdown_deadline_ms: 10_000,
             max_waiting: 10_000_000,
             max_waiting_bytes: 1 << 30,
@@ -60,7 +60,8 @@ impl Gateway {
     pub(super) fn check(&self, at: &str, c: &mut Checks) {
         c.range(at, "node", self.node, 0..=9);
         c.range(at, "io_threads", self.io_threads, 0..=256);
-        c.range(at, "home_country_code", self.home_country_code, 0..=999);
+        let letters = self.home_region.len() == 2 && self.home_region.bytes().all(|c| c.is_ascii_uppercase());
+        c.require(at, "home_region", letters, &format!("'{}' is no country", self.home_region), "two capital letters: CN, US, DE ...");
         c.range(at, "shutdown_deadline_ms", self.shutdown_deadline_ms, 0..=600_000);
         c.range(at, "max_waiting", self.max_waiting, 1..=1_000_000_000);
         c.range(at, "max_waiting_bytes", self.max_waiting_bytes, 1 << 20..=1 << 40);

@@ -58,6 +58,7 @@ fn each_mistake_is_told_with_line_key_and_what_is_allowed() {
         ("node = 3", "node = \"3\"", 2, "gateway.node", "an integer from 0 to 255"),
         ("node = 3", "node = 10", 2, "gateway.node", "0 to 9"),
         ("node = 3", "node = -1", 2, "gateway.node", "an integer from 0 to 255"),
+        ("node = 3", "home_region = \"China\"", 2, "gateway.home_region", "two capital letters"),
         ("node = 3", "node = ", 2, "", "not TOML"),
         ("[listen]", "[lisen]", 3, "lisen", "`listen`"),
         ("\"127.0.0.1:0\"", "\"localhost\"", 4, "listen.address", "socket address"),
