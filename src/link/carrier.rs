@@ -45,11 +45,15 @@ impl CarrierContext {
     }
 }
 
-/// How far a bind came, for the pool that waits outside of the driver.
+/// How far a bind came and how full its window is, for those outside of its driver: the pool and the metrics.
 #[derive(Debug, Default)]
-pub struct BindProgress(AtomicU32);
+pub struct BindProgress {
+    status: AtomicU32,
+    window: AtomicU32,
+    in_flight: AtomicU32,
+}
 
-/// What [`BindProgress`] tells.
+/// How far a bind came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
     /// No answer came.
@@ -64,12 +68,22 @@ const BOUND: u32 = u32::MAX;
 
 impl BindProgress {
     /// How far it came.
-    pub fn get(&self) -> Bound {
-        match self.0.load(Ordering::Acquire) {
+    pub fn bound(&self) -> Bound {
+        match self.status.load(Ordering::Acquire) {
             0 => Bound::No,
             BOUND => Bound::Yes,
             status => Bound::Refused(status),
         }
+    }
+
+    /// Slots of its window; 0 for a receiver, and before it is bound.
+    pub fn window(&self) -> u32 {
+        self.window.load(Ordering::Relaxed)
+    }
+
+    /// Slots in use at the end of the last batch.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
     }
 }
 
@@ -334,12 +348,13 @@ impl Handler for CarrierBind {
                 }
             }
             Event::Bound { .. } => {
-                self.progress.0.store(BOUND, Ordering::Release);
-                self.is_up = true;
                 let window = if self.kind.transmits() { session.settings().window as u32 } else { 0 };
+                self.progress.window.store(window, Ordering::Relaxed);
+                self.progress.status.store(BOUND, Ordering::Release);
+                self.is_up = true;
                 self.inputs.push(Input::BindUp { bind: self.id, window });
             }
-            Event::BindRefused { status } => self.progress.0.store(status, Ordering::Release),
+            Event::BindRefused { status } => self.progress.status.store(status, Ordering::Release),
             // What waits here goes back with BindDown, which follows within the unbind timer.
             Event::PeerUnbind | Event::BindRequest { .. } | Event::Outbind(_) | Event::Closed { .. } => {}
         }
@@ -366,6 +381,7 @@ impl Handler for CarrierBind {
             self.pump(session, now);
         }
         self.flights.forget(now.mono_us);
+        self.progress.in_flight.store(session.in_flight() as u32, Ordering::Relaxed);
         self.hand_over(reports);
     }
 

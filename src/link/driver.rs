@@ -163,8 +163,8 @@ impl<C> Mailbox<C> {
         ended || !into.is_empty()
     }
 
-    /// Takes what came too late to be handled.
-    fn take(&self) -> Vec<C> {
+    /// Takes what came too late to be handled. The registry does it once more, when nobody can push any longer.
+    pub(super) fn take(&self) -> Vec<C> {
         std::mem::take(&mut self.lock().queue)
     }
 }

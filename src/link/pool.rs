@@ -1,0 +1,253 @@
+//! The binds of one carrier: connects, binds, drives, and comes back after a loss with a delay that fits its cause. What a bind
+//! does once it stands is for `carrier`; which message takes which bind is for the engine.
+
+use super::carrier::{BindProgress, Bound, CarrierBind, CarrierContext};
+use super::driver::{DriverLimits, Mailbox, drive, tune};
+use super::registry::Registry;
+use crate::config::{BindMode, Reconnect};
+use crate::engine::port::{BindId, Input};
+use crate::model::CarrierId;
+use crate::model::clock::SystemClock;
+use crate::smpp::{BindKind, Session, status};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// What all links of a gateway share.
+#[derive(Clone)]
+pub struct LinkShared {
+    /// Who lives.
+    pub registry: Arc<Registry>,
+    /// The way to the engine.
+    pub engine: mpsc::Sender<Vec<Input>>,
+    /// The clock.
+    pub clock: SystemClock,
+}
+
+/// The binds of one carrier. Dropping it leaves them running; [`Pool::stop`] ends them.
+pub struct Pool {
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Pool {
+    /// Starts all binds of the carrier on the current runtime: one task each.
+    pub fn start(carrier: CarrierId, context: &Arc<CarrierContext>, shared: &LinkShared) -> Pool {
+        let (stop, stopped) = watch::channel(false);
+        let kinds: &[BindKind] = match context.settings.bind {
+            BindMode::Trx => &[BindKind::Transceiver],
+            BindMode::TxRx => &[BindKind::Transmitter, BindKind::Receiver],
+        };
+        let mut tasks = Vec::new();
+        for index in 0..context.settings.binds {
+            for (offset, &kind) in kinds.iter().enumerate() {
+                let id = BindId { carrier, index: index * kinds.len() as u16 + offset as u16, generation: 0 };
+                let bind = BindLoop { id, kind, context: Arc::clone(context), shared: shared.clone(), stopped: stopped.clone() };
+                tasks.push(tokio::spawn(bind.run()));
+            }
+        }
+        Pool { stop, tasks }
+    }
+
+    /// Unbinds all and waits until they are gone: each takes its unbind timer at most.
+    pub async fn stop(self) {
+        // Without receivers all tasks have ended already.
+        let _ = self.stop.send(true);
+        for task in self.tasks {
+            // A panic of that task has been printed.
+            let _ = task.await;
+        }
+    }
+}
+
+/// Why a try to hold a bind ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// No host could be reached, or none answered the bind.
+    Unreachable,
+    /// The bind was refused with this status.
+    Refused(u32),
+    /// It was bound and then lost.
+    Lost,
+}
+
+/// How long to wait before the next try.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    last: Option<Ended>,
+    tries: u32,
+}
+
+impl Backoff {
+    /// The delay after a try that ended so, in milliseconds. Delays double while the cause stays the same; a bind that stood starts anew.
+    /// `chance`: 0 to 1, for the jitter, which only shortens.
+    pub fn delay_ms(&mut self, ended: Ended, rules: &Reconnect, chance: f64) -> u64 {
+        if self.last == Some(ended) && ended != Ended::Lost {
+            self.tries = self.tries.saturating_add(1);
+        } else {
+            self.tries = 0;
+        }
+        self.last = Some(ended);
+        let (first, most) = match ended {
+            Ended::Refused(status::ESME_RALYBND) => (rules.already_bound_ms, rules.already_bound_ms.max(rules.max_ms)),
+            Ended::Refused(status::ESME_RBINDFAIL | status::ESME_RINVPASWD | status::ESME_RINVSYSID | status::ESME_RINVSYSTYP) => {
+                (rules.credentials_ms, rules.credentials_max_ms)
+            }
+            Ended::Unreachable | Ended::Refused(_) | Ended::Lost => (rules.min_ms, rules.max_ms),
+        };
+        let whole = first.saturating_mul(1 << self.tries.min(20)).min(most);
+        let cut = whole as f64 * f64::from(rules.jitter_percent.min(100)) / 100.0 * chance.clamp(0.0, 1.0);
+        // "Already bound" and wrong credentials have a least delay that jitter must not undercut.
+        let least = match ended {
+            Ended::Refused(_) if first > rules.min_ms => first,
+            _ => 0,
+        };
+        (whole - cut as u64).max(least)
+    }
+}
+
+/// One bind that is to be held for ever.
+struct BindLoop {
+    id: BindId,
+    kind: BindKind,
+    context: Arc<CarrierContext>,
+    shared: LinkShared,
+    stopped: watch::Receiver<bool>,
+}
+
+impl BindLoop {
+    async fn run(mut self) {
+        let mut backoff = Backoff::default();
+        while !*self.stopped.borrow() {
+            let ended = self.hold().await;
+            if *self.stopped.borrow() || self.shared.engine.is_closed() {
+                return;
+            }
+            let delay_ms = backoff.delay_ms(ended, &self.context.settings.reconnect, rand::random::<f64>());
+            tracing::warn!(carrier = %self.context.settings.name, bind = self.id.index, cause = ?ended, delay_ms, "bind is down");
+            let _ = tokio::time::timeout(Duration::from_millis(delay_ms), self.stopped.changed()).await;
+        }
+    }
+
+    /// One round over the hosts, in order, until one takes the bind; returns when it is over.
+    async fn hold(&mut self) -> Ended {
+        let context = Arc::clone(&self.context);
+        for host in &context.settings.hosts {
+            let stream = tokio::select! {
+                stream = connect(host, &context) => stream,
+                _ = self.stopped.changed() => return Ended::Unreachable,
+            };
+            match stream {
+                Ok(stream) => match self.drive(stream).await {
+                    Bound::Yes => return Ended::Lost,
+                    Bound::Refused(status) => return Ended::Refused(status),
+                    Bound::No => {}
+                },
+                Err(error) => {
+                    tracing::warn!(carrier = %context.settings.name, bind = self.id.index, host, %error, "can't connect");
+                }
+            }
+            if *self.stopped.borrow() {
+                break;
+            }
+        }
+        Ended::Unreachable
+    }
+
+    /// Drives one connection to its end.
+    async fn drive(&mut self, stream: TcpStream) -> Bound {
+        self.id.generation += 1;
+        let id = self.id;
+        let progress = Arc::new(BindProgress::default());
+        let mailbox = Mailbox::new();
+        let LinkShared { registry, engine, clock } = self.shared.clone();
+        let session = Session::new(self.context.session_settings(), clock.now());
+        let handler = CarrierBind::new(id, self.kind, Arc::clone(&self.context), Arc::clone(&progress));
+        registry.add_bind(id, mailbox.clone(), Arc::clone(&progress));
+        let mut driving = Box::pin(drive(stream, handler, session, mailbox.clone(), engine.clone(), clock, DriverLimits::default()));
+        let cause = tokio::select! {
+            cause = &mut driving => cause,
+            _ = self.stopped.changed() => {
+                mailbox.close();
+                driving.await
+            }
+        };
+        tracing::info!(carrier = %self.context.settings.name, bind = id.index, cause = cause.name(), "bind ended");
+        if let Some(left) = registry.remove_bind(id) {
+            // A closed channel means that the engine is gone, and what it knew with it.
+            let _ = engine.send(vec![left]).await;
+        }
+        progress.bound()
+    }
+}
+
+/// Connects to `host` (`name:port`), asking for its addresses anew each time and trying them in order.
+async fn connect(host: &str, context: &CarrierContext) -> io::Result<TcpStream> {
+    let settings = &context.settings;
+    let timeout = Duration::from_millis(settings.timers.connect_timeout_ms);
+    let connecting = async {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for address in lookup_host(host).await? {
+            match connect_to(address, settings.local_address.map(|local| SocketAddr::new(local, 0))).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    };
+    let stream = tokio::time::timeout(timeout, connecting).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    tune(&stream, (settings.keepalive_ms > 0).then(|| Duration::from_millis(settings.keepalive_ms)))?;
+    stream.set_nodelay(settings.nodelay)?;
+    Ok(stream)
+}
+
+async fn connect_to(address: SocketAddr, local: Option<SocketAddr>) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(local) = local {
+        socket.bind(local)?;
+    }
+    socket.connect(address).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_up_to_their_bound_and_start_anew_after_a_bind_that_stood() {
+        let rules = Reconnect::default();
+        let mut backoff = Backoff::default();
+        let delays: Vec<u64> = (0..8).map(|_| backoff.delay_ms(Ended::Unreachable, &rules, 0.0)).collect();
+        assert_eq!(delays, [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
+        assert_eq!(backoff.delay_ms(Ended::Lost, &rules, 0.0), 1_000);
+        assert_eq!(backoff.delay_ms(Ended::Lost, &rules, 0.0), 1_000);
+        assert_eq!(backoff.delay_ms(Ended::Unreachable, &rules, 0.0), 1_000);
+    }
+
+    #[test]
+    fn already_bound_waits_half_a_minute_and_wrong_credentials_a_minute_and_more() {
+        let rules = Reconnect::default();
+        let mut backoff = Backoff::default();
+        assert_eq!(backoff.delay_ms(Ended::Refused(0x05), &rules, 1.0), 30_000, "jitter never undercuts it");
+        for credentials in [0x0D, 0x0E, 0x0F, 0x53] {
+            let mut backoff = Backoff::default();
+            assert_eq!(backoff.delay_ms(Ended::Refused(credentials), &rules, 0.0), 60_000);
+            assert_eq!(backoff.delay_ms(Ended::Refused(credentials), &rules, 0.0), 120_000);
+            let last = (0..10).map(|_| backoff.delay_ms(Ended::Refused(credentials), &rules, 0.0)).last();
+            assert_eq!(last, Some(1_800_000));
+        }
+        assert_eq!(backoff.delay_ms(Ended::Refused(0x08), &rules, 0.0), 1_000, "a system error is like a lost connection");
+    }
+
+    #[test]
+    fn jitter_shortens_by_its_share_at_most() {
+        let rules = Reconnect::default();
+        let mut backoff = Backoff::default();
+        assert_eq!(backoff.delay_ms(Ended::Lost, &rules, 1.0), 800);
+        assert_eq!(backoff.delay_ms(Ended::Lost, &rules, 0.5), 900);
+    }
+}

@@ -1,0 +1,140 @@
+//! Which sessions and binds live, and where to leave what the engine says to them. The only map that is shared between the engine's
+//! thread and the drivers; looked up once per batch.
+
+use super::carrier::{BindProgress, Bound};
+use super::driver::Mailbox;
+use super::upstream::UpstreamCommand;
+use crate::engine::port::{BindCommand, BindId, Input, SessionId, Ticket, UpstreamReply};
+use crate::telemetry::WindowFigures;
+use dashmap::DashMap;
+use std::sync::Arc;
+
+/// A live bind.
+struct LiveBind {
+    mailbox: Mailbox<Vec<BindCommand>>,
+    progress: Arc<BindProgress>,
+}
+
+/// The live sessions and binds of one gateway.
+#[derive(Default)]
+pub struct Registry {
+    sessions: DashMap<SessionId, Mailbox<UpstreamCommand>>,
+    binds: DashMap<BindId, LiveBind>,
+}
+
+impl Registry {
+    /// Leaves the engine's replies with a session. One that is gone needs none: its end has been told to the engine.
+    pub fn reply(&self, session: SessionId, replies: Vec<UpstreamReply>) {
+        self.tell_session(session, UpstreamCommand::Replies(replies));
+    }
+
+    /// Leaves anything with a session.
+    pub fn tell_session(&self, session: SessionId, command: UpstreamCommand) {
+        if let Some(mailbox) = self.sessions.get(&session) {
+            mailbox.push_one(command);
+        }
+    }
+
+    /// Leaves the engine's commands with a bind. If it is gone, what it should have sent comes back as an input for the engine: it went
+    /// after the engine last heard of it, so these tickets are in nobody's hands.
+    #[must_use = "the tickets of a bind that is gone must go back to the engine"]
+    pub fn command(&self, bind: BindId, commands: Vec<BindCommand>) -> Option<Input> {
+        // The guard is held while pushing: after `remove_bind` nothing can be left in the mailbox any more.
+        if let Some(live) = self.binds.get(&bind) {
+            live.mailbox.push_one(commands);
+            return None;
+        }
+        unsent(bind, commands)
+    }
+
+    /// A session has begun.
+    pub fn add_session(&self, session: SessionId, mailbox: Mailbox<UpstreamCommand>) {
+        self.sessions.insert(session, mailbox);
+    }
+
+    /// A session has ended.
+    pub fn remove_session(&self, session: SessionId) {
+        self.sessions.remove(&session);
+    }
+
+    /// A bind's connection stands.
+    pub fn add_bind(&self, bind: BindId, mailbox: Mailbox<Vec<BindCommand>>, progress: Arc<BindProgress>) {
+        self.binds.insert(bind, LiveBind { mailbox, progress });
+    }
+
+    /// A bind's driver has ended. What was left in its mailbox meanwhile comes back as an input for the engine.
+    #[must_use = "the tickets of a bind that is gone must go back to the engine"]
+    pub fn remove_bind(&self, bind: BindId) -> Option<Input> {
+        let (_, live) = self.binds.remove(&bind)?;
+        unsent(bind, live.mailbox.take().into_iter().flatten())
+    }
+
+    /// Asks all upstream sessions to end gracefully (unbind, wait for answers), or ends them at once.
+    pub fn close_sessions(&self, at_once: bool) {
+        for session in &self.sessions {
+            if at_once { session.kill() } else { session.close() }
+        }
+    }
+
+    /// Upstream connections, bound or not.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Binds and windows by carrier, for the metrics; `carriers`: how many there are.
+    pub fn windows(&self, carriers: usize) -> Vec<WindowFigures> {
+        let mut figures = vec![WindowFigures::default(); carriers];
+        for bind in self.binds.iter().filter(|bind| bind.progress.bound() == Bound::Yes) {
+            let Some(carrier) = figures.get_mut(usize::from(bind.key().carrier.0)) else { continue };
+            carrier.binds_up += 1;
+            carrier.window_size += bind.progress.window();
+            carrier.window_used += bind.progress.in_flight();
+        }
+        figures
+    }
+}
+
+/// The tickets of sends that nobody will see to.
+fn unsent(bind: BindId, commands: impl IntoIterator<Item = BindCommand>) -> Option<Input> {
+    let mut tickets = Vec::new();
+    for command in commands {
+        if let BindCommand::Send { message, first_part, parts, .. } = command {
+            tickets.extend((first_part..parts).map(|part| Ticket { message: message.id, part }));
+        }
+    }
+    (!tickets.is_empty()).then_some(Input::BindDown { bind, unsent: tickets, in_doubt: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::CarrierId;
+
+    const BIND: BindId = BindId { carrier: CarrierId(1), index: 0, generation: 1 };
+
+    fn send(id: u64) -> BindCommand {
+        let message = Arc::new(crate::link::tests::message(id));
+        BindCommand::Send { message, first_part: 1, parts: 3, reference: 0, ask_receipt: true }
+    }
+
+    #[test]
+    fn what_is_said_to_a_bind_that_is_gone_comes_back_unsent() {
+        let registry = Registry::default();
+        let back = registry.command(BIND, vec![send(7), BindCommand::Answer { token: 1, stored: true }]);
+        let Some(Input::BindDown { bind, unsent, in_doubt }) = back else { panic!("{back:?}") };
+        assert_eq!(bind, BIND);
+        assert_eq!(unsent.iter().map(|ticket| (ticket.message.0, ticket.part)).collect::<Vec<_>>(), [(7, 1), (7, 2)]);
+        assert!(in_doubt.is_empty());
+        assert!(registry.command(BIND, vec![BindCommand::Answer { token: 1, stored: true }]).is_none());
+    }
+
+    #[test]
+    fn what_was_left_in_the_mailbox_when_the_driver_ended_comes_back_unsent() {
+        let registry = Registry::default();
+        registry.add_bind(BIND, Mailbox::new(), Arc::default());
+        assert!(registry.command(BIND, vec![send(7)]).is_none());
+        let Some(Input::BindDown { unsent, .. }) = registry.remove_bind(BIND) else { panic!("nothing came back") };
+        assert_eq!(unsent.len(), 2);
+        assert!(registry.remove_bind(BIND).is_none());
+    }
+}
