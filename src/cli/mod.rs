@@ -8,6 +8,7 @@ mod inspect;
 pub mod inspect_number;
 pub mod inspect_pdu;
 pub mod inspect_receipt;
+pub mod inspect_text;
 mod logs;
 mod output;
 

@@ -130,6 +130,22 @@ pub fn encoding(alphabet: Alphabet, default: DefaultAlphabet) -> Encoding {
     }
 }
 
+/// The data_coding for `encoding` that keeps the message class and waiting bits of `raw`, as far as there is one:
+/// Latin-1 has none, and a message to be thrown away (group 0xC) has none in UCS-2. Binary and opaque bodies keep `raw`.
+pub fn moved(raw: u8, encoding: Encoding) -> u8 {
+    let coding = read(raw);
+    match (encoding, coding.class, coding.waiting) {
+        (Encoding::Binary | Encoding::Opaque, _, _) => raw,
+        (Encoding::Latin1, _, _) => 3,
+        (Encoding::Gsm7, Some(class), _) => 0x10 | class,
+        (Encoding::Ucs2, Some(class), _) => 0x18 | class,
+        (Encoding::Gsm7, None, Some(waiting)) => (if waiting.store { 0xD0 } else { 0xC0 }) | raw & 0x0F,
+        (Encoding::Ucs2, None, Some(Waiting { store: true, .. })) => 0xE0 | raw & 0x0F,
+        (Encoding::Gsm7, None, None) => 0,
+        (Encoding::Ucs2, None, _) => 8,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,3 +6,4 @@ mod driver_sockets;
 mod house;
 mod pdu_vectors;
 mod receipt_vectors;
+mod text_vectors;

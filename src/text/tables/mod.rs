@@ -74,7 +74,7 @@ const fn read(tsv: &str, kind: u8) -> Table {
     table
 }
 
-const fn hex(digit: u8) -> u32 {
+pub(super) const fn hex(digit: u8) -> u32 {
     match digit {
         b'0'..=b'9' => (digit - b'0') as u32,
         b'A'..=b'F' => (digit - b'A' + 10) as u32,
