@@ -7,7 +7,7 @@ use crate::smpp::tlv::{Kind, Tlv, tag};
 use crate::smpp::{DecodeError, DecodeLimits, command, decode};
 
 /// Longest credentials that are shown rather than refused; peers are configured per account, an inspector is not.
-const LIMITS: DecodeLimits = DecodeLimits { system_id: 255, password: 255 };
+const LIMITS: DecodeLimits = DecodeLimits { system_id: 255, password: 255, any_tlv_length: false };
 
 /// The PDU in `octets` (exactly one) with the names of the specification. Texts are strings (Latin-1), `short_message` and TLV values hex.
 pub fn pdu_json(octets: &[u8]) -> Result<Value, DecodeError> {

@@ -14,11 +14,14 @@ pub struct DecodeLimits {
     pub system_id: usize,
     /// Characters of a password, NUL not counted (8 by the specification).
     pub password: usize,
+    /// Take known TLVs of a wrong length rather than refuse the PDU with 0xC2; the typed getters do not find them. For carriers, whose
+    /// receipt is worth more than its tidiness.
+    pub any_tlv_length: bool,
 }
 
 impl Default for DecodeLimits {
     fn default() -> Self {
-        DecodeLimits { system_id: 15, password: 8 }
+        DecodeLimits { system_id: 15, password: 8, any_tlv_length: false }
     }
 }
 
@@ -124,38 +127,38 @@ pub fn header(frame: &[u8]) -> Result<(Header, &[u8]), DecodeError> {
 
 fn body_of<'a>(command_id: u32, body: &'a [u8], limits: &DecodeLimits) -> Result<Pdu<'a>, Err<FieldError>> {
     Ok(match command_id {
-        command::SUBMIT_SM => Pdu::SubmitSm(sm(body)?),
-        command::SUBMIT_SM_RESP => Pdu::SubmitSmResp(optional(body, message_id_resp)?),
-        command::DELIVER_SM => Pdu::DeliverSm(sm(body)?),
-        command::DELIVER_SM_RESP => Pdu::DeliverSmResp(optional(body, message_id_resp)?),
+        command::SUBMIT_SM => Pdu::SubmitSm(sm(body, limits)?),
+        command::SUBMIT_SM_RESP => Pdu::SubmitSmResp(optional(body, limits, message_id_resp)?),
+        command::DELIVER_SM => Pdu::DeliverSm(sm(body, limits)?),
+        command::DELIVER_SM_RESP => Pdu::DeliverSmResp(optional(body, limits, message_id_resp)?),
         command::ENQUIRE_LINK => Pdu::EnquireLink,
         command::ENQUIRE_LINK_RESP => Pdu::EnquireLinkResp,
         command::BIND_RECEIVER => Pdu::BindReceiver(bind(body, limits)?),
-        command::BIND_RECEIVER_RESP => Pdu::BindReceiverResp(optional(body, bind_resp)?),
+        command::BIND_RECEIVER_RESP => Pdu::BindReceiverResp(optional(body, limits, bind_resp)?),
         command::BIND_TRANSMITTER => Pdu::BindTransmitter(bind(body, limits)?),
-        command::BIND_TRANSMITTER_RESP => Pdu::BindTransmitterResp(optional(body, bind_resp)?),
+        command::BIND_TRANSMITTER_RESP => Pdu::BindTransmitterResp(optional(body, limits, bind_resp)?),
         command::BIND_TRANSCEIVER => Pdu::BindTransceiver(bind(body, limits)?),
-        command::BIND_TRANSCEIVER_RESP => Pdu::BindTransceiverResp(optional(body, bind_resp)?),
+        command::BIND_TRANSCEIVER_RESP => Pdu::BindTransceiverResp(optional(body, limits, bind_resp)?),
         command::OUTBIND => Pdu::Outbind(outbind(body, limits)?),
         command::UNBIND => Pdu::Unbind,
         command::UNBIND_RESP => Pdu::UnbindResp,
         command::GENERIC_NACK => Pdu::GenericNack,
-        command::SUBMIT_MULTI => Pdu::SubmitMulti(submit_multi(body)?),
-        command::SUBMIT_MULTI_RESP => Pdu::SubmitMultiResp(optional(body, submit_multi_resp)?),
-        command::DATA_SM => Pdu::DataSm(data_sm(body)?),
-        command::DATA_SM_RESP => Pdu::DataSmResp(optional(body, message_id_resp)?),
+        command::SUBMIT_MULTI => Pdu::SubmitMulti(submit_multi(body, limits)?),
+        command::SUBMIT_MULTI_RESP => Pdu::SubmitMultiResp(optional(body, limits, submit_multi_resp)?),
+        command::DATA_SM => Pdu::DataSm(data_sm(body, limits)?),
+        command::DATA_SM_RESP => Pdu::DataSmResp(optional(body, limits, message_id_resp)?),
         command::QUERY_SM => Pdu::QuerySm(query_sm(body)?),
-        command::QUERY_SM_RESP => Pdu::QuerySmResp(optional(body, query_sm_resp)?),
+        command::QUERY_SM_RESP => Pdu::QuerySmResp(optional(body, limits, query_sm_resp)?),
         command::CANCEL_SM => Pdu::CancelSm(cancel_sm(body)?),
         command::CANCEL_SM_RESP => Pdu::CancelSmResp,
-        command::REPLACE_SM => Pdu::ReplaceSm(replace_sm(body)?),
+        command::REPLACE_SM => Pdu::ReplaceSm(replace_sm(body, limits)?),
         command::REPLACE_SM_RESP => Pdu::ReplaceSmResp,
-        command::ALERT_NOTIFICATION => Pdu::AlertNotification(alert_notification(body)?),
-        command::BROADCAST_SM => Pdu::BroadcastSm(broadcast_sm(body)?),
-        command::BROADCAST_SM_RESP => Pdu::BroadcastSmResp(optional(body, message_id_resp)?),
-        command::QUERY_BROADCAST_SM => Pdu::QueryBroadcastSm(query_broadcast_sm(body)?),
-        command::QUERY_BROADCAST_SM_RESP => Pdu::QueryBroadcastSmResp(optional(body, message_id_resp)?),
-        command::CANCEL_BROADCAST_SM => Pdu::CancelBroadcastSm(cancel_broadcast_sm(body)?),
+        command::ALERT_NOTIFICATION => Pdu::AlertNotification(alert_notification(body, limits)?),
+        command::BROADCAST_SM => Pdu::BroadcastSm(broadcast_sm(body, limits)?),
+        command::BROADCAST_SM_RESP => Pdu::BroadcastSmResp(optional(body, limits, message_id_resp)?),
+        command::QUERY_BROADCAST_SM => Pdu::QueryBroadcastSm(query_broadcast_sm(body, limits)?),
+        command::QUERY_BROADCAST_SM_RESP => Pdu::QueryBroadcastSmResp(optional(body, limits, message_id_resp)?),
+        command::CANCEL_BROADCAST_SM => Pdu::CancelBroadcastSm(cancel_broadcast_sm(body, limits)?),
         command::CANCEL_BROADCAST_SM_RESP => Pdu::CancelBroadcastSmResp,
         _ => return fail("command_id", status::ESME_RINVCMDID, Fault::Command),
     })
@@ -163,8 +166,8 @@ fn body_of<'a>(command_id: u32, body: &'a [u8], limits: &DecodeLimits) -> Result
 
 type Body<T> = Result<T, Err<FieldError>>;
 
-fn optional<'a, T>(body: &'a [u8], parse: impl FnOnce(&'a [u8]) -> Body<T>) -> Body<Option<T>> {
-    if body.is_empty() { Ok(None) } else { parse(body).map(Some) }
+fn optional<'a, T>(body: &'a [u8], limits: &DecodeLimits, parse: impl FnOnce(&'a [u8], &DecodeLimits) -> Body<T>) -> Body<Option<T>> {
+    if body.is_empty() { Ok(None) } else { parse(body, limits).map(Some) }
 }
 
 /// A C-octet string of at most `max` characters; `too_long` is the status for a longer one.
@@ -229,8 +232,13 @@ fn short_message(input: &[u8], length: u8) -> Parsed<'_, &[u8]> {
 }
 
 #[inline]
-fn tlvs(input: &[u8]) -> Body<Tlvs<'_>> {
-    match Tlvs::from_raw(input) {
+fn tlvs<'a>(input: &'a [u8], limits: &DecodeLimits) -> Body<Tlvs<'a>> {
+    // Most PDUs have none.
+    if input.is_empty() {
+        return Ok(Tlvs::EMPTY);
+    }
+    let checked = if limits.any_tlv_length { Tlvs::from_raw_any_length(input) } else { Tlvs::from_raw(input) };
+    match checked {
         Ok(tlvs) => Ok(tlvs),
         Err(TlvError::Malformed) => fail("tlv", status::ESME_RINVOPTPARSTREAM, Fault::Tlv),
         Err(TlvError::Length { tag, .. }) => {
@@ -255,28 +263,28 @@ fn outbind<'a>(input: &'a [u8], limits: &DecodeLimits) -> Body<Outbind<'a>> {
     Ok(Outbind { system_id, password })
 }
 
-fn bind_resp(input: &[u8]) -> Body<BindResp<'_>> {
+fn bind_resp<'a>(input: &'a [u8], limits: &DecodeLimits) -> Body<BindResp<'a>> {
     let (input, system_id) = c_octet(input, "system_id", max::RESP_MESSAGE_ID, status::ESME_RINVSYSID)?;
-    Ok(BindResp { system_id, tlvs: tlvs(input)? })
+    Ok(BindResp { system_id, tlvs: tlvs(input, limits)? })
 }
 
-fn sm(input: &[u8]) -> Body<Sm<'_>> {
+fn sm<'a>(input: &'a [u8], limits: &DecodeLimits) -> Body<Sm<'a>> {
     let (input, service_type) = service_type(input)?;
     let (input, source) = source(input)?;
     let (input, destination) = address(input, "destination_addr", max::ADDR, status::ESME_RINVDSTADR)?;
-    sm_rest(input, service_type, source, destination)
+    sm_rest(input, limits, service_type, source, destination)
 }
 
 /// From `esm_class` to the end, which submit_sm, deliver_sm and submit_multi share.
 #[inline]
-fn sm_rest<'a>(input: &'a [u8], service_type: &'a [u8], source: Addr<'a>, destination: Addr<'a>) -> Body<Sm<'a>> {
+fn sm_rest<'a>(input: &'a [u8], limits: &DecodeLimits, service_type: &'a [u8], source: Addr<'a>, destination: Addr<'a>) -> Body<Sm<'a>> {
     let (input, [esm_class, protocol_id, priority_flag]) = octets(input, "esm_class")?;
     let (input, schedule_delivery_time) = schedule(input)?;
     let (input, validity_period) = validity(input)?;
     let (input, [registered_delivery, replace_if_present_flag, data_coding, sm_default_msg_id, sm_length]) =
         octets(input, "registered_delivery")?;
     let (input, short_message) = short_message(input, sm_length)?;
-    let tlvs = tlvs(input)?;
+    let tlvs = tlvs(input, limits)?;
     Ok(Sm {
         service_type,
         source,
@@ -295,9 +303,9 @@ fn sm_rest<'a>(input: &'a [u8], service_type: &'a [u8], source: Addr<'a>, destin
     })
 }
 
-fn message_id_resp(input: &[u8]) -> Body<MessageIdResp<'_>> {
+fn message_id_resp<'a>(input: &'a [u8], limits: &DecodeLimits) -> Body<MessageIdResp<'a>> {
     let (input, message_id) = c_octet(input, "message_id", max::RESP_MESSAGE_ID, status::ESME_RINVMSGID)?;
-    Ok(MessageIdResp { message_id, tlvs: tlvs(input)? })
+    Ok(MessageIdResp { message_id, tlvs: tlvs(input, limits)? })
 }
 
 pub(super) fn destination(input: &[u8]) -> Parsed<'_, Destination<'_>> {
@@ -315,7 +323,7 @@ pub(super) fn destination(input: &[u8]) -> Parsed<'_, Destination<'_>> {
     }
 }
 
-fn submit_multi(input: &[u8]) -> Body<SubmitMulti<'_>> {
+fn submit_multi<'a>(input: &'a [u8], limits: &DecodeLimits) -> Body<SubmitMulti<'a>> {
     let (input, service_type) = service_type(input)?;
     let (input, source) = source(input)?;
     let (list, [count]) = octets(input, "number_of_dests")?;
@@ -327,7 +335,7 @@ fn submit_multi(input: &[u8]) -> Body<SubmitMulti<'_>> {
         (rest, _) = destination(rest)?;
     }
     let dests = Destinations { raw: &list[..list.len() - rest.len()], count };
-    Ok(SubmitMulti { sm: sm_rest(rest, service_type, source, Addr::default())?, dests })
+    Ok(SubmitMulti { sm: sm_rest(rest, limits, service_type, source, Addr::default())?, dests })
 }
 
 pub(super) fn unsuccess(input: &[u8]) -> Parsed<'_, Unsuccess<'_>> {
@@ -336,7 +344,7 @@ pub(super) fn unsuccess(input: &[u8]) -> Parsed<'_, Unsuccess<'_>> {
     Ok((input, Unsuccess { destination, status: u32::from_be_bytes(code) }))
 }
 
-fn submit_multi_resp(input: &[u8]) -> Body<SubmitMultiResp<'_>> {
+fn submit_multi_resp<'a>(input: &'a [u8], limits: &DecodeLimits) -> Body<SubmitMultiResp<'a>> {
     let (input, message_id) = c_octet(input, "message_id", max::RESP_MESSAGE_ID, status::ESME_RINVMSGID)?;
     let (list, [count]) = octets(input, "no_unsuccess")?;
     let mut rest = list;
@@ -344,15 +352,15 @@ fn submit_multi_resp(input: &[u8]) -> Body<SubmitMultiResp<'_>> {
         (rest, _) = unsuccess(rest)?;
     }
     let unsuccess = Unsuccesses { raw: &list[..list.len() - rest.len()], count };
-    Ok(SubmitMultiResp { message_id, unsuccess, tlvs: tlvs(rest)? })
+    Ok(SubmitMultiResp { message_id, unsuccess, tlvs: tlvs(rest, limits)? })
 }
 
-fn data_sm(input: &[u8]) -> Body<DataSm<'_>> {
+fn data_sm<'a>(input: &'a [u8], limits: &DecodeLimits) -> Body<DataSm<'a>> {
     let (input, service_type) = service_type(input)?;
     let (input, source) = address(input, "source_addr", max::LONG_ADDR, status::ESME_RINVSRCADR)?;
     let (input, destination) = address(input, "destination_addr", max::LONG_ADDR, status::ESME_RINVDSTADR)?;
     let (input, [esm_class, registered_delivery, data_coding]) = octets(input, "esm_class")?;
-    Ok(DataSm { service_type, source, destination, esm_class, registered_delivery, data_coding, tlvs: tlvs(input)? })
+    Ok(DataSm { service_type, source, destination, esm_class, registered_delivery, data_coding, tlvs: tlvs(input, limits)? })
 }
 
 fn query_sm(input: &[u8]) -> Body<QuerySm<'_>> {
@@ -361,11 +369,11 @@ fn query_sm(input: &[u8]) -> Body<QuerySm<'_>> {
     Ok(QuerySm { message_id, source })
 }
 
-fn query_sm_resp(input: &[u8]) -> Body<QuerySmResp<'_>> {
+fn query_sm_resp<'a>(input: &'a [u8], limits: &DecodeLimits) -> Body<QuerySmResp<'a>> {
     let (input, message_id) = c_octet(input, "message_id", max::RESP_MESSAGE_ID, status::ESME_RINVMSGID)?;
     let (input, final_date) = c_octet(input, "final_date", max::TIME, status::ESME_RQUERYFAIL)?;
     let (input, [message_state, error_code]) = octets(input, "message_state")?;
-    Ok(QuerySmResp { message_id, final_date, message_state, error_code, tlvs: tlvs(input)? })
+    Ok(QuerySmResp { message_id, final_date, message_state, error_code, tlvs: tlvs(input, limits)? })
 }
 
 fn cancel_sm(input: &[u8]) -> Body<CancelSm<'_>> {
@@ -376,14 +384,14 @@ fn cancel_sm(input: &[u8]) -> Body<CancelSm<'_>> {
     Ok(CancelSm { service_type, message_id, source, destination })
 }
 
-fn replace_sm(input: &[u8]) -> Body<ReplaceSm<'_>> {
+fn replace_sm<'a>(input: &'a [u8], limits: &DecodeLimits) -> Body<ReplaceSm<'a>> {
     let (input, message_id) = message_id(input)?;
     let (input, source) = source(input)?;
     let (input, schedule_delivery_time) = schedule(input)?;
     let (input, validity_period) = validity(input)?;
     let (input, [registered_delivery, sm_default_msg_id, sm_length]) = octets(input, "registered_delivery")?;
     let (input, short_message) = short_message(input, sm_length)?;
-    let tlvs = tlvs(input)?;
+    let tlvs = tlvs(input, limits)?;
     Ok(ReplaceSm {
         message_id,
         source,
@@ -396,13 +404,13 @@ fn replace_sm(input: &[u8]) -> Body<ReplaceSm<'_>> {
     })
 }
 
-fn alert_notification(input: &[u8]) -> Body<AlertNotification<'_>> {
+fn alert_notification<'a>(input: &'a [u8], limits: &DecodeLimits) -> Body<AlertNotification<'a>> {
     let (input, source) = address(input, "source_addr", max::LONG_ADDR, status::ESME_RINVSRCADR)?;
     let (input, esme) = address(input, "esme_addr", max::LONG_ADDR, status::ESME_RINVDSTADR)?;
-    Ok(AlertNotification { source, esme, tlvs: tlvs(input)? })
+    Ok(AlertNotification { source, esme, tlvs: tlvs(input, limits)? })
 }
 
-fn broadcast_sm(input: &[u8]) -> Body<BroadcastSm<'_>> {
+fn broadcast_sm<'a>(input: &'a [u8], limits: &DecodeLimits) -> Body<BroadcastSm<'a>> {
     let (input, service_type) = service_type(input)?;
     let (input, source) = source(input)?;
     let (input, message_id) = message_id(input)?;
@@ -410,7 +418,7 @@ fn broadcast_sm(input: &[u8]) -> Body<BroadcastSm<'_>> {
     let (input, schedule_delivery_time) = schedule(input)?;
     let (input, validity_period) = validity(input)?;
     let (input, [replace_if_present_flag, data_coding, sm_default_msg_id]) = octets(input, "replace_if_present_flag")?;
-    let tlvs = tlvs(input)?;
+    let tlvs = tlvs(input, limits)?;
     Ok(BroadcastSm {
         service_type,
         source,
@@ -425,15 +433,15 @@ fn broadcast_sm(input: &[u8]) -> Body<BroadcastSm<'_>> {
     })
 }
 
-fn query_broadcast_sm(input: &[u8]) -> Body<QueryBroadcastSm<'_>> {
+fn query_broadcast_sm<'a>(input: &'a [u8], limits: &DecodeLimits) -> Body<QueryBroadcastSm<'a>> {
     let (input, message_id) = message_id(input)?;
     let (input, source) = source(input)?;
-    Ok(QueryBroadcastSm { message_id, source, tlvs: tlvs(input)? })
+    Ok(QueryBroadcastSm { message_id, source, tlvs: tlvs(input, limits)? })
 }
 
-fn cancel_broadcast_sm(input: &[u8]) -> Body<CancelBroadcastSm<'_>> {
+fn cancel_broadcast_sm<'a>(input: &'a [u8], limits: &DecodeLimits) -> Body<CancelBroadcastSm<'a>> {
     let (input, service_type) = service_type(input)?;
     let (input, message_id) = message_id(input)?;
     let (input, source) = source(input)?;
-    Ok(CancelBroadcastSm { service_type, message_id, source, tlvs: tlvs(input)? })
+    Ok(CancelBroadcastSm { service_type, message_id, source, tlvs: tlvs(input, limits)? })
 }

@@ -7,3 +7,4 @@ mod house;
 mod pdu_vectors;
 mod receipt_vectors;
 mod text_vectors;
+mod session_rules;

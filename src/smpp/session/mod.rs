@@ -101,9 +101,11 @@ impl Settings {
         }
     }
 
-    /// The defaults of the client side. Its inbound window is wide: a carrier's receipts are to be stored, not refused.
+    /// The defaults of the client side. A carrier's receipts are to be stored, not refused: the inbound window is wide, and TLVs of a
+    /// wrong length are let through.
     pub fn client() -> Self {
-        Settings { role: Role::Client, inbound_window: 1_000, inbound_slack: 1_000, inactivity_ms: 0, ..Settings::server() }
+        let limits = DecodeLimits { any_tlv_length: true, ..DecodeLimits::default() };
+        Settings { role: Role::Client, inbound_window: 1_000, inbound_slack: 1_000, inactivity_ms: 0, limits, ..Settings::server() }
     }
 }
 
@@ -656,4 +658,24 @@ fn without_tlvs<'a>(pdu: &Pdu<'a>) -> Option<Pdu<'a>> {
         *room = payload;
     }
     Some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smpp::pdu::{Addr, Sm};
+
+    #[test]
+    fn numbers_wrap_to_one_and_skip_what_is_still_in_flight() {
+        let now = Now::default();
+        let mut session = Session::new(Settings::client(), now);
+        session.bound(BindKind::Transceiver, now);
+        let submit = Pdu::SubmitSm(Sm { destination: Addr { ton: 1, npi: 1, addr: b"1" }, ..Sm::default() });
+        assert_eq!(session.request(10, &submit, now), Ok(1));
+        assert_eq!(session.request(11, &submit, now), Ok(2));
+        session.next_sequence = MAX_SEQUENCE;
+        assert_eq!(session.request(12, &submit, now), Ok(MAX_SEQUENCE));
+        assert_eq!(session.request(13, &submit, now), Ok(3));
+        assert_eq!(session.drain_in_flight(), [10, 11, 12, 13]);
+    }
 }

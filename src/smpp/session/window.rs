@@ -166,3 +166,40 @@ impl LateMemory {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn late_answers_are_found_across_the_wrap() {
+        let mut late = LateMemory::default();
+        for (token, sequence) in [MAX_SEQUENCE - 1, MAX_SEQUENCE, 1, 3].into_iter().enumerate() {
+            late.remember(sequence, token as u64, 100);
+        }
+        assert_eq!(late.take(1, 5), Late::First(2));
+        assert_eq!(late.take(1, 5), Late::Again);
+        assert_eq!(late.take(MAX_SEQUENCE - 1, 5), Late::First(0));
+        assert_eq!(late.take(2, 5), Late::Unknown);
+        assert_eq!(late.take(u32::MAX, 5), Late::Unknown);
+        late.forget(100);
+        assert_eq!(late.take(3, 5), Late::Unknown);
+    }
+
+    #[test]
+    fn stragglers_survive_collisions_and_growth() {
+        let mut window = InFlight::default();
+        window.insert(1, 1, 0);
+        for sequence in 2..=40 {
+            window.insert(sequence, u64::from(sequence), 0);
+            if sequence % 2 == 0 {
+                assert_eq!(window.take(sequence), Some(u64::from(sequence)));
+                assert_eq!(window.take(sequence), None);
+            }
+        }
+        assert_eq!(window.len(), 20);
+        let tokens: Vec<u64> = window.expire(0, 41).into_iter().map(|(_, token)| token).collect();
+        assert_eq!(tokens, (1..40).step_by(2).collect::<Vec<u64>>());
+        assert_eq!((window.len(), window.oldest_us()), (0, None));
+    }
+}

@@ -69,10 +69,19 @@ impl<'a> Tlvs<'a> {
 
     /// Checks that `raw` is a row of whole TLVs and that the known ones have lengths they can have.
     pub fn from_raw(raw: &'a [u8]) -> Result<Self, TlvError> {
+        Self::checked(raw, true)
+    }
+
+    /// Checks only that `raw` is a row of whole TLVs.
+    pub fn from_raw_any_length(raw: &'a [u8]) -> Result<Self, TlvError> {
+        Self::checked(raw, false)
+    }
+
+    fn checked(raw: &'a [u8], lengths: bool) -> Result<Self, TlvError> {
         let mut rest = raw;
         while !rest.is_empty() {
             let (tlv, after) = split_first(rest).ok_or(TlvError::Malformed)?;
-            if let Some(rule) = tag::rule(tlv.tag) {
+            if lengths && let Some(rule) = tag::rule(tlv.tag) {
                 let length = tlv.value.len() as u16;
                 if length < rule.min || length > rule.max {
                     return Err(TlvError::Length { tag: tlv.tag, length });
