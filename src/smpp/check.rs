@@ -132,7 +132,7 @@ mod tests {
         let part = b"\x05\x00\x03\xA5\x02\x01text";
         assert_eq!(user_data(ESM_UDHI, part), Ok((&part[..6], &b"text"[..])));
         assert_eq!(user_data(0, part), Ok((&b""[..], &part[..])));
-        for bad in [&b""[..], b"\x05\x00\x03", b"\x05\x00\x03\x00\x09\x01x", b"\x01\x00", b"\x06\x00\x03\xA5\x02\x01\x00x"] {
+        for bad in [&b""[..], b"\x05\x00\x03", b"\x03\x00\x09\x01x", b"\x01\x00", b"\x06\x00\x03\xA5\x02\x01\x00x"] {
             assert_eq!(user_data(ESM_UDHI, bad), Err(status::ESME_RINVESMCLASS), "{bad:?}");
         }
         assert_eq!(user_data(ESM_UDHI, b"\x00x"), Ok((&b"\x00"[..], &b"x"[..])));
