@@ -14,7 +14,7 @@ const MAX_INPUT_BYTES: u64 = 16 << 20;
 /// Longest PDU that is taken apart.
 const MAX_PDU_BYTES: usize = 1 << 20;
 /// As for the inspector of PDUs: an inspector shows long credentials rather than refusing them.
-const LIMITS: DecodeLimits = DecodeLimits { system_id: 255, password: 255 };
+const LIMITS: DecodeLimits = DecodeLimits { system_id: 255, password: 255, any_tlv_length: false };
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
