@@ -6,11 +6,12 @@ use super::lanes::Lanes;
 use super::messages::{PartState, Parts, Phase};
 use super::outcome::Refused;
 use super::plan::CarrierPlan;
-use super::port::{BindCommand, BindId, CarrierId, Output, Ticket};
+use super::port::{BindCommand, BindId, CarrierId, Outcome, Output, Ticket};
 use super::throttle::Bucket;
 use super::timers::Timer;
 use super::{Effect, Engine};
 use crate::model::{Class, Message, MessageId, Now, State};
+use crate::telemetry::{CarrierFigures, OutcomeCounts};
 use crate::text::segment::{self, Concatenation};
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -45,23 +46,8 @@ pub struct Dispatcher {
     pause_us: u64,
     reserve_percent: i64,
     throttled_us: u64,
-}
-
-/// What the metrics tell of a carrier.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CarrierState {
-    /// Binds that can send.
-    pub binds: u64,
-    /// Their windows together.
-    pub window: u64,
-    /// Slots in use.
-    pub in_flight: u64,
-    /// Depth of the lanes, by class.
-    pub depth: [u64; 3],
-    /// Time for which its throttle answers have paused it, microseconds.
-    pub throttled_us: u64,
-    /// It is paused by throttle answers now, or by a rate of 0.
-    pub is_paused: bool,
+    outcomes: OutcomeCounts,
+    ends: [u64; State::ALL.len()],
 }
 
 impl Dispatcher {
@@ -76,6 +62,8 @@ impl Dispatcher {
             pause_us: PAUSE_MIN_US,
             reserve_percent: i64::from(carrier.marketing_reserve_percent),
             throttled_us: 0,
+            outcomes: OutcomeCounts::default(),
+            ends: [0; State::ALL.len()],
         }
     }
 
@@ -84,15 +72,32 @@ impl Dispatcher {
         self.binds.iter().any(|b| b.window > 0) && !self.bucket.is_paused()
     }
 
-    /// For metrics.
-    pub fn state(&self, now: Now) -> CarrierState {
-        CarrierState {
-            binds: self.binds.iter().filter(|b| b.window > 0).count() as u64,
-            window: self.binds.iter().map(|b| b.window as u64).sum(),
-            in_flight: self.binds.iter().map(|b| (b.window - b.free).max(0) as u64).sum(),
-            depth: Class::ALL.map(|class| self.lanes.depth(class) as u64),
-            throttled_us: self.throttled_us,
-            is_paused: self.bucket.is_paused() || self.paused_until > now.mono_us,
+    /// What the metrics tell of it.
+    pub fn figures(&self) -> CarrierFigures {
+        CarrierFigures {
+            states: self.ends,
+            lanes: Class::ALL.map(|class| self.lanes.depth(class) as u64),
+            throttled_ms: self.throttled_us / 1000,
+            outcomes: self.outcomes,
+        }
+    }
+
+    /// A message that it had has ended.
+    pub(super) fn ended(&mut self, state: State) {
+        self.ends[state as usize] += 1;
+    }
+
+    /// A part got its outcome.
+    pub(super) fn count_outcome(&mut self, outcome: &Outcome) {
+        let counts = &mut self.outcomes;
+        match outcome {
+            Outcome::Sent { .. } => counts.sent += 1,
+            Outcome::Later { .. } => counts.later += 1,
+            Outcome::Throttled { .. } => counts.throttled += 1,
+            Outcome::Elsewhere { .. } => counts.elsewhere += 1,
+            Outcome::Never { .. } => counts.never += 1,
+            Outcome::InDoubt => counts.in_doubt += 1,
+            Outcome::NotSent => {}
         }
     }
 
@@ -179,10 +184,10 @@ impl Engine {
 
     pub(super) fn bind_down(&mut self, bind: BindId, unsent: &[Ticket], in_doubt: &[Ticket]) {
         for ticket in unsent {
-            self.outcome(bind, *ticket, super::port::Outcome::NotSent);
+            self.outcome(bind, *ticket, Outcome::NotSent);
         }
         for ticket in in_doubt {
-            self.outcome(bind, *ticket, super::port::Outcome::InDoubt);
+            self.outcome(bind, *ticket, Outcome::InDoubt);
         }
         let failover_us = self.plan.bounds.failover_after_ms * 1000;
         if let Some(dispatcher) = self.dispatchers.get_mut(bind.carrier.0 as usize) {
@@ -286,7 +291,7 @@ impl Engine {
             self.send(bind, id, first as u8);
         } else {
             for part in first..entry.parts.len() {
-                self.outcome(bind, Ticket { message: id, part: part as u8 }, super::port::Outcome::NotSent);
+                self.outcome(bind, Ticket { message: id, part: part as u8 }, Outcome::NotSent);
             }
         }
     }
@@ -303,11 +308,6 @@ impl Engine {
             ask_receipt,
         };
         self.command(bind, command);
-    }
-
-    /// What the metrics tell of every carrier.
-    pub fn carriers(&self) -> Vec<CarrierState> {
-        self.dispatchers.iter().map(|d| d.state(self.now)).collect()
     }
 
     /// A message comes back to the front of its carrier's lane.

@@ -73,8 +73,7 @@ impl Engine {
     pub(super) fn admit(&mut self, message: Message) {
         let id = message.id;
         self.ids.advance_past(id);
-        self.counts.step(None, State::Waiting);
-        self.accounts[message.account.0 as usize].waiting += 1;
+        self.count(message.account, None, State::Waiting);
         self.body_octets += message.body.octets.len();
         let home = self.home();
         self.writing.items.push(Item::Message(id));

@@ -45,7 +45,8 @@ pub mod throttle;
 pub mod timers;
 
 use crate::model::id::MessageIds;
-use crate::model::{AccountId, MessageId, Now, Refusal};
+use crate::model::{AccountId, MessageId, Now, Refusal, State};
+use crate::telemetry::{AccountFigures, Conservation, EngineSnapshot, ReceiptFigures};
 use carry::{Home, Homes, Item};
 use counts::{Counts, Tally};
 use dispatch::Dispatcher;
@@ -88,6 +89,7 @@ struct Session {
 struct AccountState {
     waiting: u64,
     bucket: Bucket,
+    figures: AccountFigures,
 }
 
 /// The batch that is being written, and what hangs on batches that are not yet durable.
@@ -145,7 +147,11 @@ impl Engine {
             ids: MessageIds::new(plan.node),
             messages: Messages::new(),
             body_octets: 0,
-            accounts: plan.accounts.iter().map(|a| AccountState { waiting: 0, bucket: Bucket::new(a.rate_per_s, 0, now) }).collect(),
+            accounts: plan
+                .accounts
+                .iter()
+                .map(|a| AccountState { waiting: 0, bucket: Bucket::new(a.rate_per_s, 0, now), figures: AccountFigures::default() })
+                .collect(),
             dispatchers: plan.carriers.iter().map(|c| Dispatcher::new(c, now)).collect(),
             index: index::IdIndex::new(plan.carriers.len()),
             parked: parked::Parked::default(),
@@ -322,14 +328,22 @@ impl Engine {
         let from = entry.phase.state();
         entry.phase = to;
         let to = to.state();
+        let account = entry.message.account;
         if from != to {
-            self.counts.step(Some(from), to);
-            let account = &mut self.accounts[entry.message.account.0 as usize];
-            match (from, to) {
-                (crate::model::State::Waiting, _) => account.waiting -= 1,
-                (_, crate::model::State::Waiting) => account.waiting += 1,
-                _ => {}
-            }
+            self.count(account, Some(from), to);
+        }
+    }
+
+    /// The one place where a change of state is counted.
+    fn count(&mut self, account: AccountId, from: Option<State>, to: State) {
+        self.counts.step(from, to);
+        let account = &mut self.accounts[account.0 as usize];
+        account.waiting += u64::from(to == State::Waiting);
+        account.waiting -= u64::from(from == Some(State::Waiting));
+        account.figures.accepted += u64::from(from.is_none());
+        account.figures.states[to as usize] += 1;
+        if let Some(from) = from {
+            account.figures.states[from as usize] -= 1;
         }
     }
 
@@ -363,6 +377,29 @@ impl Engine {
         self.refused
     }
 
+    /// Everything that the metrics tell of the engine, as it stands now.
+    pub fn snapshot(&self) -> EngineSnapshot {
+        let tally = self.tally;
+        let accounts = self.accounts.iter().zip(self.outbox_figures());
+        let receipts = ReceiptFigures {
+            matched: tally.receipts_matched + tally.receipts_unparked,
+            parked: self.parked.len() as u64,
+            orphaned: tally.receipts_orphaned,
+            duplicate: tally.receipts_repeated,
+            late: tally.doubts_settled,
+        };
+        EngineSnapshot {
+            position: self.writing.batch,
+            accounts: accounts
+                .map(|(a, (outbox, outbox_dropped))| AccountFigures { outbox, outbox_dropped, ..a.figures.clone() })
+                .collect(),
+            carriers: self.dispatchers.iter().map(|d| d.figures()).collect(),
+            refusals: self.refused,
+            receipts,
+            conservation: Conservation { accepted: self.counts.accepted, states: self.counts.by_state },
+        }
+    }
+
     /// The plan in force.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
@@ -375,8 +412,8 @@ impl Engine {
 
     /// What is waiting and what is sent, counted by walking the table: tests hold it against [`Engine::counts`].
     pub fn walk(&self) -> [u64; 2] {
-        let waiting = self.messages.values().filter(|e| e.phase.state() == crate::model::State::Waiting).count();
-        let sent = self.messages.values().filter(|e| e.phase.state() == crate::model::State::SentWaiting).count();
+        let waiting = self.messages.values().filter(|e| e.phase.state() == State::Waiting).count();
+        let sent = self.messages.values().filter(|e| e.phase.state() == State::SentWaiting).count();
         [waiting as u64, sent as u64]
     }
 }

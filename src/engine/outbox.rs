@@ -39,6 +39,7 @@ struct Outbox {
     later: Vec<DeliveryToken>,
     receivers: Vec<SessionId>,
     count: usize,
+    dropped: u64,
 }
 
 /// All outboxes.
@@ -195,6 +196,9 @@ impl Engine {
 
     pub(super) fn drop_delivery(&mut self, token: DeliveryToken) {
         self.tally.deliveries_dropped += 1;
+        if let Some(waiting) = self.outbox.items.get(&token) {
+            self.outbox.by_account[waiting.account.0 as usize].dropped += 1;
+        }
         self.handed_over(token, false);
     }
 
@@ -243,9 +247,9 @@ impl Engine {
         too_old.into_iter().for_each(|token| self.drop_delivery(token));
     }
 
-    /// Deliveries that wait for each account.
-    pub fn outbox_depths(&self) -> Vec<u64> {
-        self.outbox.by_account.iter().map(|o| o.count as u64).collect()
+    /// For each account: deliveries that wait, deliveries dropped.
+    pub fn outbox_figures(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.outbox.by_account.iter().map(|o| (o.count as u64, o.dropped))
     }
 
     /// Drops what has waited past its age even while no receiver is bound.

@@ -29,6 +29,9 @@ impl Engine {
     pub(super) fn outcome(&mut self, bind: BindId, ticket: Ticket, outcome: Outcome) {
         let Ticket { message: id, part } = ticket;
         let carrier = bind.carrier;
+        if let Some(dispatcher) = self.dispatchers.get_mut(carrier.0 as usize) {
+            dispatcher.count_outcome(&outcome);
+        }
         let Some(entry) = self.messages.get_mut(&id) else {
             // A late answer to a message that has ended meanwhile: its id is still worth knowing only while it lives.
             return;

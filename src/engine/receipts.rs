@@ -181,9 +181,9 @@ impl Engine {
     /// The end of a message: counted, and out of the table.
     fn leave(&mut self, id: MessageId, from: State, to: State) {
         if let Some(entry) = self.remove(id) {
-            self.counts.step(Some(from), to);
-            if from == State::Waiting {
-                self.accounts[entry.message.account.0 as usize].waiting -= 1;
+            self.count(entry.message.account, Some(from), to);
+            if let Some(carrier) = entry.phase.carrier() {
+                self.dispatchers[carrier.0 as usize].ended(to);
             }
         }
     }

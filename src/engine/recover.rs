@@ -304,11 +304,9 @@ impl Engine {
         let [waiting, sent] = self.walk();
         self.counts.by_state[State::Waiting as usize] = waiting;
         self.counts.by_state[State::SentWaiting as usize] = sent;
+        // Figures of accounts start with what is alive: they are for metrics, which start with the process.
         for account in &mut self.accounts {
-            account.waiting = 0;
-        }
-        for entry in self.messages.values().filter(|e| e.phase.state() == State::Waiting) {
-            self.accounts[entry.message.account.0 as usize].waiting += 1;
+            account.waiting = account.figures.states[State::Waiting as usize];
         }
     }
 
