@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn a_number_from_elsewhere_has_a_kind_and_what_is_none_says_why() {
-        let found = inspect("+447911123456", 0, HomeRegion::CHINA);
+        let found = inspect("+447400123456", 0, HomeRegion::CHINA);
         assert_eq!((&found["country"], &found["kind"], &found["operator"]), (&json!("GB"), &json!("mobile"), &Value::Null));
         assert_eq!(inspect("123x", 0, HomeRegion::CHINA)["possible"], false);
     }

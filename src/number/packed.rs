@@ -8,16 +8,31 @@ pub const DIGITS_MAX: usize = 15;
 /// The bits of a packed number that hold its value.
 pub const VALUE_MASK: u64 = (1 << 50) - 1;
 
-/// The powers of ten up to 10^15.
-pub(crate) const POWERS: [u64; DIGITS_MAX + 1] = {
-    let mut powers = [1; DIGITS_MAX + 1];
+/// 2^114 / 10^n, rounded up: what turns a number of n digits into a fraction of one.
+const FRACTIONS: [u128; DIGITS_MAX + 1] = {
+    let mut fractions = [0; DIGITS_MAX + 1];
+    let mut power = 1;
     let mut n = 1;
     while n <= DIGITS_MAX {
-        powers[n] = powers[n - 1] * 10;
+        power *= 10;
+        fractions[n] = (1 << 114) / power + 1;
         n += 1;
     }
-    powers
+    fractions
 };
+
+/// The digits of a packed number (0-9), first digit first. No division: the number is taken as a fraction of 64 bits, and
+/// each multiplication by ten gives a digit. Rounded up by less than 2^-63, which the 15 digits of 10^-15 never notice.
+#[inline]
+pub fn digits(packed: u64) -> impl Iterator<Item = u8> {
+    let count = digit_count(packed);
+    let mut fraction = (u128::from(packed & VALUE_MASK).wrapping_mul(FRACTIONS[count]) >> 50) as u64 + u64::from(count > 0);
+    (0..count).map(move |_| {
+        let next = u128::from(fraction) * 10;
+        fraction = next as u64;
+        (next >> 64) as u8
+    })
+}
 
 /// Packs 1 to 15 ASCII digits; `None` for anything else.
 #[inline]
@@ -44,14 +59,7 @@ pub fn digit_count(packed: u64) -> usize {
 
 /// The digits of a packed number; empty for 0.
 pub fn unpack(packed: u64) -> ArrayVec<u8, DIGITS_MAX> {
-    let count = digit_count(packed);
-    let mut value = packed & VALUE_MASK;
-    let mut digits = [b'0'; DIGITS_MAX];
-    for place in digits[..count].iter_mut().rev() {
-        *place = b'0' + (value % 10) as u8;
-        value /= 10;
-    }
-    digits[..count].iter().copied().collect()
+    digits(packed).map(|digit| b'0' + digit).collect()
 }
 
 #[cfg(test)]
@@ -60,7 +68,14 @@ mod tests {
 
     #[test]
     fn digits_come_back_with_their_leading_zeros() {
-        for digits in ["1", "0", "007", "10086", "8613800138000", "999999999999999", "000000000000000"] {
+        let mut samples: Vec<String> =
+            ["1", "0", "007", "10086", "8613800138000", "999999999999999", "000000000000000"].map(String::from).to_vec();
+        for length in 1..=DIGITS_MAX {
+            let one = 10u64.pow(length as u32 - 1);
+            samples.extend([one, one * 10 - 1, one * 5, one * 7 - 1].map(|value| format!("{value:0length$}")));
+            samples.extend((0..500u64).map(|n| format!("{:0length$}", n.wrapping_mul(987_654_321_987_654_321) % (one * 10))));
+        }
+        for digits in samples {
             let packed = pack(digits.as_bytes()).unwrap();
             assert_eq!(&unpack(packed)[..], digits.as_bytes());
             assert_eq!(packed >> 50 & 0x3FF, 0);

@@ -114,7 +114,10 @@ pub fn is_valid(digits: &[u8]) -> bool {
 pub fn describe(digits: &[u8]) -> Option<(&'static str, &'static str)> {
     let (code, length) = country_code(digits)?;
     let national = std::str::from_utf8(&digits[length..]).ok()?;
-    DATABASE.by_code(&code)?.into_iter().find_map(|plan| kind_in(plan, national).map(|kind| (plan.id(), kind)))
+    // Where a code is shared, the main country's patterns are asked first: the small ones' overlap with them.
+    let mut plans = DATABASE.by_code(&code)?;
+    plans.sort_by_key(|plan| !plan.is_main_country_for_code());
+    plans.into_iter().find_map(|plan| kind_in(plan, national).map(|kind| (plan.id(), kind)))
 }
 
 fn kind_in(plan: &Metadata, national: &str) -> Option<&'static str> {

@@ -1,7 +1,7 @@
 //! Longest-prefix match over digits (numbers.md section 3): a trie with ten places per node, built whole and then
 //! only read. What the values mean is the owner's.
 
-use super::packed::{POWERS, VALUE_MASK, digit_count};
+use super::packed;
 
 /// Why a table can't be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +51,7 @@ impl<T> PrefixTable<T> {
     }
 
     fn insert(&mut self, prefix: &str, value: u32) -> Result<(), PrefixError> {
-        if prefix.len() > super::packed::DIGITS_MAX || !prefix.bytes().all(|octet| octet.is_ascii_digit()) {
+        if prefix.len() > packed::DIGITS_MAX || !prefix.bytes().all(|octet| octet.is_ascii_digit()) {
             return Err(PrefixError::BadPrefix(prefix.to_string()));
         }
         let digits = prefix.as_bytes();
@@ -76,13 +76,9 @@ impl<T> PrefixTable<T> {
     #[inline]
     pub fn get(&self, packed: u64) -> Option<&T> {
         let mut best = self.root;
-        let mut rest = packed & VALUE_MASK;
         let mut node = 0usize;
-        for place in (0..digit_count(packed)).rev() {
-            let digit = rest / POWERS[place];
-            rest -= digit * POWERS[place];
-            // A packed number has no digit above 9; a forged one finds nothing.
-            let Some(found) = self.nodes[node].get(digit as usize) else { break };
+        for digit in packed::digits(packed) {
+            let found = self.nodes[node][usize::from(digit)];
             if found.value != 0 {
                 best = found.value;
             }
