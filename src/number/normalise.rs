@@ -106,10 +106,10 @@ fn possible(digits: &[u8]) -> Result<u64, NumberError> {
 
 /// A number of the home country, with or without its trunk prefix.
 fn national(digits: &[u8], home: HomeRegion) -> Result<u64, NumberError> {
-    if home.code == 86 {
-        if let Some(found) = chinese_mobile(digits) {
-            return possible(&found);
-        }
+    if home.code == 86
+        && let Some(found) = chinese_mobile(digits)
+    {
+        return possible(&found);
     }
     if digits.len() <= SHORT_CODE_MAX {
         return Err(NumberError::ShortCode);
@@ -145,10 +145,11 @@ fn chinese_mobile(digits: &[u8]) -> Option<ArrayVec<u8, WRITTEN_MAX>> {
 
 /// No type of number: a valid international number stays as it is, all else is national.
 fn guess(digits: &[u8], home: HomeRegion) -> Result<u64, NumberError> {
-    if home.code == 86 && digits.len() != 13 {
-        if let Some(found) = chinese_mobile(digits) {
-            return possible(&found);
-        }
+    if home.code == 86
+        && digits.len() != 13
+        && let Some(found) = chinese_mobile(digits)
+    {
+        return possible(&found);
     }
     let abroad = international(digits);
     if abroad.is_ok() && plan::country_code(digits).is_some_and(|(code, _)| code == home.code) {

@@ -208,8 +208,6 @@ pub fn part_of(body: &Body) -> Option<(Part, bool)> {
 /// the first one's encoding. `None` for no parts.
 pub fn join(parts: &[Body]) -> Option<Body> {
     let first = parts.first()?;
-    let mut octets = without_concatenation(first.header());
-    let header_len = octets.len() as u8;
     let alike = parts.iter().all(|part| part.encoding == first.encoding && same_shifts(part, first));
     if !alike && parts.iter().all(|part| text_of(part).is_some()) {
         let whole: Vec<u8> =
@@ -217,7 +215,10 @@ pub fn join(parts: &[Body]) -> Option<Body> {
         let raw_data_coding = data_coding::moved(first.raw_data_coding, Encoding::Ucs2);
         return Some(Body { encoding: Encoding::Ucs2, raw_data_coding, header_len: 0, octets: whole.into() });
     }
-    for part in parts {
+    let first = udh::without_part(first);
+    let header_len = first.header_len;
+    let mut octets = first.octets.to_vec();
+    for part in &parts[1..] {
         octets.extend_from_slice(part.text());
     }
     Some(Body { encoding: first.encoding, raw_data_coding: first.raw_data_coding, header_len, octets: octets.into() })
@@ -225,19 +226,6 @@ pub fn join(parts: &[Body]) -> Option<Body> {
 
 fn same_shifts(part: &Body, first: &Body) -> bool {
     part.encoding != Encoding::Gsm7 || udh::shifts_of(part.header()) == udh::shifts_of(first.header())
-}
-
-fn without_concatenation(header: &[u8]) -> Vec<u8> {
-    let mut elements = Vec::new();
-    if let Ok(udh) = udh::parse(header) {
-        for element in udh.elements().filter(|element| !matches!(element.id, udh::CONCATENATION_8 | udh::CONCATENATION_16)) {
-            elements.extend([element.id, element.data.len() as u8]);
-            elements.extend_from_slice(element.data);
-        }
-    }
-    let mut kept = Vec::new();
-    udh::write(None, false, &elements, &mut kept);
-    kept
 }
 
 #[cfg(test)]

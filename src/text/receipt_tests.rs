@@ -141,7 +141,7 @@ fn an_excerpt_cuts_no_character() {
     assert!(written(&ReceiptText { text: &euros, ..sample() }).ends_with(&euros[..40]));
     assert!(!written(&ReceiptText { text: &euros, ..sample() }).ends_with(&euros[..42]));
     let odd = [b"text"[0], gsm7::ESCAPE];
-    assert!(written(&ReceiptText { text: &odd, ..sample() }).ends_with(&[b'\x1b']));
+    assert!(written(&ReceiptText { text: &odd, ..sample() }).ends_with(b"\x1b"));
     let chinese = [0x4F, 0x60, 0x00, 0x61, 0x20, 0xAC];
     assert!(written(&ReceiptText { text: &chinese, text_encoding: Encoding::Ucs2, ..sample() }).ends_with(b"text:?a\x1b\x65"));
     assert!(written(&ReceiptText { text: &[0xE9, 0xE7], text_encoding: Encoding::Latin1, ..sample() }).ends_with(b"text:\x05?"));

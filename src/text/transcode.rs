@@ -86,10 +86,7 @@ fn without_shifts(header: &[u8]) -> Vec<u8> {
     match udh::parse(header) {
         Ok(udh) if !udh.shifts().is_default() => {
             let mut elements = Vec::with_capacity(header.len());
-            for element in udh.elements().filter(|element| !matches!(element.id, udh::SINGLE_SHIFT | udh::LOCKING_SHIFT)) {
-                elements.extend([element.id, element.data.len() as u8]);
-                elements.extend_from_slice(element.data);
-            }
+            udh::write_kept(header, |id| !matches!(id, udh::SINGLE_SHIFT | udh::LOCKING_SHIFT), &mut elements);
             let mut kept = Vec::with_capacity(elements.len() + 1);
             udh::write(None, false, &elements, &mut kept);
             kept

@@ -2,6 +2,7 @@
 //! and rewrites octets; cutting texts is left to `segment`.
 
 use super::shift::{Language, Shifts};
+use crate::model::Body;
 use crate::model::message::Part;
 
 /// Element: concatenation with an 8-bit reference.
@@ -22,6 +23,9 @@ pub enum UdhError {
     /// An element runs past the end of the header.
     #[error("an element runs past the end of the header")]
     BadElement,
+    /// Over 255 octets with its length octet: no part could carry it, nor [`Body::header_len`] say it.
+    #[error("the header is too long")]
+    TooLong,
 }
 
 /// A header whose elements all lie inside it.
@@ -55,6 +59,9 @@ pub struct HeaderPart {
 pub fn parse(octets: &[u8]) -> Result<Udh<'_>, UdhError> {
     let (&length, rest) = octets.split_first().ok_or(UdhError::TooShort)?;
     let elements = rest.get(..length as usize).ok_or(UdhError::TooShort)?;
+    if length == u8::MAX {
+        return Err(UdhError::TooLong);
+    }
     let mut at = 0;
     while at < elements.len() {
         let data = *elements.get(at + 1).ok_or(UdhError::BadElement)? as usize;
@@ -169,6 +176,51 @@ pub fn write(part: Option<Part>, wide: bool, elements: &[u8], out: &mut Vec<u8>)
     out.extend_from_slice(elements);
 }
 
+/// Appends the elements of `header` (a whole header; empty or unreadable: none) that `keep` wants, without a length octet.
+pub fn write_kept(header: &[u8], keep: impl Fn(u8) -> bool, out: &mut Vec<u8>) {
+    let Ok(header) = parse(header) else { return };
+    for element in header.elements().filter(|element| keep(element.id)) {
+        out.extend([element.id, element.data.len() as u8]);
+        out.extend_from_slice(element.data);
+    }
+}
+
+fn is_concatenation(id: u8) -> bool {
+    matches!(id, CONCATENATION_8 | CONCATENATION_16)
+}
+
+/// The body with `part` named in its header, instead of any that was; other elements stay. For parts that came with
+/// sar_ TLVs and go to a carrier that wants headers, and for references that must change their width. `None` if the
+/// header gets too long.
+pub fn with_part(body: &Body, part: Part, wide: bool) -> Option<Body> {
+    let mut elements = Vec::new();
+    write_kept(body.header(), |id| !is_concatenation(id), &mut elements);
+    let mut octets = Vec::with_capacity(body.octets.len() + 7);
+    if elements.len() > 248 {
+        return None;
+    }
+    write(Some(part), wide, &elements, &mut octets);
+    Some(with_header(body, octets))
+}
+
+/// The body without the concatenation in its header, and without a header if nothing else was in it: for carriers that
+/// want sar_ TLVs, and for what waits to be joined.
+pub fn without_part(body: &Body) -> Body {
+    let mut elements = Vec::new();
+    write_kept(body.header(), |id| !is_concatenation(id), &mut elements);
+    let mut octets = Vec::with_capacity(body.octets.len());
+    write(None, false, &elements, &mut octets);
+    with_header(body, octets)
+}
+
+/// `header` may be 255 octets at most.
+fn with_header(body: &Body, header: Vec<u8>) -> Body {
+    let header_len = header.len() as u8;
+    let mut octets = header;
+    octets.extend_from_slice(body.text());
+    Body { encoding: body.encoding, raw_data_coding: body.raw_data_coding, header_len, octets: octets.into() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,6 +249,8 @@ mod tests {
         assert_eq!(parse(&[5, 0, 4, 1, 2, 1, 0]), Err(UdhError::BadElement));
         assert_eq!(parse(&[1, 0, 4]), Err(UdhError::BadElement));
         assert_eq!(parse(&[0, 65]).unwrap().octets(), 1);
+        let long = [&[255, 0x70, 253][..], &[0; 253]].concat();
+        assert_eq!(parse(&long), Err(UdhError::TooLong));
     }
 
     #[test]
@@ -208,5 +262,19 @@ mod tests {
         assert!(rewrite_reference(&mut wide, 0x1234));
         assert_eq!(wide, [9, 0x24, 1, 1, 8, 4, 0x12, 0x34, 2, 1]);
         assert!(!rewrite_reference(&mut [3, 0x24, 1, 1], 1));
+    }
+
+    #[test]
+    fn a_part_is_put_into_a_header_and_taken_out_again() {
+        let octets = [3, 0x24, 1, 1, b'x'];
+        let body = Body { encoding: crate::model::Encoding::Gsm7, raw_data_coding: 0, header_len: 4, octets: octets.into() };
+        let part = Part { reference: 0x1234, total: 3, number: 2 };
+        let narrow = with_part(&body, part, false).unwrap();
+        assert_eq!((narrow.header(), narrow.text()), (&[8, 0, 3, 0x34, 3, 2, 0x24, 1, 1][..], &b"x"[..]));
+        let wide = with_part(&narrow, part, true).unwrap();
+        assert_eq!(parse(wide.header()).unwrap().concatenation(), Some(part));
+        assert_eq!(without_part(&wide), body);
+        let bare = Body { header_len: 0, octets: [b'x'].into(), ..body };
+        assert_eq!(without_part(&with_part(&bare, part, true).unwrap()), bare);
     }
 }
