@@ -4,6 +4,8 @@ mod config_defaults;
 mod config_refusals;
 mod driver_sockets;
 mod house;
+mod link_rig;
+mod link_upstream;
 mod pdu_vectors;
 mod receipt_vectors;
 mod session_rules;
