@@ -1,5 +1,6 @@
 //! Hongyan (鸿雁, the wild goose that carries letters): a high-throughput SMPP gateway and dispatch engine.
 
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod engine;

@@ -11,6 +11,7 @@ pub mod inspect_receipt;
 pub mod inspect_text;
 mod logs;
 mod output;
+mod serve;
 
 pub use logs::start as start_logs;
 pub use output::Output;
@@ -38,6 +39,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the gateway
+    Serve(serve::Args),
     /// Validate a configuration, explain what it means, and exit with 1 if it is refused
     Check(check::Args),
     /// Take apart a PDU, a receipt or a number and print it as JSON
@@ -54,6 +57,7 @@ pub fn main() -> ExitCode {
 /// Runs one parsed command; what it prints goes to `output`.
 fn run(cli: Cli, output: &mut Output) -> ExitCode {
     let done = match cli.command {
+        Command::Serve(args) => serve::run(&args, output),
         Command::Check(args) => check::run(&args, output),
         Command::Inspect(args) => inspect::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),

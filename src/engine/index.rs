@@ -3,6 +3,7 @@
 //! never stored.
 
 use super::messages::Messages;
+use super::plan::Plan;
 use super::port::CarrierId;
 use crate::model::MessageId;
 use crate::text::id_form::{Id, IdForm};
@@ -67,8 +68,19 @@ impl IdIndex {
         IdIndex { map: HashMap::new(), ended: HashSet::new(), ended_before: HashSet::new(), learned: vec![Learned::default(); carriers] }
     }
 
+    /// An empty index for the carriers of `plan`, with the forms that it fixes.
+    pub fn of(plan: &Plan) -> IdIndex {
+        let mut index = IdIndex::new(plan.carriers.len());
+        for (at, carrier) in plan.carriers.iter().enumerate() {
+            if let Some(form) = carrier.id_form {
+                index.fix_form(CarrierId(at as u16), form);
+            }
+        }
+        index
+    }
+
     /// Fixes a carrier's form, instead of finding it out.
-    pub fn fix_form(&mut self, carrier: CarrierId, form: IdForm) {
+    fn fix_form(&mut self, carrier: CarrierId, form: IdForm) {
         let at = FORMS.iter().position(|&f| f == form).unwrap_or(0);
         self.learned[carrier.0 as usize].fixed = Some(at);
     }

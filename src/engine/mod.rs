@@ -153,7 +153,7 @@ impl Engine {
                 .map(|a| AccountState { waiting: 0, bucket: Bucket::new(a.rate_per_s, 0, now), figures: AccountFigures::default() })
                 .collect(),
             dispatchers: plan.carriers.iter().map(|c| Dispatcher::new(c, now)).collect(),
-            index: index::IdIndex::new(plan.carriers.len()),
+            index: index::IdIndex::of(&plan),
             parked: parked::Parked::default(),
             doubts: HashMap::new(),
             sticky: route::Sticky::default(),
@@ -398,6 +398,18 @@ impl Engine {
             receipts,
             conservation: Conservation { accepted: self.counts.accepted, states: self.counts.by_state },
         }
+    }
+
+    /// Live sessions of each account.
+    pub fn sessions_by_account(&self) -> Vec<u32> {
+        let mut sessions = vec![0; self.plan.accounts.len()];
+        self.sessions.values().for_each(|s| sessions[s.account.0 as usize] += 1);
+        sessions
+    }
+
+    /// Octets in the journal that are not yet dropped.
+    pub fn journal_octets(&self) -> u64 {
+        self.homes.journal_octets()
     }
 
     /// The plan in force.

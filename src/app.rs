@@ -1,0 +1,222 @@
+//! Builds everything from the configuration, owns threads and tasks, starts in order and stops in reverse. No decisions are made here.
+//! `serve` and `demo` share it.
+//!
+//! Start: lock and open the store, recover the engine, start the threads of journal and ledger, the engine's task, the binds, the listener, the metrics
+//! page. Stop: take no new connections and messages, let windows drain within the deadline, unbind, flush, release the lock.
+
+mod names;
+mod plan;
+mod runner;
+
+pub use names::Names;
+
+use crate::config::Config;
+use crate::engine::port::Input;
+use crate::engine::recover::{RecoverError, Recovered, recover};
+use crate::link::carrier::CarrierContext;
+use crate::link::listener::Listener;
+use crate::link::pool::{LinkShared, Pool};
+use crate::link::registry::Registry;
+use crate::model::CarrierId;
+use crate::model::clock::SystemClock;
+use crate::store::StoreError;
+use crate::store::local::{LocalSettings, LocalStore};
+use crate::telemetry::{Endpoint, Telemetry};
+use runner::{EngineTask, Stores};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// Batches of inputs that may wait for the engine; links wait (and stop reading) beyond it.
+const ENGINE_QUEUE: usize = 1_024;
+
+/// Why the gateway could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The data directory.
+    #[error("data directory {directory}: {source}")]
+    Store {
+        /// Which.
+        directory: String,
+        /// Why.
+        source: StoreError,
+    },
+    /// What is on disk can't be understood.
+    #[error("recovery from {directory}: {source}")]
+    Recover {
+        /// Which.
+        directory: String,
+        /// Why.
+        source: RecoverError,
+    },
+    /// A port.
+    #[error("{what} {address}: {source}; choose another `{key}`")]
+    Port {
+        /// Which port.
+        what: &'static str,
+        /// Its key in the configuration.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The configuration can't be turned into a plan.
+    #[error("{0}")]
+    Plan(String),
+}
+
+/// A running gateway.
+pub struct Gateway {
+    smpp: SocketAddr,
+    metrics: Option<SocketAddr>,
+    recovered: Recovered,
+    telemetry: Arc<Telemetry>,
+    listener: Listener,
+    pools: Vec<Pool>,
+    engine: mpsc::Sender<Vec<Input>>,
+    engine_task: JoinHandle<()>,
+    failed: watch::Receiver<Option<String>>,
+    metrics_task: Option<JoinHandle<()>>,
+    deadline: Duration,
+}
+
+impl Gateway {
+    /// Starts everything; upstreams can bind when it returns.
+    pub async fn start(config: Config) -> Result<Gateway, AppError> {
+        let clock = SystemClock::start();
+        let directory = config.gateway.data_dir.clone();
+        let shown = directory.display().to_string();
+        let settings = LocalSettings { reserve_octets: config.gateway.disk_reserve_bytes, ..LocalSettings::default() };
+        let opening = tokio::task::spawn_blocking(move || LocalStore::open(&directory, &settings));
+        let opened = opening.await.map_err(|e| AppError::Plan(format!("opening the store: {e}")))?;
+        let store = opened.map_err(|source| AppError::Store { directory: shown.clone(), source })?;
+        let LocalStore { mut journal, mut ledger, space } = store;
+        let names = names::load(&mut ledger, &config).map_err(|source| AppError::Store { directory: shown.clone(), source })?;
+        let config = names.arrange(config);
+        let plan = Arc::new(plan::of(&config).map_err(AppError::Plan)?);
+        let recovering = {
+            let plan = Arc::clone(&plan);
+            tokio::task::spawn_blocking(move || recover(plan, &mut journal, &mut ledger, clock.now()).map(|r| (r, journal, ledger)))
+        };
+        let done = recovering.await.map_err(|e| AppError::Plan(format!("recovery: {e}")))?;
+        let ((engine, recovered), journal, ledger) = done.map_err(|source| AppError::Recover { directory: shown.clone(), source })?;
+
+        let account_names: Vec<&str> = config.accounts.iter().map(|a| a.name.as_str()).collect();
+        let carrier_names: Vec<&str> = config.carriers.iter().map(|c| c.name.as_str()).collect();
+        let telemetry = Arc::new(Telemetry::new(&account_names, &carrier_names));
+        let registry = Arc::new(Registry::default());
+        let (engine_inputs, inputs) = mpsc::channel(ENGINE_QUEUE);
+        let (fail, failed) = watch::channel(None);
+        let stores = Stores::start(journal, ledger, space, Arc::clone(&telemetry))
+            .map_err(|source| AppError::Store { directory: shown.clone(), source })?;
+        let disk_slow = Duration::from_millis(config.gateway.disk_slow_ms);
+        let shared = LinkShared { registry: Arc::clone(&registry), engine: engine_inputs.clone(), clock };
+        let task = EngineTask {
+            engine,
+            inputs,
+            stores,
+            registry,
+            telemetry: Arc::clone(&telemetry),
+            clock,
+            disk_slow,
+            fail,
+            directory: config.gateway.data_dir.clone(),
+        };
+        let engine_task = tokio::spawn(task.run());
+
+        let metrics = start_metrics(&config, &telemetry).await?;
+        let listener = Listener::start(&config.listen, &config.accounts, shared.clone()).await.map_err(|source| AppError::Port {
+            what: "SMPP port",
+            key: "listen.address",
+            address: config.listen.address,
+            source,
+        })?;
+        let home_country_code = crate::number::HomeRegion::from_iso(&config.gateway.home_region).unwrap_or_default().code;
+        let pools = config.carriers.iter().enumerate().filter(|(_, c)| !c.hosts.is_empty()).map(|(at, carrier)| {
+            let context = Arc::new(CarrierContext { settings: carrier.clone(), home_country_code });
+            Pool::start(CarrierId(at as u16), &context, &shared)
+        });
+        let pools = pools.collect();
+        let (metrics, metrics_task) = metrics.map_or((None, None), |(address, task)| (Some(address), Some(task)));
+        Ok(Gateway {
+            smpp: listener.local_addr(),
+            metrics,
+            recovered,
+            telemetry,
+            listener,
+            pools,
+            engine: engine_inputs,
+            engine_task,
+            failed,
+            metrics_task,
+            deadline: Duration::from_millis(config.gateway.shutdown_deadline_ms),
+        })
+    }
+
+    /// Where upstreams bind.
+    pub fn smpp_address(&self) -> SocketAddr {
+        self.smpp
+    }
+
+    /// Where Prometheus scrapes, if it does.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics
+    }
+
+    /// What was found on disk.
+    pub fn recovered(&self) -> Recovered {
+        self.recovered
+    }
+
+    /// The metrics page.
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
+    }
+
+    /// Waits until the journal has failed; gives why. Never returns otherwise.
+    pub async fn failed(&self) -> String {
+        let mut failed = self.failed.clone();
+        loop {
+            if let Some(why) = failed.borrow_and_update().clone() {
+                return why;
+            }
+            if failed.changed().await.is_err() {
+                return "the engine has ended".to_owned();
+            }
+        }
+    }
+
+    /// Stops taking, drains, unbinds, flushes, and releases the data directory.
+    pub async fn stop(self) {
+        self.listener.stop_accepting();
+        // The engine refuses new messages from now on; answers, receipts and outcomes still flow while binds and sessions unbind.
+        let _ = self.engine.send(vec![Input::Drain]).await;
+        let stopping_pools = async {
+            for pool in self.pools {
+                pool.stop().await;
+            }
+        };
+        let _ = tokio::time::timeout(self.deadline, stopping_pools).await;
+        self.listener.stop(self.deadline).await;
+        drop(self.engine);
+        if let Some(task) = self.metrics_task {
+            task.abort();
+        }
+        // Without senders the engine's task ends after the last input, flushes the journal and lets the lock go.
+        let _ = self.engine_task.await;
+    }
+}
+
+async fn start_metrics(config: &Config, telemetry: &Arc<Telemetry>) -> Result<Option<(SocketAddr, JoinHandle<()>)>, AppError> {
+    if !config.metrics.enabled {
+        return Ok(None);
+    }
+    let address = config.metrics.address;
+    let endpoint =
+        Endpoint::bind(address).await.map_err(|source| AppError::Port { what: "metrics port", key: "metrics.address", address, source })?;
+    let address = endpoint.address();
+    Ok(Some((address, tokio::spawn(endpoint.serve(Arc::clone(telemetry))))))
+}

@@ -1,0 +1,236 @@
+//! The engine's task and the threads of its stores: carries inputs in, outputs out, and the disk's state to the engine. One wake of this task
+//! takes everything that waits.
+
+use crate::engine::Engine;
+use crate::engine::port::{DiskState, Input, Output};
+use crate::link::registry::Registry;
+use crate::model::clock::SystemClock;
+use crate::store::ledger_writer::{LedgerEvent, LedgerHandle, LedgerWriter};
+use crate::store::local::{LocalJournal, LocalLedger, free_space};
+use crate::store::space::{SpaceGauge, SpaceLevel};
+use crate::store::writer::{AppendError, JournalHandle, JournalWriter, WriterEvent, WriterSettings};
+use crate::store::{LedgerUpdate, StoreError};
+use crate::telemetry::{JournalSnapshot, LinkSnapshot, SessionFigures, Telemetry};
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+/// Batches of inputs taken in one step.
+const BATCHES_PER_STEP: usize = 256;
+/// How often the disk's state is looked at.
+const DISK_LOOK: Duration = Duration::from_millis(100);
+/// How often the figures are published.
+const PUBLISH: Duration = Duration::from_secs(1);
+
+/// Journal and ledger, each on a thread of its own, and what they say.
+pub struct Stores {
+    journal: JournalHandle,
+    ledger: LedgerHandle,
+    space: SpaceGauge,
+    /// `Committed` and `LedgerApplied`, and failures.
+    events: mpsc::UnboundedReceiver<StoreEvent>,
+    /// Batches that the journal's thread had no room for, in order.
+    backlog: VecDeque<(u64, Vec<u8>, bool)>,
+    updates: u64,
+    absorbed: u64,
+    waiting_update: Option<LedgerUpdate>,
+}
+
+enum StoreEvent {
+    Input(Input),
+    Failed(String),
+}
+
+impl Stores {
+    /// Moves both to their threads. The queue of events is bounded by the journal's own queue: one event a group.
+    pub fn start(journal: LocalJournal, ledger: LocalLedger, space: SpaceGauge, telemetry: Arc<Telemetry>) -> Result<Stores, StoreError> {
+        let (sender, events) = mpsc::unbounded_channel();
+        let said = sender.clone();
+        let on_journal = move |event| {
+            let event = match event {
+                WriterEvent::Committed { batch, position, octets, sync_us, batches } => {
+                    telemetry.journal_committed(batches as u64, octets as u64, sync_us, sync_us);
+                    StoreEvent::Input(Input::Committed { batch, position })
+                }
+                WriterEvent::Full { .. } => StoreEvent::Input(Input::Disk(DiskState::Reserve)),
+                WriterEvent::Poisoned { why, .. } => StoreEvent::Failed(why),
+            };
+            // Nobody listens any more only while the gateway ends.
+            let _ = said.send(event);
+        };
+        let on_ledger = move |event| {
+            let _ = match event {
+                LedgerEvent::Applied { .. } => sender.send(StoreEvent::Input(Input::LedgerApplied)),
+                LedgerEvent::Failed { why, .. } => sender.send(StoreEvent::Failed(why)),
+                _ => Ok(()),
+            };
+        };
+        let journal = JournalWriter::spawn(Box::new(journal), Box::new(on_journal), WriterSettings::default())?;
+        let ledger = LedgerWriter::spawn(Box::new(ledger), Box::new(on_ledger))?;
+        Ok(Stores { journal, ledger, space, events, backlog: VecDeque::new(), updates: 0, absorbed: 0, waiting_update: None })
+    }
+
+    fn append(&mut self, batch: u64, events: Vec<u8>, urgent: bool) {
+        self.backlog.push_back((batch, events, urgent));
+        self.push_backlog();
+    }
+
+    fn push_backlog(&mut self) {
+        while let Some((batch, events, urgent)) = self.backlog.pop_front() {
+            match self.journal.append(batch, events, urgent) {
+                Ok(()) => {}
+                Err(AppendError::Busy(events)) => return self.backlog.push_front((batch, events, urgent)),
+                // The failure itself is reported as an event.
+                Err(AppendError::Stopped(_)) => return,
+            }
+        }
+    }
+
+    fn update(&mut self, update: LedgerUpdate) {
+        self.absorbed = update.absorbed;
+        self.updates += 1;
+        self.waiting_update = self.ledger.apply(self.updates, update).err();
+    }
+
+    fn disk(&self, slow: Duration) -> DiskState {
+        if self.space.level() == SpaceLevel::Reserve {
+            DiskState::Reserve
+        } else if !self.backlog.is_empty() || self.journal.oldest_wait() > slow {
+            DiskState::Slow
+        } else {
+            DiskState::Ok
+        }
+    }
+}
+
+/// Everything that the engine's task owns.
+pub struct EngineTask {
+    pub engine: Engine,
+    pub inputs: mpsc::Receiver<Vec<Input>>,
+    pub stores: Stores,
+    pub registry: Arc<Registry>,
+    pub telemetry: Arc<Telemetry>,
+    pub clock: SystemClock,
+    pub disk_slow: Duration,
+    pub fail: watch::Sender<Option<String>>,
+    pub directory: PathBuf,
+}
+
+impl EngineTask {
+    /// Runs until all links have let go of the engine, then flushes the journal.
+    pub async fn run(mut self) {
+        let mut batches = Vec::with_capacity(BATCHES_PER_STEP);
+        let mut inputs = Vec::new();
+        let mut outputs = Vec::new();
+        let mut disk = DiskState::Ok;
+        let (mut look, mut publish) = (interval(DISK_LOOK), interval(PUBLISH));
+        look.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        publish.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let far = Duration::from_secs(86_400);
+        let sleep = sleep_until(Instant::now() + far);
+        tokio::pin!(sleep);
+        loop {
+            let deadline = self.engine.deadline();
+            let at = deadline.map_or(Instant::now() + far, |us| Instant::from_std(self.clock.instant_at(us)));
+            if deadline.is_some() && at <= Instant::now() {
+                // Due already: a look at the queues without sleeping, and others get their turn.
+                tokio::task::yield_now().await;
+            } else {
+                sleep.as_mut().reset(at);
+                tokio::select! {
+                    taken = self.inputs.recv_many(&mut batches, BATCHES_PER_STEP) => if taken == 0 { break },
+                    event = self.stores.events.recv() => self.heard(event, &mut inputs, &mut disk),
+                    () = sleep.as_mut() => {}
+                    _ = look.tick() => self.look(&mut disk, &mut inputs),
+                    _ = publish.tick() => self.publish(),
+                }
+            }
+            while batches.len() < BATCHES_PER_STEP
+                && let Ok(batch) = self.inputs.try_recv()
+            {
+                batches.push(batch);
+            }
+            while let Ok(event) = self.stores.events.try_recv() {
+                self.heard(Some(event), &mut inputs, &mut disk);
+            }
+            batches.drain(..).for_each(|batch| inputs.extend(batch));
+            self.engine.step(self.clock.now(), &mut inputs, &mut outputs);
+            outputs.drain(..).for_each(|output| self.carry_out(output, &mut inputs));
+        }
+        self.finish(inputs, outputs).await;
+    }
+
+    fn carry_out(&mut self, output: Output, inputs: &mut Vec<Input>) {
+        match output {
+            Output::Upstream { session, replies } => self.registry.reply(session, replies),
+            Output::Bind { bind, commands } => inputs.extend(self.registry.command(bind, commands)),
+            Output::Append { batch, events, urgent } => self.stores.append(batch, events, urgent),
+            Output::Ledger(update) => self.stores.update(*update),
+        }
+    }
+
+    fn heard(&mut self, event: Option<StoreEvent>, inputs: &mut Vec<Input>, disk: &mut DiskState) {
+        match event {
+            Some(StoreEvent::Input(Input::LedgerApplied)) => {
+                // Only now may the groups go whose content the ledger has.
+                self.stores.journal.drop_before(self.stores.absorbed + 1);
+                inputs.push(Input::LedgerApplied);
+            }
+            Some(StoreEvent::Input(Input::Disk(state))) => {
+                *disk = state;
+                inputs.push(Input::Disk(state));
+            }
+            Some(StoreEvent::Input(input)) => inputs.push(input),
+            Some(StoreEvent::Failed(why)) => {
+                tracing::error!(%why, "the store has failed; the gateway stops");
+                *disk = DiskState::Failed;
+                inputs.push(Input::Disk(DiskState::Failed));
+                self.fail.send_replace(Some(why));
+            }
+            None => {}
+        }
+    }
+
+    fn look(&mut self, disk: &mut DiskState, inputs: &mut Vec<Input>) {
+        self.stores.push_backlog();
+        if let Some(update) = self.stores.waiting_update.take() {
+            self.stores.waiting_update = self.stores.ledger.apply(self.stores.updates, update).err();
+        }
+        let state = self.stores.disk(self.disk_slow);
+        if *disk != DiskState::Failed && state != *disk {
+            tracing::warn!(before = ?*disk, now = ?state, "the disk's state changed");
+            *disk = state;
+            inputs.push(Input::Disk(state));
+        }
+    }
+
+    fn publish(&self) {
+        self.telemetry.publish_engine(&self.engine.snapshot());
+        let plan = self.engine.plan();
+        let accounts = self.engine.sessions_by_account().into_iter().map(|sessions| SessionFigures { sessions }).collect();
+        self.telemetry.publish_links(&LinkSnapshot { accounts, carriers: self.registry.windows(plan.carriers.len()) });
+        let bytes = self.engine.journal_octets();
+        let disk_free_bytes = free_space(&self.directory).unwrap_or(0);
+        self.telemetry.publish_journal(&JournalSnapshot { bytes, groups: self.stores.journal.stats().groups, disk_free_bytes });
+        self.telemetry.upkeep();
+    }
+
+    /// All links are gone: what they said last is written down.
+    async fn finish(mut self, mut inputs: Vec<Input>, mut outputs: Vec<Output>) {
+        self.engine.step(self.clock.now(), &mut inputs, &mut outputs);
+        outputs.drain(..).for_each(|output| self.carry_out(output, &mut inputs));
+        let counts = self.engine.counts();
+        if counts.imbalance() != 0 {
+            tracing::error!(imbalance = counts.imbalance(), "messages accepted and messages accounted for differ");
+        }
+        let Stores { journal, ledger, .. } = self.stores;
+        let flushing = tokio::task::spawn_blocking(move || {
+            journal.shutdown();
+            ledger.shutdown();
+        });
+        let _ = flushing.await;
+    }
+}
