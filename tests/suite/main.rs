@@ -4,6 +4,7 @@ mod config_defaults;
 mod config_refusals;
 mod driver_sockets;
 mod house;
+mod link_carrier;
 mod link_rig;
 mod link_upstream;
 mod pdu_vectors;
