@@ -227,10 +227,8 @@ fn fields(text: &[u8]) -> Fields<&[u8]> {
     while let Some(step) = text[at..].iter().position(|&octet| octet == b':' || octet == b'=') {
         let sign = at + step;
         at = sign + 1;
-        // Only what the last value left: a label doesn't reach back into the label before.
-        let floor = open.map_or(0, |(_, start)| start);
-        let Some((field, label)) = label_before(&text[floor..sign]) else { continue };
-        close(&mut values, open, text, floor + label);
+        let Some((field, label)) = label_before(&text[..sign]) else { continue };
+        close(&mut values, open, text, label);
         open = Some((field, at));
         if field == TEXT {
             values.0[TEXT] = Some(trim_end(&text[at..]));
@@ -250,7 +248,7 @@ fn close<'a>(values: &mut Fields<&'a [u8]>, open: Option<(usize, usize)>, text: 
 }
 
 /// The label that ends `text` (blanks may follow it): its field and where it starts. A label stands at the start or
-/// behind a blank or one of `, ; | &`.
+/// behind a blank or one of `, ; | &`; it holds no sign that ends labels, so it never reaches into the one before.
 fn label_before(text: &[u8]) -> Option<(usize, usize)> {
     let mut end = text.len();
     while end > 0 && (text[end - 1] == b' ' || text[end - 1] == b'\t') {

@@ -30,6 +30,12 @@ fn words_that_only_end_like_a_label_are_none() {
 }
 
 #[test]
+fn a_word_right_behind_a_colon_is_a_value() {
+    let receipt = parse_text(b"id:stat:5 sub:id stat:DELIVRD").unwrap();
+    assert_eq!((&*receipt.id, receipt.state), (&b"stat:5"[..], ReceiptState::Delivered));
+}
+
+#[test]
 fn the_first_occurrence_counts() {
     let receipt = parse_text(b"id:1 stat:DELIVRD id:2 stat:EXPIRED").unwrap();
     assert_eq!((&*receipt.id, receipt.state), (&b"1"[..], ReceiptState::Delivered));

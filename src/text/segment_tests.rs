@@ -144,3 +144,50 @@ fn a_header_that_fills_the_part_is_not_repeated() {
     assert_eq!(count(&body, &SegmentRule::default()), 1);
     assert_eq!(split(&body, &SegmentRule::default(), 1).len(), 1);
 }
+
+/// A text of units that are hard to cut, from a seed.
+fn odd_text(seed: &mut u64, pieces: &[&str]) -> String {
+    let mut random = |below: u64| {
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (*seed >> 33) % below
+    };
+    (0..random(300)).map(|_| pieces[random(pieces.len() as u64) as usize]).collect()
+}
+
+#[test]
+fn odd_texts_are_cut_within_bounds_and_lose_nothing() {
+    use crate::text::reassembly::join;
+    let mut seed = 20_261_122;
+    let wide = ["a", "中", "😀", "e\u{301}", "🇨🇳", "👨‍👩‍👧", "❤\u{fe0f}", "\u{301}", "🇨", "👍🏽", "\u{200d}"];
+    let narrow = ["a", "€", "{", "\n", "~", "abc"];
+    let shifted = ["न", "ि", "a", "ते", "\u{94d}"];
+    let hindi = Shifts { single: Some(crate::text::shift::Language::Hindi), locking: Some(crate::text::shift::Language::Hindi) };
+    for round in 0..600 {
+        let kind = [Concatenation::Udh8, Concatenation::Udh16][round % 2];
+        let body = match round % 3 {
+            0 => ucs2(&odd_text(&mut seed, &wide)),
+            1 => gsm7(&gsm7::encode(&odd_text(&mut seed, &narrow), Shifts::NONE).unwrap()),
+            _ => {
+                let text = gsm7::encode(&odd_text(&mut seed, &shifted), hindi).unwrap();
+                with_header(&[6, 0x24, 1, 6, 0x25, 1, 6], gsm7(&text))
+            }
+        };
+        let rule = SegmentRule::new(kind);
+        let segments = split(&body, &rule, 7);
+        assert_eq!(segments.len(), count(&body, &rule));
+        let parts: Vec<Body> = segments
+            .into_iter()
+            .map(|segment| {
+                let header_len = if segment.has_header { segment.octets[0] + 1 } else { 0 };
+                let part = Body { header_len, octets: segment.octets.into(), ..body };
+                assert!(part.text().len() <= capacity(body.encoding, header_len.into()));
+                match body.encoding {
+                    Encoding::Ucs2 => assert!(!crate::text::utf16::decode(part.text()).contains('\u{FFFD}')),
+                    _ => assert_eq!(escapes_before(part.text()) % 2, 0),
+                }
+                part
+            })
+            .collect();
+        assert_eq!(join(&parts).unwrap(), body);
+    }
+}
