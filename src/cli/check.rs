@@ -123,6 +123,5 @@ fn carrier(carrier: &Carrier) -> (String, String) {
 
 fn route(route: &Route) -> (String, String) {
     let numbers = if route.prefix.is_empty() { "every number".to_owned() } else { format!("{}...", route.prefix) };
-    let who = route.account.as_ref().map_or(String::new(), |account| format!(" (account {account} only)"));
-    (numbers, format!("{}{who}", route.carriers.join(", then ")))
+    (numbers, route.carriers.join(", then "))
 }

@@ -1,11 +1,15 @@
 //! `hongyan inspect`: reads the arguments of the inspectors and prints what they find; each one is a pure function in a file of its own.
 
-use super::{Output, inspect_number, inspect_pdu, inspect_receipt};
+use super::{Output, inspect_number, inspect_pdu, inspect_receipt, inspect_text};
 use crate::number::HomeRegion;
 use crate::smpp::pdu::Pdu;
 use crate::smpp::tlv::{Tlvs, tag};
 use crate::smpp::{DecodeLimits, decode, frame};
+use crate::text::choose::{Options, Tables, Wanted};
 use crate::text::receipt::{Dialect, ReceiptInput};
+use crate::text::segment::{Concatenation, SegmentRule};
+use crate::text::shift::{Language, Shifts};
+use crate::text::transliterate::Transliteration;
 use clap::Subcommand;
 use std::io::Read;
 
@@ -36,6 +40,11 @@ enum What {
         #[arg(value_name = "HEX", required = true, num_args = 1..)]
         hex: Vec<String>,
     },
+    /// How a text is encoded and cut into segments, octet by octet
+    #[command(
+        after_help = "Examples:\n  hongyan inspect text 'Hello world'\n  hongyan inspect text --pretty --transliterate safe '“Hello”'\n  hongyan inspect text --ref-bits 16 --reference 0x12a5 \"$(cat letter.txt)\"\n  hongyan inspect text --single-shift turkish --locking-shift turkish 'şğıİ'"
+    )]
+    Text(TextArgs),
     /// A delivery receipt: id, state, dates and where each was found
     #[command(
         after_help = "Examples:\n  hongyan inspect receipt --text 'id:42 stat:DELIVRD done date:2603010831 err:000'\n  hongyan inspect receipt --pretty --pdu 000000a70000000500000000...\n  hongyan inspect receipt --text 'id:42 stat:DELIVRD' --esm-class 0"
@@ -56,6 +65,35 @@ enum What {
         ton: u8,
     },
 }
+
+#[derive(Debug, clap::Args)]
+struct TextArgs {
+    /// The text; - reads standard input
+    text: String,
+    /// What may be replaced to reach the short alphabet: none, safe or lossy
+    #[arg(long, value_name = "LEVEL", default_value = "none", num_args = 0..=1, default_missing_value = "safe", require_equals = false,
+        value_parser = clap::builder::PossibleValuesParser::new(["none", "safe", "lossy"]))]
+    transliterate: String,
+    /// Width of the reference of a long text: 8 or 16 bits
+    #[arg(long, value_name = "BITS", default_value = "8", value_parser = clap::builder::PossibleValuesParser::new(["8", "16"]))]
+    ref_bits: String,
+    /// The reference of a long text [default: 0xa5, or 0x12a5 with 16 bits]
+    #[arg(long, value_name = "N", value_parser = word)]
+    reference: Option<u16>,
+    /// auto, gsm7, latin1 or ucs2
+    #[arg(long, value_name = "ENCODING", default_value = "auto", value_parser = clap::builder::PossibleValuesParser::new(Wanted::ALL.map(Wanted::name)))]
+    encoding: String,
+    /// Language whose single shift table may be used
+    #[arg(long, value_name = "LANGUAGE", default_value = "none", value_parser = language)]
+    single_shift: MaybeLanguage,
+    /// Language whose locking shift table may be used
+    #[arg(long, value_name = "LANGUAGE", default_value = "none", value_parser = language)]
+    locking_shift: MaybeLanguage,
+}
+
+/// A language, or none.
+#[derive(Debug, Clone, Copy)]
+struct MaybeLanguage(Option<Language>);
 
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("source").required(true).args(["text", "pdu"]))]
@@ -83,6 +121,7 @@ struct ReceiptArgs {
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<(), String> {
     match &args.what {
         What::Pdu { hex } => pdu(hex, args.pretty, output),
+        What::Text(text_args) => text(text_args, args.pretty, output),
         What::Receipt(receipt_args) => receipt(receipt_args, args.pretty, output),
         What::Number { number, home, ton } => {
             let home =
@@ -109,6 +148,24 @@ fn pdu(hex: &[String], pretty: bool, output: &mut Output) -> Result<(), String> 
         output.json(&json, pretty);
         rest = &rest[one.len()..];
     }
+    Ok(())
+}
+
+fn text(args: &TextArgs, pretty: bool, output: &mut Output) -> Result<(), String> {
+    let (concatenation, usual) = if args.ref_bits == "16" { (Concatenation::Udh16, 0x12A5) } else { (Concatenation::Udh8, 0xA5) };
+    let reference = args.reference.unwrap_or(usual);
+    if args.ref_bits == "8" && reference > 0xFF {
+        return Err(format!("--reference {reference:#x} needs --ref-bits 16"));
+    }
+    let options = Options {
+        wanted: Wanted::from_name(&args.encoding).expect("the argument is one of these names"),
+        transliteration: Transliteration::from_name(&args.transliterate).expect("the argument is one of these names"),
+        tables: Tables::Exactly(Shifts { single: args.single_shift.0, locking: args.locking_shift.0 }),
+        rule: SegmentRule::new(concatenation),
+    };
+    let typed = if args.text == "-" { read_input()? } else { args.text.clone() };
+    let found = inspect_text::inspect(&typed, &options, reference).map_err(|error| error.to_string())?;
+    output.json(&found, pretty);
     Ok(())
 }
 
@@ -146,19 +203,17 @@ fn input<'a>(esm_class: u8, data_coding: u8, short_message: &'a [u8], tlvs: &Tlv
     }
 }
 
+/// Standard input, up to its bound.
+fn read_input() -> Result<String, String> {
+    let mut typed = String::new();
+    std::io::stdin().take(MAX_INPUT_BYTES).read_to_string(&mut typed).map_err(|error| format!("standard input can't be read: {error}"))?;
+    Ok(typed)
+}
+
 /// The octets that `text` writes in hexadecimal; `-` reads standard input.
 fn octets(text: &str) -> Result<Vec<u8>, String> {
-    let mut typed = String::new();
-    let text = if text.trim() == "-" {
-        std::io::stdin()
-            .take(MAX_INPUT_BYTES)
-            .read_to_string(&mut typed)
-            .map_err(|error| format!("standard input can't be read: {error}"))?;
-        typed.as_str()
-    } else {
-        text
-    };
-    let plain = text.replace("0x", "").replace(|c: char| c.is_whitespace() || c == ':' || c == ',', "");
+    let typed = if text.trim() == "-" { read_input()? } else { text.to_owned() };
+    let plain = typed.replace("0x", "").replace(|c: char| c.is_whitespace() || c == ':' || c == ',', "");
     if let Some(odd) = plain.chars().find(|c| !c.is_ascii_hexdigit()) {
         return Err(format!("'{odd}' is no hexadecimal digit"));
     }
@@ -167,6 +222,21 @@ fn octets(text: &str) -> Result<Vec<u8>, String> {
     }
     let pair = |at: usize| u8::from_str_radix(&plain[at..at + 2], 16).expect("every character was seen to be a hexadecimal digit");
     Ok((0..plain.len()).step_by(2).map(pair).collect())
+}
+
+/// The name of a language with national tables, or `none`.
+fn language(text: &str) -> Result<MaybeLanguage, String> {
+    if text == "none" {
+        return Ok(MaybeLanguage(None));
+    }
+    let names = || Language::ALL.map(Language::name).join(", ");
+    Language::from_name(text).map(|language| MaybeLanguage(Some(language))).ok_or_else(|| format!("allowed: none, {}", names()))
+}
+
+/// A 16-bit number in decimal or hexadecimal.
+fn word(text: &str) -> Result<u16, String> {
+    let read = text.strip_prefix("0x").map_or_else(|| text.parse().ok(), |hex| u16::from_str_radix(hex, 16).ok());
+    read.ok_or_else(|| "allowed: 0 to 65535, or 0x0000 to 0xffff".to_owned())
 }
 
 /// An octet in decimal or hexadecimal.

@@ -47,6 +47,10 @@ pub struct Account {
     pub rate_per_s: Option<u32>,
     /// Its messages that may wait at once. Default 1,000,000; 1 to 1,000,000,000.
     pub max_waiting: u64,
+    /// Receipts and inbound messages that may wait for its receivers. Default 1,000,000; 100 to 100,000,000.
+    pub max_outbox: u64,
+    /// Service numbers whose inbound messages are its own. Default empty; each up to 20 characters.
+    pub service_numbers: Vec<String>,
     /// What may be done to text so that it fits the short alphabet. Default `none`.
     pub transliterate: Transliterate,
     /// What its data_coding 0 means. Default `gsm7`.
@@ -77,6 +81,8 @@ impl Default for Account {
             default_source: String::new(),
             rate_per_s: None,
             max_waiting: 1_000_000,
+            max_outbox: 1_000_000,
+            service_numbers: Vec::new(),
             transliterate: Transliterate::None,
             default_alphabet: Alphabet::Gsm7,
             allow_tlvs: Vec::new(),
@@ -115,6 +121,10 @@ impl Account {
         c.require(at, "bind_types", !self.bind_types.is_empty(), "is empty: nobody could bind", "one or more of tx, rx, trx");
         c.length(at, "default_source", &self.default_source, 0..=crate::model::address::ADDRESS_MAX);
         c.range(at, "max_waiting", self.max_waiting, 1..=1_000_000_000);
+        c.range(at, "max_outbox", self.max_outbox, 100..=100_000_000);
+        for number in &self.service_numbers {
+            c.length(at, "service_numbers", number, 1..=crate::model::address::ADDRESS_MAX);
+        }
         c.range(at, "rate_per_s", self.rate_per_s.unwrap_or(1), 0..=1_000_000);
         if self.rate_per_s == Some(0) {
             c.warn(at, "rate_per_s", "0 pauses this account: every submission is refused with 0x58");

@@ -36,6 +36,8 @@ pub struct Carrier {
     pub binds: u16,
     /// Version that we offer: 0x33, 0x34 or 0x50. Default 0x34.
     pub interface_version: u8,
+    /// Account (its name) that owns inbound messages whose service number is nobody's; absent: they are dropped and counted.
+    pub inbound_account: Option<String>,
     /// Local address to connect from; absent: the system's choice.
     pub local_address: Option<IpAddr>,
     /// PDUs in flight per bind. Default 10; 1 to 10,000.
@@ -78,6 +80,7 @@ impl Default for Carrier {
             bind: BindMode::Trx,
             binds: 1,
             interface_version: 0x34,
+            inbound_account: None,
             local_address: None,
             window: 10,
             rate_per_s: None,
@@ -255,8 +258,7 @@ impl Reconnect {
     }
 }
 
-/// One `[[route]]`: numbers with this prefix go to these carriers, in order. The longest prefix wins; a route of the
-/// account wins over one for all with the same prefix.
+/// One `[[route]]`: numbers with this prefix go to these carriers, in order. The longest prefix wins.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Route {
@@ -264,12 +266,10 @@ pub struct Route {
     pub prefix: String,
     /// Carriers by name, in order of preference. 1 to 16.
     pub carriers: Vec<String>,
-    /// Only for this account (its name); absent: for all.
-    pub account: Option<String>,
 }
 
 impl Route {
-    pub(super) fn check(&self, at: &str, carriers: &[Carrier], accounts: &[super::Account], c: &mut Checks) {
+    pub(super) fn check(&self, at: &str, carriers: &[Carrier], c: &mut Checks) {
         let digits = self.prefix.len() <= 15 && self.prefix.bytes().all(|digit| digit.is_ascii_digit());
         c.require(
             at,
@@ -295,16 +295,6 @@ impl Route {
                 !self.carriers[..index].contains(name),
                 &format!("'{name}' stands here twice"),
                 "each carrier once",
-            );
-        }
-        if let Some(name) = &self.account {
-            let names = accounts.iter().map(|account| account.name.as_str()).collect::<Vec<_>>().join(", ");
-            c.require(
-                at,
-                "account",
-                accounts.iter().any(|account| account.name == *name),
-                &format!("no account is called '{name}'"),
-                &names,
             );
         }
     }

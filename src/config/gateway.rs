@@ -25,6 +25,16 @@ pub struct Gateway {
     pub max_waiting_bytes: u64,
     /// Size of the journal beyond which stragglers are carried into the ledger. Default 256 MiB; 16 MiB to 64 GiB.
     pub journal_max_bytes: u64,
+    /// Receipts that may be parked until the answer that names their id comes. Default 200,000; 100 to 10,000,000.
+    pub max_parked_receipts: u32,
+    /// How long a parked receipt is kept before it counts as orphaned. Default 3,600; 60 to 604,800.
+    pub parked_age_s: u32,
+    /// Parts of inbound messages that may wait for their siblings. Default 100,000; 100 to 10,000,000.
+    pub max_inbound_parts: u32,
+    /// How long they wait before what is there goes on. Default 300; 10 to 86,400.
+    pub inbound_age_s: u32,
+    /// A carrier without any bind for so long hands its messages to the next carrier of their routes. Default 5,000; 0 to 3,600,000.
+    pub failover_after_ms: u64,
     /// Free space kept for outcomes: below it new messages are refused with 0x14. Default 256 MiB; 1 MiB to 1 TiB.
     pub disk_reserve_bytes: u64,
     /// A commit that takes longer makes the gateway refuse new messages with 0x58. Default 2,000; 10 to 60,000.
@@ -44,6 +54,11 @@ impl Default for Gateway {
             max_waiting: 10_000_000,
             max_waiting_bytes: 1 << 30,
             journal_max_bytes: 256 << 20,
+            max_parked_receipts: 200_000,
+            parked_age_s: 3_600,
+            max_inbound_parts: 100_000,
+            inbound_age_s: 300,
+            failover_after_ms: 5_000,
             disk_reserve_bytes: 256 << 20,
             disk_slow_ms: 2_000,
             log: Log::default(),
@@ -66,6 +81,11 @@ impl Gateway {
         c.range(at, "max_waiting", self.max_waiting, 1..=1_000_000_000);
         c.range(at, "max_waiting_bytes", self.max_waiting_bytes, 1 << 20..=1 << 40);
         c.range(at, "journal_max_bytes", self.journal_max_bytes, 16 << 20..=64 << 30);
+        c.range(at, "max_parked_receipts", self.max_parked_receipts, 100..=10_000_000);
+        c.range(at, "parked_age_s", self.parked_age_s, 60..=604_800);
+        c.range(at, "max_inbound_parts", self.max_inbound_parts, 100..=10_000_000);
+        c.range(at, "inbound_age_s", self.inbound_age_s, 10..=86_400);
+        c.range(at, "failover_after_ms", self.failover_after_ms, 0..=3_600_000);
         c.range(at, "disk_reserve_bytes", self.disk_reserve_bytes, 1 << 20..=1 << 40);
         c.range(at, "disk_slow_ms", self.disk_slow_ms, 10..=60_000);
         c.require(at, "data_dir", !self.data_dir.as_os_str().is_empty(), "is empty", "a directory");
@@ -226,9 +246,27 @@ pub struct Classes {
 impl Default for Classes {
     fn default() -> Classes {
         Classes {
-            otp: ClassPolicy { default_validity_s: 300, retry_s: vec![1, 2, 5, 10, 30], max_attempts: 6 },
-            transactional: ClassPolicy { default_validity_s: 86_400, retry_s: vec![5, 30, 120, 600, 1_800], max_attempts: 20 },
-            marketing: ClassPolicy { default_validity_s: 172_800, retry_s: vec![60, 300, 1_800, 3_600], max_attempts: 10 },
+            otp: ClassPolicy {
+                default_validity_s: 300,
+                retry_s: vec![1, 2, 5, 10, 30],
+                max_attempts: 6,
+                doubt_wait_s: 60,
+                resend_in_doubt: false,
+            },
+            transactional: ClassPolicy {
+                default_validity_s: 86_400,
+                retry_s: vec![5, 30, 120, 600, 1_800],
+                max_attempts: 20,
+                doubt_wait_s: 10,
+                resend_in_doubt: true,
+            },
+            marketing: ClassPolicy {
+                default_validity_s: 172_800,
+                retry_s: vec![60, 300, 1_800, 3_600],
+                max_attempts: 10,
+                doubt_wait_s: 10,
+                resend_in_doubt: true,
+            },
         }
     }
 }
@@ -250,7 +288,7 @@ impl Classes {
     }
 }
 
-/// Policy of one class. Each class has defaults of its own, so a section that is written must name all three keys.
+/// Policy of one class. Each class has defaults of its own, so a section that is written must name all keys.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassPolicy {
@@ -260,6 +298,10 @@ pub struct ClassPolicy {
     pub retry_s: Vec<u32>,
     /// Attempts at one carrier before the next is tried or the message is rejected. 1 to 100.
     pub max_attempts: u16,
+    /// How long a doubt may be settled by a late answer or a receipt before the next key decides. 0 to 86,400.
+    pub doubt_wait_s: u32,
+    /// In doubt: sent once again (true) or never twice (false).
+    pub resend_in_doubt: bool,
 }
 
 impl ClassPolicy {
@@ -271,6 +313,7 @@ impl ClassPolicy {
 
     fn check(&self, at: &str, c: &mut Checks) {
         c.range(at, "default_validity_s", self.default_validity_s, 1..=604_800);
+        c.range(at, "doubt_wait_s", self.doubt_wait_s, 0..=86_400);
         c.range(at, "max_attempts", self.max_attempts, 1..=100);
         let sane = (1..=20).contains(&self.retry_s.len()) && self.retry_s.iter().all(|&pause| pause <= 86_400);
         c.require(at, "retry_s", sane, "is not a retry schedule", "1 to 20 pauses, each 0 to 86400");

@@ -34,7 +34,7 @@ impl Config {
         let mut problems = Vec::new();
         for (index, carrier) in config.carriers.iter_mut().enumerate() {
             let at = format!("carrier[{index}].profile");
-            match profile(&document, &at, &mut carrier.profile_name, tables.get(index).and_then(Option::as_ref), base_dir) {
+            match profile(&document, &at, &carrier.profile_name, tables.get(index).and_then(Option::as_ref), base_dir) {
                 Ok(profile) => carrier.profile = profile,
                 Err(mut found) => problems.append(&mut found),
             }
@@ -119,7 +119,7 @@ fn take_profile_tables(mut root: DeTable<'_>) -> (DeTable<'_>, Vec<Option<DeTabl
 fn profile(
     document: &Document<'_>,
     at: &str,
-    name: &mut String,
+    name: &str,
     overrides: Option<&DeTable<'_>>,
     base_dir: &Path,
 ) -> Result<Profile, Vec<Problem>> {
@@ -130,14 +130,14 @@ fn profile(
     let (file, text) = find_profile(name, base_dir).map_err(here)?;
     // Checked alone first: what is wrong in the base is the base's, whatever lies over it.
     let mut base = Profile::parse(&file, &text).map_err(|error| error.problems)?;
-    base.name = name.clone();
+    base.name = name.to_owned();
     let Some(overrides) = overrides else { return Ok(base) };
     document.read::<Profile>(at, overrides.clone()).map_err(|problem| vec![problem])?;
     let base_document = Document::parse(&file, &text).map_err(|problem| vec![problem])?;
     let mut merged = base_document.root().clone();
     lay_over(&mut merged, overrides);
     let mut profile: Profile = document.read(at, merged).map_err(|problem| vec![problem])?;
-    profile.name = name.clone();
+    profile.name = name.to_owned();
     let mut checks = Checks::new(document);
     checks.also_in(&base_document, at.to_owned());
     profile.check(at, &mut checks);
@@ -259,15 +259,20 @@ fn check(config: &Config, c: &mut Checks) {
         carrier.check(&at, c);
         let taken = config.carriers[..index].iter().any(|other| other.name == carrier.name);
         c.require(&at, "name", !taken, "is taken by a carrier above", "a name of its own");
+        if let Some(name) = &carrier.inbound_account {
+            let names = config.accounts.iter().map(|account| account.name.as_str()).collect::<Vec<_>>().join(", ");
+            let known = config.accounts.iter().any(|account| account.name == *name);
+            c.require(&at, "inbound_account", known, &format!("no account is called '{name}'"), &names);
+        }
         if !config.routes.iter().any(|route| route.carriers.contains(&carrier.name)) {
             c.warn(&at, "name", &format!("no route leads to carrier '{}'", carrier.name));
         }
     }
     for (index, route) in config.routes.iter().enumerate() {
         let at = format!("route[{index}]");
-        route.check(&at, &config.carriers, &config.accounts, c);
-        let twin = config.routes[..index].iter().any(|other| other.prefix == route.prefix && other.account == route.account);
-        c.require(&at, "prefix", !twin, "has a route above already", "one route for each prefix and account");
+        route.check(&at, &config.carriers, c);
+        let twin = config.routes[..index].iter().any(|other| other.prefix == route.prefix);
+        c.require(&at, "prefix", !twin, "has a route above already", "one route for each prefix");
     }
     for (list, most, key) in
         [(config.accounts.len(), 100_000, "account"), (config.carriers.len(), 1_000, "carrier"), (config.routes.len(), 1_000_000, "route")]

@@ -100,7 +100,7 @@ impl Config {
     pub fn with_carrier(mut self, name: &str, host: &str, profile: &str) -> Config {
         let profile = Profile::shipped(profile).expect("the caller names a shipped profile");
         if self.routes.is_empty() {
-            self.routes.push(Route { prefix: String::new(), carriers: Vec::new(), account: None });
+            self.routes.push(Route { prefix: String::new(), carriers: Vec::new() });
         }
         if let Some(route) = self.routes.iter_mut().find(|route| route.prefix.is_empty()) {
             route.carriers.push(name.to_owned());

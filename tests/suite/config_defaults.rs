@@ -18,7 +18,7 @@ fn the_annotated_file_equals_the_defaults() {
     let standard = Profile::shipped("standard").unwrap();
     let carrier = Carrier::to_host("local", "127.0.0.1:2776", standard);
     assert_eq!(config.carriers, [carrier]);
-    assert_eq!(config.routes, [Route { prefix: String::new(), carriers: vec!["local".to_owned()], account: None }]);
+    assert_eq!(config.routes, [Route { prefix: String::new(), carriers: vec!["local".to_owned()] }]);
 
     (config.accounts, config.carriers, config.routes) = Default::default();
     assert_eq!(config, Config::default());

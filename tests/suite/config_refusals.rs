@@ -94,7 +94,8 @@ fn each_mistake_is_told_with_line_key_and_what_is_allowed() {
         ("rate_per_s = 10", "rate_per_sec = 10", 25, "carrier[0].rate_per_sec", "`rate_per_s`"),
         ("prefix = \"\"", "prefix = \"+86\"", 27, "route[0].prefix", "digits"),
         ("carriers = [\"north\"]", "carriers = [\"south\"]", 28, "route[0].carriers[0]", "allowed: north"),
-        ("carriers = [\"north\"]", "carriers = [\"north\"]\naccount = \"x\"", 29, "route[0].account", "acme, beta"),
+        ("carriers = [\"north\"]", "carriers = [\"north\", \"north\"]", 28, "route[0].carriers[1]", "each carrier once"),
+        ("rate_per_s = 10", "inbound_account = \"x\"", 25, "carrier[0].inbound_account", "acme, beta"),
         ("carriers = [\"north\"]", "carriers = []", 28, "route[0].carriers", "1 to 16"),
     ];
     let mut wrong = Vec::new();
