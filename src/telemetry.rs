@@ -10,8 +10,8 @@ mod table;
 
 pub use endpoint::Endpoint;
 pub use snapshot::{
-    AccountFigures, CarrierFigures, Conservation, EngineSnapshot, JournalSnapshot, LinkSnapshot, OUTCOMES, OutcomeCounts, ReceiptFigures,
-    SessionFigures, WindowFigures,
+    AccountFigures, CarrierFigures, Conservation, EngineSnapshot, JournalSnapshot, LinkSnapshot, OUTCOMES, OtherFigures, OutcomeCounts,
+    ReceiptFigures, SessionFigures, WindowFigures,
 };
 pub use table::{Kind, METRICS, Metric};
 
@@ -21,8 +21,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, 
 
 /// Bounds of the histograms of time, in seconds: 50 µs to 5 s.
 const SECONDS: [f64; 16] = [5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
-/// Bounds of the histogram of events in a group.
-const EVENTS: [f64; 12] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 5_000.0, 20_000.0];
+/// Bounds of the histogram of batches in a group.
+const BATCHES: [f64; 12] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 5_000.0, 20_000.0];
 
 /// The gateway's metrics. Made once by `app` with the names of accounts and carriers; handles are resolved then.
 pub struct Telemetry {
@@ -31,6 +31,7 @@ pub struct Telemetry {
     carriers: Vec<CarrierHandles>,
     refusals: Vec<Counter>,
     receipts: ReceiptHandles,
+    other: OtherHandles,
     conservation: ConservationHandles,
     journal: JournalHandles,
     process: ProcessHandles,
@@ -57,9 +58,17 @@ struct CarrierHandles {
 struct ReceiptHandles {
     matched: Counter,
     orphaned: Counter,
-    duplicate: Counter,
-    late: Counter,
+    repeated: Counter,
     parked: Gauge,
+}
+
+struct OtherHandles {
+    doubts_settled: Counter,
+    doubts_resent: Counter,
+    deliveries_taken: Counter,
+    deliveries_dropped: Counter,
+    inbound_owned: Counter,
+    inbound_unowned: Counter,
 }
 
 struct ConservationHandles {
@@ -71,7 +80,7 @@ struct ConservationHandles {
 struct JournalHandles {
     commits: Counter,
     written: Counter,
-    group_events: Histogram,
+    group_batches: Histogram,
     commit_seconds: Histogram,
     sync_seconds: Histogram,
     bytes: Gauge,
@@ -89,7 +98,7 @@ impl Telemetry {
     pub fn new(accounts: &[&str], carriers: &[&str]) -> Telemetry {
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
-            .and_then(|builder| builder.set_buckets_for_metric(Matcher::Full(table::JOURNAL_GROUP_EVENTS.name.to_owned()), &EVENTS))
+            .and_then(|builder| builder.set_buckets_for_metric(Matcher::Full(table::JOURNAL_GROUP_BATCHES.name.to_owned()), &BATCHES))
             .expect("the bounds are not empty")
             .build_recorder();
         for metric in METRICS {
@@ -104,9 +113,16 @@ impl Telemetry {
             receipts: ReceiptHandles {
                 matched: counter(r, &table::RECEIPTS, &["matched"]),
                 orphaned: counter(r, &table::RECEIPTS, &["orphaned"]),
-                duplicate: counter(r, &table::RECEIPTS, &["duplicate"]),
-                late: counter(r, &table::RECEIPTS, &["late"]),
+                repeated: counter(r, &table::RECEIPTS, &["repeated"]),
                 parked: gauge(r, &table::RECEIPTS_PARKED, &[]),
+            },
+            other: OtherHandles {
+                doubts_settled: counter(r, &table::DOUBTS, &["settled"]),
+                doubts_resent: counter(r, &table::DOUBTS, &["resent"]),
+                deliveries_taken: counter(r, &table::DELIVERIES, &["taken"]),
+                deliveries_dropped: counter(r, &table::DELIVERIES, &["dropped"]),
+                inbound_owned: counter(r, &table::INBOUND, &["account"]),
+                inbound_unowned: counter(r, &table::INBOUND, &["none"]),
             },
             conservation: ConservationHandles {
                 accepted: gauge(r, &table::CONSERVATION_ACCEPTED, &[]),
@@ -116,7 +132,7 @@ impl Telemetry {
             journal: JournalHandles {
                 commits: counter(r, &table::JOURNAL_COMMITS, &[]),
                 written: counter(r, &table::JOURNAL_WRITTEN, &[]),
-                group_events: histogram(r, &table::JOURNAL_GROUP_EVENTS),
+                group_batches: histogram(r, &table::JOURNAL_GROUP_BATCHES),
                 commit_seconds: histogram(r, &table::JOURNAL_COMMIT),
                 sync_seconds: histogram(r, &table::JOURNAL_SYNC),
                 bytes: gauge(r, &table::JOURNAL_BYTES, &[]),
@@ -149,9 +165,14 @@ impl Telemetry {
         }
         self.receipts.matched.absolute(snapshot.receipts.matched);
         self.receipts.orphaned.absolute(snapshot.receipts.orphaned);
-        self.receipts.duplicate.absolute(snapshot.receipts.duplicate);
-        self.receipts.late.absolute(snapshot.receipts.late);
+        self.receipts.repeated.absolute(snapshot.receipts.repeated);
         self.receipts.parked.set(snapshot.receipts.parked as f64);
+        self.other.doubts_settled.absolute(snapshot.other.doubts_settled);
+        self.other.doubts_resent.absolute(snapshot.other.doubts_resent);
+        self.other.deliveries_taken.absolute(snapshot.other.deliveries_taken);
+        self.other.deliveries_dropped.absolute(snapshot.other.deliveries_dropped);
+        self.other.inbound_owned.absolute(snapshot.other.inbound_owned);
+        self.other.inbound_unowned.absolute(snapshot.other.inbound_unowned);
         self.conservation.accepted.set(snapshot.conservation.accepted as f64);
         set_all(&self.conservation.states, &snapshot.conservation.states);
         self.conservation.difference.set(snapshot.conservation.difference() as f64);
@@ -176,11 +197,12 @@ impl Telemetry {
         self.journal.disk_free.set(snapshot.disk_free_bytes as f64);
     }
 
-    /// Counts one commit of the journal: its events, its octets, the time from taking the group to its yes, and that of the sync alone.
-    pub fn journal_committed(&self, events: u64, bytes: u64, commit_us: u64, sync_us: u64) {
+    /// Counts one group that the journal made durable: its batches, its octets, the time from handing the first of them to the journal to its
+    /// being durable, and that of append and sync alone.
+    pub fn journal_committed(&self, batches: u64, bytes: u64, commit_us: u64, sync_us: u64) {
         self.journal.commits.increment(1);
         self.journal.written.increment(bytes);
-        self.journal.group_events.record(events as f64);
+        self.journal.group_batches.record(batches as f64);
         self.journal.commit_seconds.record(commit_us as f64 / 1e6);
         self.journal.sync_seconds.record(sync_us as f64 / 1e6);
     }

@@ -1,9 +1,9 @@
 //! The engine's plan from the configuration (whose accounts and carriers stand in the order of their ids).
 
-use crate::config::{ClassPolicy, Config, ReceiptIdHabit};
+use crate::config::{ClassPolicy, Config, OctetRule, ReceiptIdHabit};
 use crate::engine::plan::{AccountPlan, Bounds, CarrierPlan, ClassPlan, Plan};
 use crate::link::translate::outbound::segment_rule;
-use crate::model::{CarrierId, Class};
+use crate::model::{AccountId, CarrierId, Class};
 use crate::number::prefix::PrefixTable;
 use crate::text::id_form::IdForm;
 
@@ -20,14 +20,18 @@ pub fn of(config: &Config) -> Result<Plan, String> {
     Ok(Plan {
         node: config.gateway.node,
         accounts: config.accounts.iter().map(account).collect(),
-        carriers: config.carriers.iter().map(carrier).collect(),
+        carriers: config.carriers.iter().map(|of| carrier(of, config)).collect(),
         routes: PrefixTable::new(rows).map_err(|error| format!("routes: {error}"))?,
-        classes: Class::ALL.map(|of| class(of, config.class.of(of))),
+        classes: Class::ALL.map(|of| class(config.class.of(of))),
         bounds: Bounds {
             max_messages: config.gateway.max_waiting as usize,
             max_body_octets: config.gateway.max_waiting_bytes as usize,
             journal_octets: config.gateway.journal_max_bytes,
-            ..Bounds::default()
+            max_parked: config.gateway.max_parked_receipts as usize,
+            parked_age_ms: u64::from(config.gateway.parked_age_s) * 1000,
+            max_inbound_parts: config.gateway.max_inbound_parts as usize,
+            inbound_age_ms: u64::from(config.gateway.inbound_age_s) * 1000,
+            failover_after_ms: config.gateway.failover_after_ms,
         },
     })
 }
@@ -37,14 +41,15 @@ fn account(account: &crate::config::Account) -> AccountPlan {
         name: account.name.clone(),
         rate_per_s: account.rate_per_s,
         max_waiting: account.max_waiting,
-        max_outbox: account.max_waiting as usize,
+        max_outbox: account.max_outbox as usize,
         outbox_age_ms: u64::from(account.receipts.max_age_h) * HOUR_MS,
         correcting_receipt: account.receipts.correcting,
-        service_numbers: Vec::new(),
+        service_numbers: account.service_numbers.iter().map(|number| number.as_bytes().to_vec()).collect(),
     }
 }
 
-fn carrier(carrier: &crate::config::Carrier) -> CarrierPlan {
+fn carrier(carrier: &crate::config::Carrier, config: &Config) -> CarrierPlan {
+    let named = |name: &String| config.accounts.iter().position(|account| account.name == *name);
     let habits = &carrier.profile.receipts;
     CarrierPlan {
         name: carrier.name.clone(),
@@ -53,11 +58,11 @@ fn carrier(carrier: &crate::config::Carrier) -> CarrierPlan {
         marketing_reserve_percent: carrier.marketing_reserve_percent,
         segments: segment_rule(&carrier.profile),
         one_receipt: habits.one_per_message,
-        always_ask_receipt: false,
-        never_ask_receipt: false,
+        always_ask_receipt: matches!(carrier.profile.shaping.registered_delivery, OctetRule::Fixed(bits) if bits & 3 != 0),
+        never_ask_receipt: matches!(carrier.profile.shaping.registered_delivery, OctetRule::Fixed(bits) if bits & 3 == 0),
         no_receipt_after_ms: u64::from(habits.no_receipt_after_h) * HOUR_MS,
         id_form: id_form(habits.id),
-        inbound_account: None,
+        inbound_account: carrier.inbound_account.as_ref().and_then(named).map(|at| AccountId(at as u32)),
     }
 }
 
@@ -70,14 +75,12 @@ fn id_form(habit: ReceiptIdHabit) -> Option<IdForm> {
     }
 }
 
-fn class(class: Class, policy: &ClassPolicy) -> ClassPlan {
-    let resend_in_doubt = class != Class::Otp;
+fn class(policy: &ClassPolicy) -> ClassPlan {
     ClassPlan {
         validity_ms: u64::from(policy.default_validity_s) * 1000,
         retry_ms: policy.retry_s.iter().map(|&s| u64::from(s) * 1000).collect(),
         max_attempts: policy.max_attempts.min(255) as u8,
-        // A code is of no use after its minutes: its doubt may wait for the whole of its short life. Others go out again soon.
-        doubt_wait_ms: if resend_in_doubt { 10_000 } else { 60_000 },
-        resend_in_doubt,
+        doubt_wait_ms: u64::from(policy.doubt_wait_s) * 1000,
+        resend_in_doubt: policy.resend_in_doubt,
     }
 }

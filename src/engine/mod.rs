@@ -46,7 +46,7 @@ pub mod timers;
 
 use crate::model::id::MessageIds;
 use crate::model::{AccountId, MessageId, Now, Refusal, State};
-use crate::telemetry::{AccountFigures, Conservation, EngineSnapshot, ReceiptFigures};
+use crate::telemetry::{AccountFigures, Conservation, EngineSnapshot, OtherFigures, ReceiptFigures};
 use carry::{Home, Homes, Item};
 use counts::{Counts, Tally};
 use dispatch::Dispatcher;
@@ -385,8 +385,15 @@ impl Engine {
             matched: tally.receipts_matched + tally.receipts_unparked,
             parked: self.parked.len() as u64,
             orphaned: tally.receipts_orphaned,
-            duplicate: tally.receipts_repeated,
-            late: tally.doubts_settled,
+            repeated: tally.receipts_repeated,
+        };
+        let other = OtherFigures {
+            doubts_settled: tally.doubts_settled,
+            doubts_resent: tally.resent_in_doubt,
+            deliveries_taken: tally.deliveries_taken,
+            deliveries_dropped: tally.deliveries_dropped,
+            inbound_owned: tally.inbound,
+            inbound_unowned: tally.inbound_unowned,
         };
         EngineSnapshot {
             position: self.writing.batch,
@@ -396,6 +403,7 @@ impl Engine {
             carriers: self.dispatchers.iter().map(|d| d.figures()).collect(),
             refusals: self.refused,
             receipts,
+            other,
             conservation: Conservation { accepted: self.counts.accepted, states: self.counts.by_state },
         }
     }

@@ -19,6 +19,8 @@ pub struct EngineSnapshot {
     pub refusals: [u64; Refusal::ALL.len()],
     /// Receipts.
     pub receipts: ReceiptFigures,
+    /// Doubts, deliveries, inbound messages.
+    pub other: OtherFigures,
     /// The sum of choice 14.
     pub conservation: Conservation,
 }
@@ -85,10 +87,25 @@ pub struct ReceiptFigures {
     pub parked: u64,
     /// Never found their message.
     pub orphaned: u64,
-    /// Said again what was known.
-    pub duplicate: u64,
-    /// Came after a verdict of ours and replaced it.
-    pub late: u64,
+    /// Said again what was known, or came after the end.
+    pub repeated: u64,
+}
+
+/// What else the engine counts, since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OtherFigures {
+    /// Doubts settled by a late answer or by a receipt.
+    pub doubts_settled: u64,
+    /// Messages sent once again because their outcome was in doubt.
+    pub doubts_resent: u64,
+    /// Deliveries that upstream took.
+    pub deliveries_taken: u64,
+    /// Deliveries dropped: refused for good, too old, or past the outbox's bound.
+    pub deliveries_dropped: u64,
+    /// Inbound messages that belong to an account.
+    pub inbound_owned: u64,
+    /// Inbound messages that belong to none.
+    pub inbound_unowned: u64,
 }
 
 /// The sum of choice 14: accepted = all terms.

@@ -59,12 +59,14 @@ pub(super) const WINDOW_SIZE: Metric = metric("hongyan_window_size", Gauge, &["c
 pub(super) const WINDOW_USED: Metric =
     metric("hongyan_window_used", Gauge, &["carrier"], "Window slots in use: parts sent and not answered");
 
-pub(super) const RECEIPTS: Metric = metric(
-    "hongyan_receipts_total",
-    Counter,
-    &["result"],
-    "Receipts from carriers, by what was made of them: matched, orphaned, duplicate, late",
-);
+pub(super) const RECEIPTS: Metric =
+    metric("hongyan_receipts_total", Counter, &["result"], "Receipts from carriers, by what was made of them: matched, orphaned, repeated");
+pub(super) const DOUBTS: Metric =
+    metric("hongyan_doubts_total", Counter, &["end"], "Doubts by their end: settled by a late answer or a receipt, or the message resent");
+pub(super) const DELIVERIES: Metric =
+    metric("hongyan_deliveries_total", Counter, &["end"], "Receipts and inbound messages for upstream, by their end: taken or dropped");
+pub(super) const INBOUND: Metric =
+    metric("hongyan_inbound_total", Counter, &["owner"], "Messages from phones: owned by an account, or by none");
 pub(super) const RECEIPTS_PARKED: Metric =
     metric("hongyan_receipts_parked", Gauge, &[], "Receipts that wait for the answer that names their id");
 
@@ -81,10 +83,10 @@ pub(super) const CONSERVATION_DIFFERENCE: Metric =
 
 pub(super) const JOURNAL_COMMITS: Metric = metric("hongyan_journal_commits_total", Counter, &[], "Groups made durable");
 pub(super) const JOURNAL_WRITTEN: Metric = metric("hongyan_journal_written_bytes_total", Counter, &[], "Octets of groups made durable");
-pub(super) const JOURNAL_GROUP_EVENTS: Metric = metric("hongyan_journal_group_events", Histogram, &[], "Events in a group");
+pub(super) const JOURNAL_GROUP_BATCHES: Metric = metric("hongyan_journal_group_batches", Histogram, &[], "Batches in a group");
 pub(super) const JOURNAL_COMMIT: Metric =
-    metric("hongyan_journal_commit_seconds", Histogram, &[], "From taking a group to its being durable");
-pub(super) const JOURNAL_SYNC: Metric = metric("hongyan_journal_sync_seconds", Histogram, &[], "The sync alone");
+    metric("hongyan_journal_commit_seconds", Histogram, &[], "From handing a batch to the journal to its being durable");
+pub(super) const JOURNAL_SYNC: Metric = metric("hongyan_journal_sync_seconds", Histogram, &[], "Append and sync of a group");
 pub(super) const JOURNAL_BYTES: Metric = metric("hongyan_journal_bytes", Gauge, &[], "Size of the journal on disk");
 pub(super) const JOURNAL_GROUPS: Metric = metric("hongyan_journal_groups", Gauge, &[], "Groups kept in the journal");
 pub(super) const DISK_FREE: Metric = metric("hongyan_disk_free_bytes", Gauge, &[], "Free space where the data directory lies");
@@ -111,12 +113,15 @@ pub const METRICS: &[Metric] = &[
     WINDOW_USED,
     RECEIPTS,
     RECEIPTS_PARKED,
+    DOUBTS,
+    DELIVERIES,
+    INBOUND,
     CONSERVATION_ACCEPTED,
     CONSERVATION_TERM,
     CONSERVATION_DIFFERENCE,
     JOURNAL_COMMITS,
     JOURNAL_WRITTEN,
-    JOURNAL_GROUP_EVENTS,
+    JOURNAL_GROUP_BATCHES,
     JOURNAL_COMMIT,
     JOURNAL_SYNC,
     JOURNAL_BYTES,

@@ -1,11 +1,10 @@
 //! One test binary with a file per behaviour. Each file is named as what it shows.
 
-#![allow(clippy::unwrap_used)] // a test may unwrap
-
 mod config_defaults;
 mod config_refusals;
 mod driver_sockets;
 mod house;
+mod link_carrier;
 mod link_rig;
 mod link_upstream;
 mod pdu_vectors;
