@@ -741,6 +741,18 @@ fn half_a_pdu_may_wait_only_so_long() {
 }
 
 #[test]
+fn silence_of_our_own_making_is_not_held_against_the_peer() {
+    let mut end = bound_server(Settings::server(), BindKind::Transceiver, 0x34);
+    end.feed(&octets(2, &submit())[..20], START);
+    let later = START.plus_us(25_000_000);
+    end.session.excuse_silence(later);
+    end.tick(later.plus_us(9_999_999));
+    assert_eq!((end.take_seen(), end.answers()), (vec![], vec![]));
+    end.tick(later.plus_us(10_000_000));
+    assert_eq!(end.take_seen(), [Seen::Closed(CloseCause::PduTimeout)]);
+}
+
+#[test]
 fn an_idle_customer_is_unbound() {
     let mut end = bound_server(Settings { enquire_link_ms: 0, ..Settings::server() }, BindKind::Transceiver, 0x34);
     end.tick(START.plus_us(120_000_000));

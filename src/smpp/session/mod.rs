@@ -1,20 +1,25 @@
 //! One session, sans-io, for both roles: which PDU is allowed when, windows, timers, numbers, unbinding (v3.4 §2, §7; v5.0 §2).
 //! It knows octets and tokens; what a request means is for the handler that drives it.
 
+mod fit;
 mod receive;
 mod timers;
+mod types;
+mod unbind;
 mod window;
 
 use bytes::BytesMut;
 
-use super::decode::DecodeLimits;
 use super::encode::{encode, encode_empty, encode_message_id_resp};
 use super::pdu::{Bind, BindKind, BindResp, Outbind, Pdu};
 use super::tlv::{Tlvs, tag};
 use super::{command, status};
 use crate::model::clock::Now;
+use fit::{sendable, without_tlvs};
+use unbind::Unbinding;
 use window::{InFlight, LateMemory, MAX_SEQUENCE};
 
+pub use types::{CloseCause, Counters, Event, RequestError, Role, SessionState, Settings};
 pub use window::MAX_LATE;
 
 /// Greatest window that [`Settings::window`] is taken for.
@@ -25,285 +30,6 @@ pub const MAX_FAILED_BINDS: u8 = 3;
 pub const VERSION_3_4: u8 = 0x34;
 /// What a peer is taken for that does not tell its version.
 const VERSION_3_3: u8 = 0x33;
-
-/// Which side of the protocol this end plays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Message centre: takes binds and submissions.
-    Server,
-    /// ESME: binds and submits.
-    Client,
-}
-
-/// All that a session can be told. Times are in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// Which side.
-    pub role: Role,
-    /// Own requests in flight, 1 to [`MAX_WINDOW`].
-    pub window: usize,
-    /// Requests of the peer in progress that are his right.
-    pub inbound_window: usize,
-    /// How many more are let through; beyond both the session answers 0x58.
-    pub inbound_slack: usize,
-    /// After this long without an answer a request is in doubt.
-    pub response_timeout_ms: u64,
-    /// Silence after which enquire_link is sent; 0 never.
-    pub enquire_link_ms: u64,
-    /// Silence after an enquire_link that ends the connection.
-    pub enquire_link_timeout_ms: u64,
-    /// Time without any PDU of the peer after which the server unbinds; 0 never.
-    pub inactivity_ms: u64,
-    /// Connect to bind, and refused bind to the next.
-    pub session_init_ms: u64,
-    /// Bind to its response.
-    pub bind_response_ms: u64,
-    /// First to last octet of one PDU.
-    pub pdu_completion_ms: u64,
-    /// Longest wait in each step of unbinding: for answers before it, for the unbind_resp, for the last answers after it.
-    pub unbind_timeout_ms: u64,
-    /// How long requests that timed out are remembered (at most [`MAX_LATE`] of them).
-    pub late_response_ms: u64,
-    /// Greatest `command_length` taken, octets.
-    pub max_pdu: usize,
-    /// The version we speak.
-    pub interface_version: u8,
-    /// Lengths of credentials.
-    pub limits: DecodeLimits,
-    /// Client: wait for an outbind rather than refuse it.
-    pub accept_outbind: bool,
-    /// Client: send TLVs also to servers that leave sc_interface_version out.
-    pub assume_tlvs: bool,
-}
-
-impl Settings {
-    /// The defaults of the server side.
-    pub fn server() -> Self {
-        Settings {
-            role: Role::Server,
-            window: 10,
-            inbound_window: 10,
-            inbound_slack: 10,
-            response_timeout_ms: 30_000,
-            enquire_link_ms: 30_000,
-            enquire_link_timeout_ms: 10_000,
-            inactivity_ms: 120_000,
-            session_init_ms: 5_000,
-            bind_response_ms: 10_000,
-            pdu_completion_ms: 10_000,
-            unbind_timeout_ms: 5_000,
-            late_response_ms: 300_000,
-            max_pdu: 128 * 1024,
-            interface_version: VERSION_3_4,
-            limits: DecodeLimits::default(),
-            accept_outbind: false,
-            assume_tlvs: false,
-        }
-    }
-
-    /// The defaults of the client side. A carrier's receipts are to be stored, not refused: the inbound window is wide, and TLVs of a
-    /// wrong length are let through.
-    pub fn client() -> Self {
-        let limits = DecodeLimits { any_tlv_length: true, ..DecodeLimits::default() };
-        Settings { role: Role::Client, inbound_window: 1_000, inbound_slack: 1_000, inactivity_ms: 0, limits, ..Settings::server() }
-    }
-}
-
-/// Where a session is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionState {
-    /// Connected, nobody has bound.
-    Open,
-    /// outbind was sent or received; a bind is due.
-    Outbound,
-    /// A bind waits for its answer.
-    Binding,
-    /// Bound as transmitter.
-    BoundTx,
-    /// Bound as receiver.
-    BoundRx,
-    /// Bound as transceiver.
-    BoundTrx,
-    /// One side wants to leave; no new requests of ours.
-    Unbinding,
-    /// Over.
-    Closed,
-}
-
-impl SessionState {
-    /// Whether messages may flow.
-    pub const fn is_bound(self) -> bool {
-        matches!(self, SessionState::BoundTx | SessionState::BoundRx | SessionState::BoundTrx)
-    }
-}
-
-/// Why a session ended. The last ones are for the driver, which sees what the session cannot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CloseCause {
-    /// We unbound and the peer agreed.
-    Unbound,
-    /// The peer unbound.
-    PeerUnbind,
-    /// No bind came in time.
-    SessionInitTimeout,
-    /// No answer to our bind came in time.
-    BindTimeout,
-    /// The bind was refused (by us too often, or by the peer).
-    BindRefused,
-    /// Silence after enquire_link.
-    EnquireLinkTimeout,
-    /// No PDU for too long; we unbound.
-    Inactivity,
-    /// A PDU was begun and not finished.
-    PduTimeout,
-    /// An unbind was not answered in time, or the last answers did not come.
-    UnbindTimeout,
-    /// `command_length` made no sense.
-    Framing,
-    /// The peer closed the connection without unbind.
-    PeerClosed,
-    /// The socket failed.
-    Io,
-    /// The peer did not read what we sent.
-    SlowPeer,
-    /// Ended at once from our side.
-    Killed,
-}
-
-impl CloseCause {
-    /// Short name for logs and metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            CloseCause::Unbound => "unbound",
-            CloseCause::PeerUnbind => "peer_unbind",
-            CloseCause::SessionInitTimeout => "session_init_timeout",
-            CloseCause::BindTimeout => "bind_timeout",
-            CloseCause::BindRefused => "bind_refused",
-            CloseCause::EnquireLinkTimeout => "enquire_link_timeout",
-            CloseCause::Inactivity => "inactivity",
-            CloseCause::PduTimeout => "pdu_timeout",
-            CloseCause::UnbindTimeout => "unbind_timeout",
-            CloseCause::Framing => "framing",
-            CloseCause::PeerClosed => "peer_closed",
-            CloseCause::Io => "io",
-            CloseCause::SlowPeer => "slow_peer",
-            CloseCause::Killed => "killed",
-        }
-    }
-}
-
-/// Why [`Session::request`] did not take a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum RequestError {
-    /// No free slot.
-    #[error("the window is full")]
-    WindowFull,
-    /// The session is not bound for this command, or is unbinding.
-    #[error("the session is not bound for this command")]
-    NotBound,
-    /// The PDU cannot be written as it is: a string is too long or holds a NUL, or it needs a TLV that the peer does not know.
-    #[error("the PDU cannot be sent to this peer")]
-    Unsendable,
-}
-
-/// What the session tells its handler.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event<'b> {
-    /// Server: to be answered by [`Session::accept_bind`] or [`Session::refuse_bind`], at once or later.
-    BindRequest {
-        /// Number to answer with.
-        sequence: u32,
-        /// Which bind.
-        kind: BindKind,
-        /// Who.
-        bind: Bind<'b>,
-    },
-    /// Client: the bind was accepted.
-    Bound {
-        /// Body of the answer.
-        resp: Option<BindResp<'b>>,
-    },
-    /// Client: the bind was refused; the session closes.
-    BindRefused {
-        /// With what.
-        status: u32,
-    },
-    /// Client that waits for it: check the credentials, then [`Session::bind`] or [`Session::close`].
-    Outbind(Outbind<'b>),
-    /// To be answered by [`Session::respond`]; alert_notification has no answer.
-    Request {
-        /// Number to answer with.
-        sequence: u32,
-        /// What is asked.
-        pdu: Pdu<'b>,
-    },
-    /// The answer to a request of ours.
-    Response {
-        /// What [`Session::request`] was given.
-        token: u64,
-        /// `command_status`; never 0 for a generic_nack.
-        status: u32,
-        /// The answer; `None` for a generic_nack or when the body made no sense.
-        pdu: Option<Pdu<'b>>,
-        /// It comes after [`Event::Timeout`] for the same token.
-        late: bool,
-    },
-    /// No answer in time: the request is in doubt, its slot is free.
-    Timeout {
-        /// What [`Session::request`] was given.
-        token: u64,
-    },
-    /// The peer wants to leave; it gets its answer once its own requests are answered. Nothing new is sent.
-    PeerUnbind,
-    /// Write what is in the output, then close the socket.
-    Closed {
-        /// Why.
-        cause: CloseCause,
-    },
-}
-
-/// What happened on a session that is nobody's event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counters {
-    /// Whole PDUs received.
-    pub pdus_in: u64,
-    /// PDUs that could not be decoded.
-    pub undecodable: u64,
-    /// Commands of neither version.
-    pub unknown_commands: u64,
-    /// Requests refused because the state did not allow them.
-    pub wrong_state: u64,
-    /// Requests answered with 0x58 because the inbound window and its slack were used up.
-    pub over_window: u64,
-    /// Answers to timed-out requests.
-    pub late_responses: u64,
-    /// Second answers, and answers to numbers that were never sent or are forgotten.
-    pub unmatched_responses: u64,
-    /// generic_nacks of the peer.
-    pub nacks_in: u64,
-    /// Requests of ours that timed out.
-    pub timeouts: u64,
-}
-
-/// How far unbinding has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unbinding {
-    No,
-    /// We want to leave and wait for our answers before we say so: many peers close right after unbind_resp.
-    Draining,
-    /// Our unbind waits for its answer.
-    Sent {
-        sequence: u32,
-    },
-    /// Our unbind is answered; the peer's last requests wait for their answers.
-    Agreed,
-    /// The peer wants to leave; its requests wait for their answers first.
-    PeerWaits {
-        sequence: u32,
-    },
-    /// The peer has its answer; ours may still come.
-    PeerAnswered,
-}
 
 /// One session. See the module for what it does not do.
 #[derive(Debug)]
@@ -478,11 +204,6 @@ impl Session {
         self.in_flight.expire(u64::MAX, self.next_sequence).into_iter().map(|(_, token)| token).collect()
     }
 
-    /// Leaves in good order: nothing new is sent, answers are waited for, then unbind, then [`Event::Closed`]. An unbound session closes at once.
-    pub fn unbind(&mut self, now: Now) {
-        self.leave(CloseCause::Unbound, now);
-    }
-
     /// Ends the session without unbind; [`Event::Closed`] follows.
     pub fn close(&mut self, cause: CloseCause) {
         if self.state != SessionState::Closed {
@@ -574,90 +295,12 @@ impl Session {
         }
     }
 
-    fn leave(&mut self, cause: CloseCause, now: Now) {
-        self.timers.see(now);
-        if self.state.is_bound() {
-            self.state = SessionState::Unbinding;
-            self.cause = cause;
-            self.unbinding = Unbinding::Draining;
-            self.timers.phase(now, self.settings.unbind_timeout_ms);
-            self.advance_unbinding();
-        } else if self.state != SessionState::Unbinding {
-            self.close(cause);
-        }
-    }
-
-    /// Takes the steps of unbinding that nothing stands in the way of.
-    fn advance_unbinding(&mut self) {
-        match self.unbinding {
-            Unbinding::Draining if self.in_flight.len() == 0 => self.send_unbind(),
-            Unbinding::Agreed if self.inbound == 0 => self.close(self.cause),
-            Unbinding::PeerWaits { sequence } if self.inbound == 0 => self.answer_unbind(sequence),
-            Unbinding::PeerAnswered if self.in_flight.len() == 0 => self.close(self.cause),
-            _ => {}
-        }
-    }
-
-    fn send_unbind(&mut self) {
-        let sequence = self.next_number();
-        encode_empty(command::UNBIND, status::ESME_ROK, sequence, &mut self.out);
-        self.unbinding = Unbinding::Sent { sequence };
-        self.timers.phase_from_last(self.settings.unbind_timeout_ms);
-    }
-
-    fn answer_unbind(&mut self, sequence: u32) {
-        encode_empty(command::UNBIND_RESP, status::ESME_ROK, sequence, &mut self.out);
-        self.unbinding = Unbinding::PeerAnswered;
-        self.timers.phase_from_last(self.settings.unbind_timeout_ms);
-        self.advance_unbinding();
-    }
-
     /// The end that was decided on, told once.
     fn take_close(&mut self) -> Option<Event<'static>> {
         let cause = self.close.take()?;
         self.state = SessionState::Closed;
         Some(Event::Closed { cause })
     }
-}
-
-/// Whether every string fits its field; only what we make ourselves is in question, so one look at lengths and NULs will do.
-fn sendable(pdu: &Pdu<'_>) -> bool {
-    let text = |text: &[u8], max: usize| text.len() <= max && !text.contains(&0);
-    match pdu {
-        Pdu::SubmitSm(sm) | Pdu::DeliverSm(sm) => {
-            text(sm.service_type, 5)
-                && text(sm.source.addr, 20)
-                && text(sm.destination.addr, 20)
-                && text(sm.schedule_delivery_time, 16)
-                && text(sm.validity_period, 16)
-                && sm.short_message.len() <= 255
-        }
-        Pdu::SubmitMulti(multi) => text(multi.sm.source.addr, 20) && !multi.dests.is_empty() && multi.sm.short_message.len() <= 255,
-        Pdu::DataSm(sm) => text(sm.source.addr, 64) && text(sm.destination.addr, 64),
-        Pdu::QuerySm(sm) => text(sm.message_id, 64) && text(sm.source.addr, 20),
-        Pdu::CancelSm(sm) => text(sm.message_id, 64) && text(sm.source.addr, 20) && text(sm.destination.addr, 20),
-        Pdu::ReplaceSm(sm) => text(sm.message_id, 64) && text(sm.source.addr, 20) && sm.short_message.len() <= 255,
-        _ => true,
-    }
-}
-
-/// The PDU for a peer that knows no TLVs, with the text where such a peer looks for it; `None` if it does not fit there.
-fn without_tlvs<'a>(pdu: &Pdu<'a>) -> Option<Pdu<'a>> {
-    let payload = pdu.tlvs().first(tag::MESSAGE_PAYLOAD);
-    let mut plain = pdu.without_tlvs();
-    if let Some(payload) = payload {
-        let room = match &mut plain {
-            Pdu::SubmitSm(sm) | Pdu::DeliverSm(sm) => &mut sm.short_message,
-            Pdu::SubmitMulti(multi) => &mut multi.sm.short_message,
-            Pdu::ReplaceSm(sm) => &mut sm.short_message,
-            _ => return None,
-        };
-        if !room.is_empty() || payload.len() > 254 {
-            return None;
-        }
-        *room = payload;
-    }
-    Some(plain)
 }
 
 #[cfg(test)]

@@ -134,6 +134,19 @@ impl Session {
         events.extend(self.take_close());
     }
 
+    /// The driver had reasons of its own not to read until `now` (the hand-over was full, or too much output waits): the silence is not the
+    /// peer's, so its timers begin anew.
+    pub fn excuse_silence(&mut self, now: Now) {
+        let timers = &mut self.timers;
+        timers.see(now);
+        timers.received_us = now.mono_us;
+        timers.pdu_us = now.mono_us;
+        timers.partial_since_us = timers.partial_since_us.map(|_| now.mono_us);
+        if timers.enquire_us != NEVER {
+            timers.enquire_us = after(now.mono_us, self.settings.enquire_link_timeout_ms);
+        }
+    }
+
     fn enquire_due(&self) -> u64 {
         if !self.state.is_bound() || self.settings.enquire_link_ms == 0 {
             NEVER

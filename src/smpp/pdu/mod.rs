@@ -1,8 +1,12 @@
 //! The PDUs of SMPP v3.4 and v5.0 as borrowed structs, in wire order. C-octet strings are held without their NUL.
 //! Reading and writing them is for `decode` and `encode`; whether a value makes sense is for `check` and the links.
 
+mod multi;
+
 use super::command;
 use super::tlv::Tlvs;
+
+pub use multi::{Destination, Destinations, DestinationsBuf, SubmitMulti, SubmitMultiResp, Unsuccess, Unsuccesses, UnsuccessesBuf};
 
 /// The four words that every PDU opens with (v3.4 §3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -160,170 +164,6 @@ pub struct MessageIdResp<'a> {
     /// Name of the message at the peer; empty in deliver_sm_resp.
     pub message_id: &'a [u8],
     /// Optional parameters.
-    pub tlvs: Tlvs<'a>,
-}
-
-/// One recipient of submit_multi.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Destination<'a> {
-    /// `dest_flag` 1: a number.
-    Sme(Addr<'a>),
-    /// `dest_flag` 2: the name of a distribution list, at most 20 characters.
-    List(&'a [u8]),
-}
-
-/// Recipients of submit_multi, known to be well-formed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Destinations<'a> {
-    pub(super) raw: &'a [u8],
-    pub(super) count: u8,
-}
-
-impl<'a> Destinations<'a> {
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        usize::from(self.count)
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// All of them in order.
-    pub fn iter(&self) -> impl Iterator<Item = Destination<'a>> + use<'a> {
-        let mut rest = self.raw;
-        std::iter::from_fn(move || {
-            let (after, destination) = super::decode::destination(rest).ok()?;
-            rest = after;
-            Some(destination)
-        })
-    }
-}
-
-/// Recipients in the making, for a submit_multi to be sent.
-#[derive(Debug, Clone, Default)]
-pub struct DestinationsBuf {
-    raw: Vec<u8>,
-    count: u8,
-}
-
-impl DestinationsBuf {
-    /// Appends one; false (and nothing is written) beyond 255 or when a string is too long or holds a NUL.
-    pub fn push(&mut self, destination: Destination<'_>) -> bool {
-        let text = match destination {
-            Destination::Sme(addr) => addr.addr,
-            Destination::List(name) => name,
-        };
-        if self.count == u8::MAX || text.len() > 20 || text.contains(&0) {
-            return false;
-        }
-        match destination {
-            Destination::Sme(addr) => self.raw.extend_from_slice(&[1, addr.ton, addr.npi]),
-            Destination::List(_) => self.raw.push(2),
-        }
-        self.raw.extend_from_slice(text);
-        self.raw.push(0);
-        self.count += 1;
-        true
-    }
-
-    /// What was written, to hang on a [`SubmitMulti`].
-    pub fn as_destinations(&self) -> Destinations<'_> {
-        Destinations { raw: &self.raw, count: self.count }
-    }
-}
-
-/// submit_multi (v3.4 §4.5.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SubmitMulti<'a> {
-    /// All fields but the recipients; its `destination` is not used.
-    pub sm: Sm<'a>,
-    /// Recipients, 1 to 255.
-    pub dests: Destinations<'a>,
-}
-
-impl<'a> SubmitMulti<'a> {
-    /// Recipients in order.
-    pub fn destinations(&self) -> impl Iterator<Item = Destination<'a>> + use<'a> {
-        self.dests.iter()
-    }
-}
-
-/// A recipient of submit_multi that was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unsuccess<'a> {
-    /// The recipient.
-    pub destination: Addr<'a>,
-    /// `error_status_code`, see [`super::status`].
-    pub status: u32,
-}
-
-/// Refused recipients of submit_multi_resp, known to be well-formed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Unsuccesses<'a> {
-    pub(super) raw: &'a [u8],
-    pub(super) count: u8,
-}
-
-impl<'a> Unsuccesses<'a> {
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        usize::from(self.count)
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// All of them in order.
-    pub fn iter(&self) -> impl Iterator<Item = Unsuccess<'a>> + use<'a> {
-        let mut rest = self.raw;
-        std::iter::from_fn(move || {
-            let (after, unsuccess) = super::decode::unsuccess(rest).ok()?;
-            rest = after;
-            Some(unsuccess)
-        })
-    }
-}
-
-/// Refused recipients in the making, for a submit_multi_resp to be sent.
-#[derive(Debug, Clone, Default)]
-pub struct UnsuccessesBuf {
-    raw: Vec<u8>,
-    count: u8,
-}
-
-impl UnsuccessesBuf {
-    /// Appends one; false (and nothing is written) beyond 255 or when the address is too long or holds a NUL.
-    pub fn push(&mut self, unsuccess: Unsuccess<'_>) -> bool {
-        let addr = unsuccess.destination;
-        if self.count == u8::MAX || addr.addr.len() > 20 || addr.addr.contains(&0) {
-            return false;
-        }
-        self.raw.extend_from_slice(&[addr.ton, addr.npi]);
-        self.raw.extend_from_slice(addr.addr);
-        self.raw.push(0);
-        self.raw.extend_from_slice(&unsuccess.status.to_be_bytes());
-        self.count += 1;
-        true
-    }
-
-    /// What was written, to hang on a [`SubmitMultiResp`].
-    pub fn as_unsuccesses(&self) -> Unsuccesses<'_> {
-        Unsuccesses { raw: &self.raw, count: self.count }
-    }
-}
-
-/// submit_multi_resp (v3.4 §4.5.2); status 0 with refused recipients inside is normal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SubmitMultiResp<'a> {
-    /// Name of the message at the peer.
-    pub message_id: &'a [u8],
-    /// Recipients that were refused.
-    pub unsuccess: Unsuccesses<'a>,
-    /// Optional parameters (v5.0).
     pub tlvs: Tlvs<'a>,
 }
 
