@@ -21,7 +21,7 @@ use crate::model::CarrierId;
 use crate::model::clock::SystemClock;
 use crate::store::StoreError;
 use crate::store::local::{LocalSettings, LocalStore};
-use crate::telemetry::{Endpoint, Telemetry};
+use crate::telemetry::{Endpoint, EngineSnapshot, Telemetry};
 use runner::{EngineTask, Stores};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -79,6 +79,7 @@ pub struct Gateway {
     engine: mpsc::Sender<Vec<Input>>,
     engine_task: JoinHandle<()>,
     failed: watch::Receiver<Option<String>>,
+    figures: watch::Receiver<EngineSnapshot>,
     metrics_task: Option<JoinHandle<()>>,
     deadline: Duration,
 }
@@ -110,6 +111,7 @@ impl Gateway {
         let registry = Arc::new(Registry::default());
         let (engine_inputs, inputs) = mpsc::channel(ENGINE_QUEUE);
         let (fail, failed) = watch::channel(None);
+        let (figures_sender, figures) = watch::channel(EngineSnapshot::default());
         let stores = Stores::start(journal, ledger, space, Arc::clone(&telemetry))
             .map_err(|source| AppError::Store { directory: shown.clone(), source })?;
         let disk_slow = Duration::from_millis(config.gateway.disk_slow_ms);
@@ -124,6 +126,7 @@ impl Gateway {
             disk_slow,
             fail,
             directory: config.gateway.data_dir.clone(),
+            figures: figures_sender,
         };
         let engine_task = tokio::spawn(task.run());
 
@@ -151,6 +154,7 @@ impl Gateway {
             engine: engine_inputs,
             engine_task,
             failed,
+            figures,
             metrics_task,
             deadline: Duration::from_millis(config.gateway.shutdown_deadline_ms),
         })
@@ -169,6 +173,11 @@ impl Gateway {
     /// What was found on disk.
     pub fn recovered(&self) -> Recovered {
         self.recovered
+    }
+
+    /// The engine's figures as of the last second.
+    pub fn figures(&self) -> EngineSnapshot {
+        self.figures.borrow().clone()
     }
 
     /// The metrics page.

@@ -4,6 +4,7 @@ use crate::config::{ClassPolicy, Config, OctetRule, ReceiptIdHabit};
 use crate::engine::plan::{AccountPlan, Bounds, CarrierPlan, ClassPlan, Plan};
 use crate::link::translate::outbound::segment_rule;
 use crate::model::{AccountId, CarrierId, Class};
+use crate::number::HomeRegion;
 use crate::number::prefix::PrefixTable;
 use crate::text::id_form::IdForm;
 
@@ -19,6 +20,8 @@ pub fn of(config: &Config) -> Result<Plan, String> {
     }
     Ok(Plan {
         node: config.gateway.node,
+        home: HomeRegion::from_iso(&config.gateway.home_region)
+            .ok_or_else(|| format!("gateway.home_region: '{}' is no country with a numbering plan", config.gateway.home_region))?,
         accounts: config.accounts.iter().map(account).collect(),
         carriers: config.carriers.iter().map(|of| carrier(of, config)).collect(),
         routes: PrefixTable::new(rows).map_err(|error| format!("routes: {error}"))?,

@@ -10,7 +10,7 @@ use crate::store::local::{LocalJournal, LocalLedger, free_space};
 use crate::store::space::{SpaceGauge, SpaceLevel};
 use crate::store::writer::{AppendError, JournalHandle, JournalWriter, WriterEvent, WriterSettings};
 use crate::store::{LedgerUpdate, StoreError};
-use crate::telemetry::{JournalSnapshot, LinkSnapshot, SessionFigures, Telemetry};
+use crate::telemetry::{EngineSnapshot, JournalSnapshot, LinkSnapshot, SessionFigures, Telemetry};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -62,10 +62,11 @@ impl Stores {
             let _ = said.send(event);
         };
         let on_ledger = move |event| {
+            // As above: nobody listens only while the gateway ends. A full disk is told by the gauge of space.
             let _ = match event {
                 LedgerEvent::Applied { .. } => sender.send(StoreEvent::Input(Input::LedgerApplied)),
                 LedgerEvent::Failed { why, .. } => sender.send(StoreEvent::Failed(why)),
-                _ => Ok(()),
+                LedgerEvent::Full { .. } | LedgerEvent::Found { .. } => Ok(()),
             };
         };
         let journal = JournalWriter::spawn(Box::new(journal), Box::new(on_journal), WriterSettings::default())?;
@@ -117,6 +118,8 @@ pub struct EngineTask {
     pub disk_slow: Duration,
     pub fail: watch::Sender<Option<String>>,
     pub directory: PathBuf,
+    /// The engine's figures, once a second.
+    pub figures: watch::Sender<EngineSnapshot>,
 }
 
 impl EngineTask {
@@ -208,7 +211,9 @@ impl EngineTask {
     }
 
     fn publish(&self) {
-        self.telemetry.publish_engine(&self.engine.snapshot());
+        let snapshot = self.engine.snapshot();
+        self.telemetry.publish_engine(&snapshot);
+        self.figures.send_replace(snapshot);
         let plan = self.engine.plan();
         let accounts = self.engine.sessions_by_account().into_iter().map(|sessions| SessionFigures { sessions }).collect();
         self.telemetry.publish_links(&LinkSnapshot { accounts, carriers: self.registry.windows(plan.carriers.len()) });

@@ -6,6 +6,7 @@ use super::messages::{Entry, Parts, Phase};
 use super::port::{DiskState, Draft, SessionId, UpstreamReply};
 use super::{Effect, Engine};
 use crate::model::{Message, Refusal, State};
+use crate::number::normalise;
 use crate::text::segment;
 use std::sync::Arc;
 
@@ -40,7 +41,8 @@ impl Engine {
             return Err(Refusal::Stopping);
         }
         if message.number == 0 {
-            return Err(Refusal::Destination);
+            let destination = &message.destination;
+            message.number = normalise(&destination.digits, destination.ton, self.plan.home).map_err(|_| Refusal::Destination)?;
         }
         let now_ms = self.now.wall_ms;
         message.accepted_ms = now_ms;

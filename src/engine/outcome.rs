@@ -158,7 +158,7 @@ impl Engine {
         self.set_phase(id, Phase::Doubt(carrier));
         let Some(entry) = self.messages.get_mut(&id) else { return };
         entry.doubts = entry.doubts.saturating_add(1);
-        self.doubts.entry((carrier, entry.message.number)).or_default().push(id);
+        self.doubts.entry((carrier, crate::number::tail(entry.message.number))).or_default().push(id);
         let wait_ms = self.plan.class(entry.message.class).doubt_wait_ms;
         self.timers.set(self.now.mono_us + wait_ms * 1000, Timer::Doubt(id));
     }
@@ -166,7 +166,7 @@ impl Engine {
     pub(super) fn forget_doubt(&mut self, id: MessageId) {
         let Some(entry) = self.messages.get(&id) else { return };
         let (Phase::Doubt(carrier) | Phase::Settled(carrier, State::InDoubt)) = entry.phase else { return };
-        let key = (carrier, entry.message.number);
+        let key = (carrier, crate::number::tail(entry.message.number));
         if let Some(ids) = self.doubts.get_mut(&key) {
             ids.retain(|&other| other != id);
             if ids.is_empty() {

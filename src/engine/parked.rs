@@ -4,6 +4,7 @@
 use super::carry::Home;
 use super::index::same_id;
 use super::port::{CarrierId, ReceiptFacts};
+use crate::number::tail;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
 
@@ -44,7 +45,7 @@ impl Parked {
         if self.items.is_empty() {
             return None;
         }
-        let keys = self.by_number.get(&(carrier, number)).or_else(|| self.by_number.get(&(carrier, 0)))?;
+        let keys = self.by_number.get(&(carrier, tail(number))).or_else(|| self.by_number.get(&(carrier, 0)))?;
         let same = |p: &ParkedReceipt| same_id(sent_id, &p.facts.id) || same_id(sent_id, &p.facts.other_id);
         let key = *keys.iter().find(|key| self.items.get(*key).is_some_and(same))?;
         self.remove(key)
@@ -88,7 +89,7 @@ impl Parked {
 
 /// The phone numbers under which a receipt may be found; 0 where it gave none.
 fn numbers(facts: &ReceiptFacts) -> impl Iterator<Item = u64> {
-    let [a, b] = facts.numbers;
+    let [a, b] = facts.numbers.map(tail);
     let first = if a == 0 && b == 0 { Some(0) } else { Some(a).filter(|&n| n != 0) };
     first.into_iter().chain(Some(b).filter(|&n| n != 0 && n != a))
 }

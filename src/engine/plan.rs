@@ -2,6 +2,7 @@
 //! it from the configuration and swaps it whole.
 
 use crate::model::{AccountId, CarrierId, Class};
+use crate::number::HomeRegion;
 use crate::number::prefix::PrefixTable;
 use crate::text::segment::SegmentRule;
 
@@ -10,6 +11,8 @@ use crate::text::segment::SegmentRule;
 pub struct Plan {
     /// Our node number (0-9), part of every message id.
     pub node: u8,
+    /// Country of numbers written without a country code.
+    pub home: HomeRegion,
     /// Accounts by [`AccountId`].
     pub accounts: Vec<AccountPlan>,
     /// Carriers by [`CarrierId`].

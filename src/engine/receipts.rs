@@ -10,6 +10,7 @@ use super::port::{BindCommand, BindId, CarrierId, Delivery, ReceiptFacts, Receiv
 use super::{Effect, Engine};
 use crate::model::state::ReceiptState;
 use crate::model::{MessageId, State};
+use crate::number;
 use arrayvec::ArrayVec;
 
 impl Engine {
@@ -54,7 +55,11 @@ impl Engine {
 
     fn find(&mut self, carrier: CarrierId, facts: &ReceiptFacts) -> Found {
         let messages = &self.messages;
-        let agrees = |id: MessageId| messages.get(&id).is_none_or(|e| facts.numbers == [0, 0] || facts.numbers.contains(&e.message.number));
+        let agrees = |id: MessageId| {
+            messages
+                .get(&id)
+                .is_none_or(|e| facts.numbers == [0, 0] || facts.numbers.iter().any(|&n| number::ends_alike(n, e.message.number)))
+        };
         match self.index.find(carrier, &facts.id, agrees) {
             Found::Nothing => self.index.find(carrier, &facts.other_id, agrees),
             found => found,
@@ -63,12 +68,12 @@ impl Engine {
 
     /// A receipt with an unknown id for a phone where exactly one message is in doubt, which it fits in time: it settles the doubt.
     fn settle_doubt(&mut self, carrier: CarrierId, facts: &ReceiptFacts) -> bool {
-        let Some(&id) =
-            facts.numbers.iter().filter(|&&n| n != 0).find_map(|&number| match self.doubts.get(&(carrier, number)).map(Vec::as_slice) {
+        let Some(&id) = facts.numbers.iter().filter(|&&n| n != 0).find_map(|&phone| {
+            match self.doubts.get(&(carrier, number::tail(phone))).map(Vec::as_slice) {
                 Some([only]) => Some(only),
                 _ => None,
-            })
-        else {
+            }
+        }) else {
             return false;
         };
         let Some(entry) = self.messages.get(&id) else { return false };

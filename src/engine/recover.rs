@@ -289,7 +289,7 @@ impl Replay {
                 Phase::Accepting => engine.set_off(id),
                 Phase::Settled(carrier, State::InDoubt) => {
                     let number = entry.message.number;
-                    engine.doubts.entry((carrier, number)).or_default().push(id);
+                    engine.doubts.entry((carrier, crate::number::tail(number))).or_default().push(id);
                 }
                 _ => {}
             }

@@ -8,6 +8,6 @@ pub mod plan;
 pub mod prefix;
 
 pub use normalise::{NumberError, normalise};
-pub use packed::{pack, unpack};
+pub use packed::{ends_alike, pack, tail, unpack};
 pub use plan::HomeRegion;
 pub use prefix::PrefixTable;

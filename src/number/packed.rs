@@ -51,6 +51,23 @@ pub fn pack(digits: &[u8]) -> Option<u64> {
     Some((digits.len() as u64) << 60 | value)
 }
 
+/// The last eight digits of a packed number: the same for a number in its national and its international form.
+#[inline]
+pub fn tail(packed: u64) -> u64 {
+    (packed & ((1 << 50) - 1)) % 100_000_000
+}
+
+/// True if one of the two is the other with or without what may stand in front (country code, trunk prefix): the same phone, for all that
+/// a receipt can tell. Numbers of fewer than seven digits must be equal.
+pub fn ends_alike(a: u64, b: u64) -> bool {
+    let shorter = digit_count(a).min(digit_count(b)) as u32;
+    if shorter < 7 {
+        return a == b;
+    }
+    let ends = |packed: u64| (packed & ((1 << 50) - 1)) % 10u64.pow(shorter);
+    ends(a) == ends(b)
+}
+
 /// How many digits a packed number has; 0 for none.
 #[inline]
 pub fn digit_count(packed: u64) -> usize {

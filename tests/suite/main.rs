@@ -10,6 +10,7 @@ mod link_upstream;
 mod pdu_vectors;
 mod receipt_vectors;
 mod session_rules;
+mod spine;
 mod store_conformance;
 mod store_local;
 mod store_memory;
