@@ -133,8 +133,8 @@ impl Dispatcher {
         if self.paused_until > now.mono_us {
             return;
         }
-        let quiet_us = now.mono_us - self.paused_until;
-        self.pause_us = if quiet_us > PAUSE_FORGET_US { PAUSE_MIN_US } else { (self.pause_us * 2).min(PAUSE_MAX_US) };
+        let forgotten = self.paused_until == 0 || now.mono_us - self.paused_until > PAUSE_FORGET_US;
+        self.pause_us = if forgotten { PAUSE_MIN_US } else { (self.pause_us * 2).min(PAUSE_MAX_US) };
         self.paused_until = now.mono_us + self.pause_us;
         self.throttled_us += self.pause_us;
     }

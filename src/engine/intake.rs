@@ -99,5 +99,6 @@ impl Engine {
             refused: super::outcome::Refused::Nothing,
         };
         self.messages.insert(id, entry);
+        self.sweeping.push_back(id);
     }
 }

@@ -126,7 +126,8 @@ pub struct Engine {
     writing: Writing,
     homes: Homes,
     carrying: Option<carry::Carrying>,
-    sweeping: Vec<MessageId>,
+    sweeping: VecDeque<MessageId>,
+    sweep_left: usize,
     counts: Counts,
     tally: Tally,
     refused: [u64; Refusal::ALL.len()],
@@ -166,7 +167,8 @@ impl Engine {
             writing: Writing { batch: 1, octets: Vec::new(), items: Vec::new(), urgent: false, effects: VecDeque::new() },
             homes: Homes::default(),
             carrying: None,
-            sweeping: Vec::new(),
+            sweeping: VecDeque::new(),
+            sweep_left: 0,
             counts: Counts::default(),
             tally: Tally::default(),
             refused: [0; Refusal::ALL.len()],
@@ -198,7 +200,7 @@ impl Engine {
     pub fn deadline(&self) -> Option<u64> {
         let wakes = self.dispatchers.iter().map(|d| d.wake_at).filter(|&at| at != u64::MAX).min();
         let carrying = self.carrying.as_ref().filter(|c| c.is_walking()).map(|_| self.now.mono_us);
-        let sweeping = (!self.sweeping.is_empty()).then_some(self.now.mono_us + 1000);
+        let sweeping = (self.sweep_left > 0).then_some(self.now.mono_us + 1000);
         [self.timers.next(), wakes, carrying, sweeping].into_iter().flatten().min()
     }
 

@@ -1,10 +1,11 @@
 //! What is past its time: messages whose validity ended while they waited, receipts that never came, parked receipts, parts and deliveries that are too
-//! old. The table is walked in slices, so that a million messages never hold up a step.
+//! old. Every live message stands in one queue, oldest first; a pass takes each from the front and, if it lives on, puts it to the back, in slices, so
+//! that a million messages never hold up a step.
 
 use super::Engine;
 use super::messages::Phase;
 use super::timers::Timer;
-use crate::model::State;
+use crate::model::{MessageId, State};
 
 /// Time between two walks, microseconds.
 pub const PERIOD_US: u64 = 1_000_000;
@@ -13,10 +14,8 @@ const SLICE: usize = 20_000;
 
 impl Engine {
     pub(super) fn start_sweep(&mut self) {
-        if self.sweeping.is_empty() {
-            self.sweeping = self.messages.keys().copied().collect();
-            // Oldest last, so that it is popped first; and nothing may depend on the order of a map.
-            self.sweeping.sort_unstable_by(|a, b| b.cmp(a));
+        if self.sweep_left == 0 {
+            self.sweep_left = self.sweeping.len();
         }
         self.index.tidy(&self.messages);
         self.sweep_inbound();
@@ -30,23 +29,31 @@ impl Engine {
     }
 
     pub(super) fn sweep_some(&mut self) {
-        let now_ms = self.now.wall_ms;
-        for _ in 0..SLICE {
-            let Some(id) = self.sweeping.pop() else { return };
-            let Some(entry) = self.messages.get(&id) else { continue };
-            match entry.phase {
-                Phase::Deferred | Phase::Waiting(_) if entry.message.expires_ms <= now_ms => self.verdict(id, State::Expired, 0),
-                Phase::Sent(carrier) if entry.sent_ms + self.plan.carrier(carrier).no_receipt_after_ms <= now_ms => {
-                    self.verdict(id, State::NoReceipt, 0);
-                }
-                Phase::Settled(carrier, _) if entry.message.accepted_ms + self.plan.carrier(carrier).no_receipt_after_ms <= now_ms => {
-                    // Its provisional end stays; nobody waits for a carrier's word any more.
-                    self.record(&super::event::Event::Forgotten { message: id });
-                    self.forget_doubt(id);
-                    self.remove(id);
-                }
-                _ => {}
+        for _ in 0..SLICE.min(self.sweep_left) {
+            self.sweep_left -= 1;
+            let Some(id) = self.sweeping.pop_front() else { return };
+            self.sweep_one(id);
+            if self.messages.contains_key(&id) {
+                self.sweeping.push_back(id);
             }
+        }
+    }
+
+    fn sweep_one(&mut self, id: MessageId) {
+        let now_ms = self.now.wall_ms;
+        let Some(entry) = self.messages.get(&id) else { return };
+        match entry.phase {
+            Phase::Deferred | Phase::Waiting(_) if entry.message.expires_ms <= now_ms => self.verdict(id, State::Expired, 0),
+            Phase::Sent(carrier) if entry.sent_ms + self.plan.carrier(carrier).no_receipt_after_ms <= now_ms => {
+                self.verdict(id, State::NoReceipt, 0);
+            }
+            Phase::Settled(carrier, _) if entry.message.accepted_ms + self.plan.carrier(carrier).no_receipt_after_ms <= now_ms => {
+                // Its provisional end stays; nobody waits for a carrier's word any more.
+                self.record(&super::event::Event::Forgotten { message: id });
+                self.forget_doubt(id);
+                self.remove(id);
+            }
+            _ => {}
         }
     }
 }

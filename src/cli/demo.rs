@@ -1,0 +1,158 @@
+//! `hongyan demo`: a whole gateway with two simulated carriers and a trickle of traffic on loopback, everything embedded, and the lines that a
+//! newcomer needs to try it by hand.
+
+use super::Output;
+use super::serve::{runtime, stop_signal};
+use crate::app::Gateway;
+use crate::config::{Config, Log, Profile, Route};
+use crate::model::State;
+use crate::sim::behaviour::Behaviour;
+use crate::sim::smsc::{Smsc, SmscSettings};
+use crate::telemetry::EngineSnapshot;
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  hongyan demo\n  hongyan demo --rate 200 --port 0\n  hongyan demo --data-dir demo-data      keep what was accepted for the next run"
+)]
+pub(super) struct Args {
+    /// SMPP port for clients; 0: any free one
+    #[arg(long, default_value_t = 2775)]
+    port: u16,
+    /// Port of the metrics page; 0: any free one
+    #[arg(long, default_value_t = 9464)]
+    metrics_port: u16,
+    /// Messages a second of the trickle; 0: none
+    #[arg(long, default_value_t = 5.0)]
+    rate: f64,
+    /// Stop after so many seconds; 0: at Ctrl-C
+    #[arg(long, default_value_t = 0)]
+    seconds: u64,
+    /// Data directory to keep; default: a new one, removed at the end
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+/// A directory that is removed at the end, unless the user named it.
+struct DataDir {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl DataDir {
+    fn of(args: &Args) -> DataDir {
+        match &args.data_dir {
+            Some(path) => DataDir { path: path.clone(), keep: true },
+            None => DataDir { path: std::env::temp_dir().join(format!("hongyan-demo-{}", std::process::id())), keep: false },
+        }
+    }
+}
+
+impl Drop for DataDir {
+    fn drop(&mut self) {
+        if !self.keep {
+            // What can't be removed is in the temporary directory and will be.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+pub(super) fn run(args: &Args, output: &mut Output) -> Result<(), String> {
+    super::start_logs(&Log { level: "warn".to_owned(), ..Log::default() })?;
+    let data = DataDir::of(args);
+    let carriers = [carrier("standard")?, carrier("hex-ids")?];
+    let config = config(args, &data, &carriers);
+    runtime(&config)?.block_on(demo(args, config, output))?;
+    for carrier in carriers {
+        carrier.stop();
+    }
+    Ok(())
+}
+
+/// A simulated carrier with the habits of a shipped profile and receipts that take a moment.
+fn carrier(profile: &str) -> Result<Smsc, String> {
+    let habits = Profile::shipped(profile).ok_or("a shipped profile is missing")?;
+    let behaviour = Behaviour { receipt_delay_ms: 300, receipt_jitter_ms: 1_500, ..Behaviour::of_profile(&habits) };
+    let settings = SmscSettings { name: profile.to_owned(), behaviour, ..SmscSettings::default() };
+    Smsc::start(settings).map_err(|error| format!("starting a simulated carrier: {error}"))
+}
+
+fn config(args: &Args, data: &DataDir, carriers: &[Smsc; 2]) -> Config {
+    let [north, south] = carriers;
+    let mut config = Config::demo(&data.path)
+        .with_carrier("north", &north.local_addr().to_string(), "standard")
+        .with_carrier("south", &south.local_addr().to_string(), "hex-ids");
+    config.listen.address = SocketAddr::from(([127, 0, 0, 1], args.port));
+    config.metrics.address = SocketAddr::from(([127, 0, 0, 1], args.metrics_port));
+    let route = |prefix: &str, carriers: [&str; 2]| Route {
+        prefix: prefix.to_owned(),
+        carriers: carriers.map(str::to_owned).to_vec(),
+        account: None,
+    };
+    config.routes = vec![route("", ["north", "south"]), route("8613", ["south", "north"])];
+    config
+}
+
+async fn demo(args: &Args, config: Config, output: &mut Output) -> Result<(), String> {
+    let gateway = Gateway::start(config).await.map_err(|error| error.to_string())?;
+    introduce(&gateway, output);
+    let trickle = super::trickle::Trickle::start(gateway.smpp_address(), args.rate)?;
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    let until = tokio::time::sleep(if args.seconds > 0 { Duration::from_secs(args.seconds) } else { Duration::from_secs(365 * 86_400) });
+    tokio::pin!(until);
+    let stopping = stop_signal();
+    tokio::pin!(stopping);
+    let ended = loop {
+        tokio::select! {
+            () = &mut stopping => break Ok(()),
+            () = &mut until => break Ok(()),
+            why = gateway.failed() => break Err(format!("the store failed: {why}")),
+            _ = second.tick() => summary(&gateway.figures()),
+        }
+    };
+    trickle.stop();
+    gateway.stop().await;
+    output.line("\nstopped");
+    ended
+}
+
+fn introduce(gateway: &Gateway, output: &mut Output) {
+    let port = gateway.smpp_address().port();
+    output.heading("Hongyan is running: a gateway, two simulated carriers (north, south), and a trickle of messages.");
+    output.line(&format!("\n  SMPP      {}   system_id demo, password demo", gateway.smpp_address()));
+    if let Some(address) = gateway.metrics_address() {
+        output.line(&format!("  metrics   http://{address}/metrics"));
+    }
+    output.line(&format!(
+        "\nTry it by hand (pip install smpplib):\n\n  \
+        import smpplib.client, smpplib.consts\n  \
+        c = smpplib.client.Client('127.0.0.1', {port})\n  \
+        c.set_message_received_handler(lambda pdu: print(pdu.short_message) or 0)\n  \
+        c.connect(); c.bind_transceiver(system_id='demo', password='demo')\n  \
+        c.send_message(source_addr='SHOP', source_addr_ton=5, dest_addr_ton=1, dest_addr_npi=1,\n                 \
+        destination_addr='8613800138000', short_message=b'Hello', registered_delivery=1)\n  \
+        c.listen()          # prints the receipt\n\nCtrl-C stops all.\n"
+    ));
+}
+
+/// One line, rewritten each second on a terminal.
+fn summary(figures: &EngineSnapshot) {
+    let state = |state: State| figures.conservation.states[state as usize];
+    let line = format!(
+        "accepted {}   waiting {}   at carriers {}   delivered {}   failed {}   receipts back {}   lost {}",
+        figures.conservation.accepted,
+        state(State::Waiting),
+        state(State::SentWaiting),
+        state(State::Delivered),
+        state(State::Undelivered) + state(State::Rejected) + state(State::Expired),
+        figures.receipts.matched,
+        figures.conservation.difference(),
+    );
+    let mut out = std::io::stdout();
+    // A terminal that has gone away is no reason to stop.
+    let _ = if out.is_terminal() { write!(out, "\r\x1b[K{line}") } else { writeln!(out, "{line}") };
+    let _ = out.flush();
+}
