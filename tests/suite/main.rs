@@ -6,6 +6,7 @@ mod driver_sockets;
 mod house;
 mod link_carrier;
 mod link_rig;
+mod link_sockets;
 mod link_upstream;
 mod pdu_vectors;
 mod receipt_vectors;
