@@ -222,6 +222,7 @@ impl CarrierBind {
             let send = Send {
                 message: &pending.message,
                 first_part: pending.next,
+                parts: pending.parts,
                 reference: pending.reference,
                 ask_receipt: pending.ask_receipt,
                 now_ms: now.wall_ms,

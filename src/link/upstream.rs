@@ -3,6 +3,7 @@
 
 use super::accounts::{AccountEntry, Accounts, Authenticated, BindCheck, Verifier};
 use super::driver::Handler;
+use super::translate::body::default_alphabet;
 use super::translate::receipt::{self, DeliveryWriter};
 use super::translate::status::{delivery_answer, of_refusal};
 use super::translate::submit::{self, Submitter};
@@ -384,7 +385,7 @@ impl Upstream {
                 session.request(token.0, &pdu, now).map(|_| ())
             }
             Delivery::Inbound(inbound) if receipt::fits_one(inbound, tlvs_allowed) => {
-                let pdu = self.writer.inbound(inbound);
+                let pdu = self.writer.inbound(inbound, default_alphabet(entry.settings.default_alphabet));
                 session.request(token.0, &pdu, now).map(|_| ())
             }
             Delivery::Inbound(inbound) => self.deliver_in_pieces(token, inbound, session, now),

@@ -2,7 +2,7 @@
 //! answered, and which tickets come back how when the session ends.
 
 use super::link_rig::{Frame, Rig, START_MS, Seen};
-use hongyan::config::{self, AddressForm, Concatenation, ErrorClass, IdSource, OctetRule, Profile, StaticTlv, Validity};
+use hongyan::config::{self, AddressForm, Alphabet, Concatenation, ErrorClass, IdSource, OctetRule, Profile, StaticTlv, Validity};
 use hongyan::engine::port::{BindCommand, BindId, CarrierId, Input, Outcome, ReceiptFacts, Received, Ticket};
 use hongyan::link::carrier::{BindProgress, Bound, CarrierBind, CarrierContext};
 use hongyan::link::driver::Handler;
@@ -365,6 +365,47 @@ fn when_a_part_is_refused_those_not_yet_written_stay_here() {
     assert_eq!(read(&rig.take_frames()[0]).1.short_message, b"next", "the next message takes the free place");
     answer(&mut rig, &frames[0], 0, b"p0");
     assert_eq!(outcomes(&mut rig), [(1, 0, taken(b"p0"))]);
+}
+
+#[test]
+fn a_carrier_whose_default_alphabet_is_another_gets_it_or_utf16() {
+    let write = |alphabet, octets: &[u8]| {
+        let mut rig = link_with(|profile| profile.alphabets.default = alphabet);
+        let frames = sent(&mut rig, message(1, octets), 1);
+        let (_, sm) = read(&frames[0]);
+        (sm.data_coding, sm.short_message.to_vec())
+    };
+    assert_eq!(write(Alphabet::Latin1, b"\x00\x05"), (0, b"@\xE9".to_vec()));
+    assert_eq!(write(Alphabet::Utf8, b"\x05"), (0, "\u{E9}".as_bytes().to_vec()));
+    assert_eq!(write(Alphabet::Latin1, b"\x10"), (8, b"\x03\x94".to_vec()), "delta is in no Latin-1");
+    assert_eq!(write(Alphabet::Gsm7Packed, b"hello"), (0, vec![0xE8, 0x32, 0x9B, 0xFD, 0x06]));
+    let mut rig = link_with(|profile| profile.alphabets.default = Alphabet::Latin1);
+    let frames = sent(&mut rig, message(1, &[b"\x00".repeat(153), b"\x05".repeat(10)].concat()), 2);
+    assert_eq!(read(&frames[0]).1.short_message[6..], b"@".repeat(153)[..], "each part behind its header");
+    assert_eq!(read(&frames[1]).1.short_message[6..], b"\xE9".repeat(10)[..]);
+}
+
+#[test]
+fn a_text_that_would_need_other_parts_than_were_counted_is_not_cut_short() {
+    let mut rig = link_with(|profile| profile.alphabets.default = Alphabet::Latin1);
+    let greek = b"\x10".repeat(100);
+    assert!(sent(&mut rig, message(1, &greek), 1).is_empty(), "two parts in UTF-16");
+    assert_eq!(outcomes(&mut rig), [(1, 0, Outcome::Elsewhere { status: 0x01 })]);
+}
+
+#[test]
+fn latin1_goes_to_carriers_that_take_it_and_as_utf16_to_others() {
+    let latin1 = || {
+        let mut own = message(1, b"caf\xE9");
+        own.body.encoding = Encoding::Latin1;
+        own.body.raw_data_coding = 3;
+        own
+    };
+    let mut rig = link_with(|profile| profile.alphabets.use_latin1 = true);
+    let frames = sent(&mut rig, latin1(), 1);
+    assert_eq!((read(&frames[0]).1.data_coding, read(&frames[0]).1.short_message), (3, &b"caf\xE9"[..]));
+    let frames = sent(&mut link(), latin1(), 1);
+    assert_eq!((read(&frames[0]).1.data_coding, read(&frames[0]).1.short_message), (8, &b"\0c\0a\0f\0\xE9"[..]));
 }
 
 // Answers

@@ -2,7 +2,7 @@
 //! and inbound messages are delivered.
 
 use super::link_rig::{Rig, START_MS, Seen};
-use hongyan::config::{Account, AccountSecret, BindType, ReceiptIdForm, Secret};
+use hongyan::config::{Account, AccountSecret, Alphabet, BindType, ReceiptIdForm, Secret, Transliterate};
 use hongyan::engine::port::{
     CancelWhat, Delivery, DeliveryAnswer, DeliveryToken, Draft, Inbound, Input, QueryAnswer, Report, SessionId, UpstreamReply,
 };
@@ -517,6 +517,61 @@ fn requests_beyond_window_and_slack_are_answered_throttled() {
     assert_eq!(rig.take_seen(), [Seen::Response { token: 12, status: 0x58, late: false }], "two of the window and ten of slack pass");
 }
 
+#[test]
+fn an_account_sends_only_as_whom_it_may_and_as_itself_where_it_says_nothing() {
+    let mut rig = with(|account| {
+        account.allowed_sources = vec!["Goose".parse().unwrap(), "1069*".parse().unwrap()];
+        account.default_source = "10690000".to_owned();
+    })
+    .bound(BindKind::Transceiver);
+    let from = |addr| Sm { source: Addr { ton: 0, npi: 0, addr }, ..sm(b"x") };
+    assert_eq!(submit(&mut rig, from(b"Gander")).unwrap_err(), 0x0A);
+    assert_eq!(&submit(&mut rig, from(b"10690123")).unwrap().message.source.digits[..], b"10690123");
+    assert_eq!(&submit(&mut rig, from(b"")).unwrap().message.source.digits[..], b"10690000");
+}
+
+#[test]
+fn text_is_shortened_where_the_account_allows_it_and_kept_where_not() {
+    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<u8>>();
+    let curly = utf16("it\u{2019}s \u{201C}here\u{201D}");
+    let coded = |data_coding, text| Sm { data_coding, ..sm(text) };
+    let mut plain = office().bound(BindKind::Transceiver);
+    assert_eq!(submit(&mut plain, coded(8, &curly)).unwrap().message.body.encoding, Encoding::Ucs2);
+    let mut safe = with(|account| account.transliterate = Transliterate::Safe).bound(BindKind::Transceiver);
+    let body = submit(&mut safe, coded(8, &curly)).unwrap().message.body;
+    assert_eq!((body.encoding, &body.octets[..]), (Encoding::Gsm7, &b"it's \"here\""[..]));
+    let flash = submit(&mut safe, coded(0x18, &curly)).unwrap().message.body;
+    assert_eq!((flash.encoding, flash.raw_data_coding), (Encoding::Gsm7, 0x10), "the class stays");
+    let chinese = utf16("\u{4E2D}");
+    assert_eq!(submit(&mut safe, coded(8, &chinese)).unwrap().message.body.encoding, Encoding::Ucs2);
+}
+
+#[test]
+fn data_coding_0_means_what_the_account_says() {
+    for (alphabet, octets, encoding, expected) in [
+        (Alphabet::Gsm7, &b"\x00\x02"[..], Encoding::Gsm7, &b"\x00\x02"[..]),
+        (Alphabet::Gsm7, b"caf\xE9", Encoding::Latin1, b"caf\xE9"),
+        (Alphabet::Latin1, b"@\xE9", Encoding::Latin1, b"@\xE9"),
+        (Alphabet::Utf8, "@\u{E9}".as_bytes(), Encoding::Gsm7, b"\x00\x05"),
+        (Alphabet::Gsm7Packed, &[0xE8, 0x32, 0x9B, 0xFD, 0x06], Encoding::Gsm7, b"hello"),
+    ] {
+        let mut rig = with(|account| account.default_alphabet = alphabet).bound(BindKind::Transceiver);
+        let body = submit(&mut rig, sm(octets)).unwrap().message.body;
+        assert_eq!((body.encoding, &body.octets[..]), (encoding, expected), "{alphabet:?}");
+    }
+}
+
+#[test]
+fn a_text_of_more_parts_than_can_be_numbered_is_refused() {
+    let mut rig = office().bound(BindKind::Transceiver);
+    for (octets, taken) in [(255 * 152, true), (255 * 152 + 1, false)] {
+        let mut tlvs = TlvBuf::new();
+        tlvs.octets(tag::MESSAGE_PAYLOAD, &vec![b'a'; octets]);
+        let result = submit(&mut rig, Sm { tlvs: tlvs.as_tlvs(), ..sm(b"") });
+        assert_eq!(result.map_or_else(|status| status, |_| 0), if taken { 0 } else { 0x01 });
+    }
+}
+
 // Query, cancel, replace
 
 #[test]
@@ -761,6 +816,23 @@ fn an_inbound_message_is_delivered_as_it_came() {
         (sm.esm_class, sm.short_message, sm.source.addr, sm.destination.addr),
         (0, &b"hello"[..], &b"8613812341234"[..], &b"10690001"[..])
     );
+}
+
+#[test]
+fn an_inbound_message_is_written_in_the_clients_default_alphabet() {
+    for (alphabet, octets, expected, data_coding) in [
+        (Alphabet::Gsm7, &b"\x00\x05"[..], &b"\x00\x05"[..], 0),
+        (Alphabet::Latin1, b"\x00\x05", b"@\xE9", 0),
+        (Alphabet::Utf8, b"\x00\x05", "@\u{E9}".as_bytes(), 0),
+        (Alphabet::Latin1, b"\x10", b"\x03\x94", 8),
+        (Alphabet::Gsm7Packed, b"hello", &[0xE8, 0x32, 0x9B, 0xFD, 0x06], 0),
+    ] {
+        let mut rig = with(|account| account.default_alphabet = alphabet).bound(BindKind::Receiver);
+        deliver(&mut rig, 1, Delivery::Inbound(Box::new(inbound(octets))));
+        let frames = rig.take_frames();
+        let (_, Pdu::DeliverSm(sm)) = frames[0].read() else { panic!() };
+        assert_eq!((sm.short_message, sm.data_coding), (expected, data_coding), "{alphabet:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Messages as the submit_sm PDUs that one carrier wants (its profile's shaping). Which carrier, when and whether is the engine's to say.
 
-use super::submit::default_alphabet;
+use super::body::{ForCarrier, carrier_data_coding, default_alphabet, for_carrier};
 use crate::config::{AddressForm, AddressShape, Concatenation, OctetRule, Profile, Validity};
 use crate::model::message::Part;
 use crate::model::{Address, Message};
@@ -11,7 +11,7 @@ use crate::smpp::tlv::tag;
 use crate::smpp::{Addr, Pdu, Sm, TlvBuf, Tlvs};
 use crate::text::data_coding::DefaultAlphabet;
 use crate::text::segment::{self, PART_OCTETS, SHORT_MESSAGE_MAX, SegmentRule, SegmentView};
-use crate::text::udh;
+use crate::text::{transcode, udh};
 use arrayvec::ArrayVec;
 use std::sync::Arc;
 
@@ -29,7 +29,14 @@ pub struct SubmitWriter {
     static_tlvs: TlvBuf,
     tlvs: TlvBuf,
     scratch: Vec<u8>,
+    part: PartBuffers,
+}
+
+/// What the octets of a part are put together in, where they can't be lent as they are.
+#[derive(Debug, Default)]
+struct PartBuffers {
     with_header: Vec<u8>,
+    rewritten: Vec<u8>,
 }
 
 /// One request to send parts of a message.
@@ -39,6 +46,8 @@ pub struct Send<'a> {
     pub message: &'a Message,
     /// First part to send, from 0.
     pub first_part: u8,
+    /// Parts in all, as the engine has counted them.
+    pub parts: u8,
     /// Of the concatenation, where we cut.
     pub reference: u16,
     /// The engine wants a receipt for it.
@@ -75,15 +84,23 @@ impl SubmitWriter {
             static_tlvs,
             tlvs: TlvBuf::new(),
             scratch: Vec::new(),
-            with_header: Vec::new(),
+            part: PartBuffers::default(),
         }
     }
 
-    /// Hands the submit_sm of each part from `send.first_part` on to `take`, in order, until that says false.
+    /// Hands the submit_sm of each part from `send.first_part` on to `take`, in order, until that says false. Nothing is handed out where
+    /// the text would need another number of parts here than the engine has counted.
     pub fn write(&mut self, send: &Send<'_>, mut take: impl FnMut(&Pdu<'_>, u8) -> bool) {
-        let SubmitWriter { profile, home_country_code, rule, static_tlvs, tlvs, scratch, with_header } = self;
+        let SubmitWriter { profile, home_country_code, rule, static_tlvs, tlvs, scratch, part: buffers } = self;
         let message = send.message;
         let shaping = &profile.shaping;
+        let change = for_carrier(&message.body, profile, rule, send.parts);
+        let body = match &change {
+            ForCarrier::Instead(other) if segment::count(other, rule) != usize::from(send.parts) => return,
+            ForCarrier::Instead(other) => other,
+            ForCarrier::AsIs | ForCarrier::Default(_) => &message.body,
+        };
+        let default = if let ForCarrier::Default(default) = change { Some(default) } else { None };
         let source = shaped_source(message, shaping);
         let destination = shaped_destination(message, &shaping.destination, *home_country_code);
         let validity = validity(message.expires_ms, send.now_ms, shaping.validity);
@@ -95,20 +112,20 @@ impl SubmitWriter {
             priority_flag: octet(shaping.priority, message.priority),
             validity_period: &validity,
             registered_delivery: registered_delivery(message, shaping.registered_delivery, send.ask_receipt),
-            data_coding: data_coding(message, profile),
+            data_coding: carrier_data_coding(body, profile),
             ..Sm::default()
         };
         let outer = upstream_sar(message);
         let mut part = 0u8;
         let mut wanted = true;
-        segment::for_each(&message.body, rule, send.reference, scratch, |view| {
+        segment::for_each(body, rule, send.reference, scratch, |view| {
             let index = part;
             part = part.saturating_add(1);
             if index < send.first_part || !wanted {
                 return;
             }
-            let shape = PartShape { profile, view, outer, passed: &message.tlvs, static_tlvs, tlvs_allowed: send.tlvs_allowed };
-            wanted = take(&shape.pdu(template, tlvs, with_header), index);
+            let shape = PartShape { profile, view, outer, default, passed: &message.tlvs, static_tlvs, tlvs_allowed: send.tlvs_allowed };
+            wanted = take(&shape.pdu(template, tlvs, buffers), index);
         });
     }
 }
@@ -119,13 +136,16 @@ struct PartShape<'a> {
     view: SegmentView<'a>,
     /// The part that upstream named by sar_ TLVs, with no header in the body.
     outer: Option<Part>,
+    /// The text is to be rewritten in this alphabet.
+    default: Option<DefaultAlphabet>,
     passed: &'a [u8],
     static_tlvs: &'a TlvBuf,
     tlvs_allowed: bool,
 }
 
 impl PartShape<'_> {
-    fn pdu<'b>(&'b self, template: Sm<'b>, tlvs: &'b mut TlvBuf, with_header: &'b mut Vec<u8>) -> Pdu<'b> {
+    fn pdu<'b>(&'b self, template: Sm<'b>, tlvs: &'b mut TlvBuf, buffers: &'b mut PartBuffers) -> Pdu<'b> {
+        let PartBuffers { with_header, rewritten } = buffers;
         tlvs.clear();
         let mut octets = self.view.octets;
         let mut has_header = self.view.has_header;
@@ -143,6 +163,14 @@ impl PartShape<'_> {
                 octets = with_header;
                 has_header = true;
             }
+        }
+        if let Some(default) = self.default {
+            let header_len = if has_header { 1 + usize::from(octets[0]) } else { 0 };
+            rewritten.clear();
+            rewritten.extend_from_slice(&octets[..header_len]);
+            // It fits: `for_carrier` has looked.
+            transcode::to_default(&octets[header_len..], default, rewritten);
+            octets = rewritten;
         }
         if let Some((reference, total, number)) = sar {
             tlvs.u16(tag::SAR_MSG_REF_NUM, reference);
@@ -213,15 +241,6 @@ fn registered_delivery(message: &Message, rule: OctetRule, ask_receipt: bool) ->
             final_report | if message.report.intermediate { 0x10 } else { 0 }
         }
     }
-}
-
-/// data_coding: what upstream wrote where it says more than an alphabet (message class, waiting indication), else the carrier's word for it.
-fn data_coding(message: &Message, profile: &Profile) -> u8 {
-    let raw = message.body.raw_data_coding;
-    if raw >= 0x10 {
-        return raw;
-    }
-    profile.alphabets.data_coding(message.body.encoding).unwrap_or(raw)
 }
 
 /// An address in the form of one carrier.

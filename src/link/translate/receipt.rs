@@ -1,6 +1,7 @@
 //! Our reports in the form that each account asks for (SMPP v3.4 Appendix B and the TLVs of section 5.3.2), and messages
 //! from phones as deliver_sm. Reading carriers' receipts is left to `text/receipt`.
 
+use super::body::for_client;
 use crate::config::{AccountReceipts, ReceiptIdForm};
 use crate::engine::port::{Inbound, Report};
 use crate::model::{Address, Encoding, MessageId};
@@ -9,6 +10,7 @@ use crate::smpp::pdu::DataSm;
 use crate::smpp::time::{self, TIME_LEN};
 use crate::smpp::tlv::tag;
 use crate::smpp::{Addr, Pdu, Sm, TlvBuf};
+use crate::text::data_coding::DefaultAlphabet;
 use arrayvec::ArrayVec;
 
 /// esm_class of a final receipt (5.2.12).
@@ -17,6 +19,9 @@ const FINAL_RECEIPT: u8 = 0x04;
 const INTERMEDIATE: u8 = 0x20;
 /// Longest short_message that every version takes.
 const SHORT_MESSAGE_MAX: usize = 254;
+
+/// Longest body that goes as message_payload, octets: twice as long in UTF-16 it still fits the length field.
+const PAYLOAD_MAX: usize = 32_767;
 
 /// A message id as a client sees it, in submit_sm_resp and receipts alike: octet for octet the same.
 pub type ClientMessageId = ArrayVec<u8, 19>;
@@ -104,23 +109,23 @@ impl DeliveryWriter {
         quote(&report.text, report.text_encoding, out);
     }
 
-    /// The PDU of a message from a phone that fits one (see [`fits_one`]).
-    pub fn inbound<'a>(&'a mut self, inbound: &'a Inbound) -> Pdu<'a> {
+    /// The PDU of a message from a phone that fits one (see [`fits_one`]). `default`: what the client takes data_coding 0 for.
+    pub fn inbound<'a>(&'a mut self, inbound: &'a Inbound, default: DefaultAlphabet) -> Pdu<'a> {
         self.tlvs.clear();
-        let octets: &[u8] = &inbound.body.octets;
-        let short_message = if octets.len() <= SHORT_MESSAGE_MAX {
-            octets
-        } else {
-            self.tlvs.octets(tag::MESSAGE_PAYLOAD, octets);
-            b""
-        };
-        Pdu::DeliverSm(Sm { tlvs: self.tlvs.as_tlvs(), ..self::inbound(inbound, short_message, inbound.body.header_len > 0) })
+        let data_coding = for_client(&inbound.body, default, &mut self.text);
+        let short = self.text.len() <= SHORT_MESSAGE_MAX;
+        if !short {
+            self.tlvs.octets(tag::MESSAGE_PAYLOAD, &self.text);
+        }
+        let short_message = if short { &self.text[..] } else { b"" };
+        let sm = self::inbound(inbound, short_message, inbound.body.header_len > 0);
+        Pdu::DeliverSm(Sm { data_coding, tlvs: self.tlvs.as_tlvs(), ..sm })
     }
 }
 
 /// True if `inbound` goes out as one PDU: it is short, or the peer takes message_payload.
 pub fn fits_one(inbound: &Inbound, tlvs_allowed: bool) -> bool {
-    inbound.body.octets.len() <= SHORT_MESSAGE_MAX || (tlvs_allowed && inbound.body.octets.len() <= usize::from(u16::MAX))
+    inbound.body.octets.len() <= SHORT_MESSAGE_MAX || (tlvs_allowed && inbound.body.octets.len() <= PAYLOAD_MAX)
 }
 
 /// A deliver_sm of `inbound` with this text in it.

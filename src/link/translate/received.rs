@@ -1,17 +1,18 @@
 //! What a carrier delivers, as the engine knows it: receipts in its dialect, messages from phones.
 
-use super::submit::{address, default_alphabet, sar};
-use crate::config::{Alphabet, IdSource, Profile};
+use super::body::{default_alphabet, sar};
+use super::submit::address;
+use crate::config::{IdSource, Profile};
 use crate::engine::port::{InboundPart, ReceiptFacts, Received};
-use crate::model::{Body, Encoding};
+use crate::model::Body;
 use crate::number::pack;
 use crate::smpp::check::ESM_UDHI;
 use crate::smpp::pdu::DataSm;
 use crate::smpp::tlv::tag;
 use crate::smpp::{Addr, Sm};
-use crate::text::data_coding::{self, DefaultAlphabet};
+use crate::text::data_coding::DefaultAlphabet;
 use crate::text::receipt::{self, Dialect, ParsedReceipt, ReceiptInput, Source};
-use crate::text::udh;
+use crate::text::{transcode, udh};
 use arrayvec::ArrayVec;
 
 /// How one carrier's deliveries are read; made once per bind.
@@ -19,7 +20,7 @@ use arrayvec::ArrayVec;
 pub struct Reader {
     dialect: Dialect,
     zone: jiff::tz::TimeZone,
-    default_alphabet: Alphabet,
+    default_alphabet: DefaultAlphabet,
 }
 
 impl Reader {
@@ -34,7 +35,7 @@ impl Reader {
             packed: default_alphabet(profile.alphabets.default) == DefaultAlphabet::PackedGsm7,
             ..Dialect::default()
         };
-        Reader { dialect, zone: habits.zone.tz().clone(), default_alphabet: profile.alphabets.default }
+        Reader { dialect, zone: habits.zone.tz().clone(), default_alphabet: default_alphabet(profile.alphabets.default) }
     }
 
     /// What a deliver_sm is.
@@ -99,29 +100,22 @@ impl Reader {
 
     /// `None` if an address is longer than any that we keep: nobody could own it.
     fn inbound(&self, sm: &Sm<'_>, octets: &[u8]) -> Option<InboundPart> {
-        let mut text = octets;
-        let mut header_len = 0;
+        let has_header = sm.esm_class & ESM_UDHI != 0;
+        // A header that can't be read is shown as text rather than lost.
+        let mut body = transcode::from_wire(octets, sm.data_coding, has_header, self.default_alphabet)
+            .or_else(|_| transcode::from_wire(octets, sm.data_coding, false, self.default_alphabet))
+            .ok()?;
         let mut part = None;
-        if sm.esm_class & ESM_UDHI != 0 {
-            // A header that can't be read is shown as text rather than lost.
-            if let Ok(header) = udh::parse(octets) {
-                part = header.concatenation();
-                if part.is_some() && header.elements().count() == 1 {
-                    text = &octets[header.octets()..];
-                } else {
-                    header_len = u8::try_from(header.octets()).unwrap_or(0);
-                }
+        if let Ok(header) = udh::parse(body.header()) {
+            part = header.concatenation();
+            if part.is_some() && header.elements().count() == 1 {
+                body = Body { header_len: 0, octets: body.text().into(), ..body };
             }
         }
-        let alphabet = data_coding::read(sm.data_coding).alphabet;
-        let encoding = match (alphabet, self.default_alphabet) {
-            (data_coding::Alphabet::Default, Alphabet::Gsm7Packed | Alphabet::Utf8) => Encoding::Opaque,
-            (alphabet, default) => data_coding::encoding(alphabet, default_alphabet(default)),
-        };
         Some(InboundPart {
             source: address(sm.source)?,
             destination: address(sm.destination)?,
-            body: Body { encoding, raw_data_coding: sm.data_coding, header_len, octets: text.into() },
+            body,
             part: part.or_else(|| sar(sm.tlvs)),
             service_type: cut(sm.service_type),
             protocol_id: sm.protocol_id,

@@ -1,16 +1,13 @@
 //! Submissions of upstreams as messages: the checks of a submit_sm in the order that the specification's readers expect
 //! (SMPP v3.4 sections 4.4, 4.5, 4.7). Whether the account may send it, and where to, is left to the engine's intake.
 
-use super::status::of_refusal;
-use crate::config::{Account, Alphabet};
+use super::body;
+use crate::config::Account;
 use crate::engine::port::CancelWhat;
-use crate::model::message::Part;
-use crate::model::{AccountId, Address, Body, Encoding, Message, MessageId, Now, Refusal, Report};
+use crate::model::{AccountId, Address, Message, MessageId, Now, Report};
 use crate::smpp::pdu::{Addr, CancelSm, DataSm, Sm, SubmitMulti};
 use crate::smpp::tlv::tag;
 use crate::smpp::{Tlvs, check, status};
-use crate::text::data_coding::{self, DefaultAlphabet};
-use crate::text::udh;
 use arrayvec::ArrayVec;
 
 /// Longest service_type, octets.
@@ -69,10 +66,10 @@ fn recipient(addr: Addr<'_>) -> Result<Address, u32> {
 }
 
 fn message(sm: &Sm<'_>, destination: Address, by: &Submitter<'_>) -> Result<Box<Message>, u32> {
-    let source = address(sm.source).ok_or(status::ESME_RINVSRCADR)?;
+    let source = source(sm.source, by.account)?;
     let service_type = ArrayVec::<u8, SERVICE_TYPE_MAX>::try_from(sm.service_type).map_err(|_| status::ESME_RINVSERTYP)?;
     check_flags(sm)?;
-    let (body, part) = body(sm, by)?;
+    let (body, part) = body::submitted(sm, by)?;
     let (due_ms, expires_ms) = times(sm.schedule_delivery_time, sm.validity_period, by.now)?;
     Ok(Box::new(Message {
         id: MessageId(0),
@@ -99,6 +96,18 @@ pub fn address(addr: Addr<'_>) -> Option<Address> {
     Address::new(addr.ton, addr.npi, addr.addr)
 }
 
+/// The sender: the account's own where the submission names none; one that the account may use.
+fn source(addr: Addr<'_>, account: &Account) -> Result<Address, u32> {
+    let mut source = address(addr).ok_or(status::ESME_RINVSRCADR)?;
+    if source.digits.is_empty() && !account.default_source.is_empty() {
+        source = Address::new(0, 0, account.default_source.as_bytes()).ok_or(status::ESME_RINVSRCADR)?;
+    }
+    if !account.allows_source(&source.digits) {
+        return Err(status::ESME_RINVSRCADR);
+    }
+    Ok(source)
+}
+
 fn check_flags(sm: &Sm<'_>) -> Result<(), u32> {
     // Acknowledgements of a phone's user pass through no gateway that stores: only ordinary messages are taken (5.2.12).
     if sm.esm_class & 0x3C != 0 {
@@ -118,53 +127,6 @@ fn check_flags(sm: &Sm<'_>) -> Result<(), u32> {
         return Err(status::ESME_RINVDFTMSGID);
     }
     Ok(())
-}
-
-/// The body and, if the submission is one part of a longer text, which.
-fn body(sm: &Sm<'_>, by: &Submitter<'_>) -> Result<(Body, Option<Part>), u32> {
-    let octets = check::body(sm)?;
-    let mut header_len = 0;
-    let mut part = None;
-    if sm.esm_class & check::ESM_UDHI != 0 {
-        let header = udh::parse(octets).map_err(|_| status::ESME_RINVESMCLASS)?;
-        header_len = u8::try_from(header.octets()).map_err(|_| status::ESME_RINVESMCLASS)?;
-        part = header.concatenation();
-    }
-    let encoding = encoding(sm.data_coding, by.account.default_alphabet).ok_or(of_refusal(Refusal::Encoding, by.version))?;
-    if encoding == Encoding::Ucs2 && (octets.len() - usize::from(header_len)) % 2 != 0 {
-        return Err(of_refusal(Refusal::Encoding, by.version));
-    }
-    let part = part.or_else(|| sar(sm.tlvs));
-    Ok((Body { encoding, raw_data_coding: sm.data_coding, header_len, octets: octets.into() }, part))
-}
-
-/// How a body of this data_coding is to be read; `None` for codings that nobody defines (5.2.19: reserved).
-pub fn encoding(coding: u8, default: Alphabet) -> Option<Encoding> {
-    if matches!(coding, 0x0B | 0x0C | 0x0F | 0x20..=0xBF) {
-        return None;
-    }
-    Some(data_coding::encoding(data_coding::read(coding).alphabet, default_alphabet(default)))
-}
-
-/// A peer's default alphabet, from the setting's word to the text layer's.
-pub fn default_alphabet(setting: Alphabet) -> DefaultAlphabet {
-    match setting {
-        Alphabet::Gsm7 | Alphabet::Ucs2 | Alphabet::Binary => DefaultAlphabet::Gsm7,
-        Alphabet::Gsm7Packed => DefaultAlphabet::PackedGsm7,
-        Alphabet::Latin1 => DefaultAlphabet::Latin1,
-        Alphabet::Utf8 => DefaultAlphabet::Utf8,
-    }
-}
-
-/// The part that the three sar_ TLVs name; without all three, or with impossible numbers, there is none (5.3.2.22 to 24).
-pub fn sar(tlvs: Tlvs<'_>) -> Option<Part> {
-    if tlvs.is_empty() {
-        return None;
-    }
-    let reference = tlvs.u16(tag::SAR_MSG_REF_NUM)?;
-    let total = tlvs.u8(tag::SAR_TOTAL_SEGMENTS)?;
-    let number = tlvs.u8(tag::SAR_SEGMENT_SEQNUM)?;
-    (number >= 1 && number <= total).then_some(Part { reference, total, number })
 }
 
 /// Which reports registered_delivery asks for (5.2.17). Acknowledgements by the phone's user are not served.
