@@ -1,0 +1,102 @@
+//! The binary's habits: exit codes, results on standard output and reasons on standard error, help with examples, no secrets told.
+
+use serde_json::Value;
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+/// Runs the binary with these arguments; nothing is a terminal.
+fn hongyan(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hongyan")).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn text(octets: &[u8]) -> &str {
+    std::str::from_utf8(octets).unwrap()
+}
+
+#[test]
+fn exit_codes_are_0_for_done_1_for_failed_and_2_for_wrong_usage() {
+    let cases: [(&[&str], i32); 9] = [
+        (&["--version"], 0),
+        (&["--help"], 0),
+        (&["inspect", "number", "+8613800138000"], 0),
+        (&["check", "--config", "no/such/file.toml"], 1),
+        (&["inspect", "pdu", "00000011"], 1),
+        (&[], 2),
+        (&["nonsense"], 2),
+        (&["inspect", "receipt"], 2),
+        (&["inspect", "text", "--ref-bits", "7", "x"], 2),
+    ];
+    for (arguments, code) in cases {
+        let done = hongyan(arguments);
+        assert_eq!(done.status.code(), Some(code), "{arguments:?}: {}", text(&done.stderr));
+        if code != 0 {
+            assert!(done.stdout.is_empty() && !done.stderr.is_empty(), "{arguments:?}: reasons go to standard error");
+        }
+    }
+}
+
+#[test]
+fn inspectors_print_one_json_object_a_line_and_more_lines_for_people() {
+    let twice = ["inspect", "pdu", "00000010000000150000000000000001", "00000010000000150000000000000002"];
+    let done = hongyan(&twice);
+    let lines: Vec<Value> = text(&done.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().map(|pdu| pdu["sequence_number"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2]);
+    let pretty = hongyan(&["inspect", "number", "+8613800138000", "--pretty"]);
+    assert!(text(&pretty.stdout).lines().count() > 5, "{}", text(&pretty.stdout));
+    assert!(!text(&pretty.stdout).contains('\x1b'), "colours only on a terminal");
+}
+
+#[test]
+fn a_pdu_may_come_on_standard_input() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hongyan"))
+        .args(["inspect", "pdu", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"00000010 80000015\n00000000 00000007\n").unwrap();
+    let done = child.wait_with_output().unwrap();
+    let pdu: Value = serde_json::from_str(text(&done.stdout)).unwrap();
+    assert_eq!((pdu["command"].as_str(), pdu["sequence_number"].as_u64()), (Some("enquire_link_resp"), Some(7)));
+}
+
+#[test]
+fn check_explains_what_is_right_and_refuses_what_is_wrong_without_telling_secrets() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("h.toml");
+    let path = file.to_str().unwrap();
+    let good = "[[account]]\nname = \"acme\"\nsystem_id = \"acme\"\npassword = \"s3cret\"\n\
+        [[carrier]]\nname = \"north\"\nhosts = [\"127.0.0.1:2776\"]\npassword = \"s3cret\"\nrate_per_s = 0\n[[route]]\nprefix = \"86\"\ncarriers = [\"north\"]\n";
+    std::fs::write(&file, good).unwrap();
+    let done = hongyan(&["check", "--config", path]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    for piece in ["accounts (1)", "acme", "carriers (1)", "127.0.0.1:2776", "profile standard", "86...", "PAUSED"] {
+        assert!(text(&done.stdout).contains(piece), "{piece} is not told:\n{}", text(&done.stdout));
+    }
+    assert!(text(&done.stderr).contains("warning:") && text(&done.stderr).contains("pauses"));
+
+    std::fs::write(&file, good.replace("rate_per_s = 0", "window = 0").replace("\"86\"", "\"+86\"")).unwrap();
+    let refused = hongyan(&["check", "--config", path]);
+    assert_eq!(refused.status.code(), Some(1));
+    let reasons = text(&refused.stderr);
+    assert!(reasons.contains(":9: carrier[0].window: 0 is out of range; allowed: 1 to 10000"), "{reasons}");
+    assert!(reasons.contains(":11: route[0].prefix") && reasons.lines().count() == 2, "{reasons}");
+    for told in [&done.stdout, &done.stderr, &refused.stdout, &refused.stderr] {
+        assert!(!text(told).contains("s3cret"));
+    }
+}
+
+#[test]
+fn the_shipped_configuration_is_valid_and_quiet_says_nothing() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/hongyan.toml");
+    let done = hongyan(&["check", "--quiet", "--config", file]);
+    assert!(done.status.success() && done.stdout.is_empty() && done.stderr.is_empty(), "{}", text(&done.stderr));
+}
+
+#[test]
+fn completions_know_the_commands_for_each_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let done = hongyan(&["completions", shell]);
+        assert!(done.status.success() && text(&done.stdout).contains("inspect"), "{shell}");
+    }
+}
