@@ -1,5 +1,8 @@
 //! One test binary with a file per behaviour. Each file is named as what it shows.
 
+#![allow(clippy::unwrap_used)] // a test may unwrap
+
+mod command_line;
 mod config_defaults;
 mod config_refusals;
 mod driver_sockets;
