@@ -2,6 +2,7 @@
 //! binds have room and the bucket has permits (choices 3, 4 and 10).
 
 use super::event::Event;
+use super::flights::{Flights, Stream};
 use super::lanes::Lanes;
 use super::messages::{PartState, Parts, Phase};
 use super::outcome::Refused;
@@ -46,6 +47,7 @@ pub struct Dispatcher {
     pause_us: u64,
     reserve_percent: i64,
     throttled_us: u64,
+    flights: Flights,
     outcomes: OutcomeCounts,
     ends: [u64; State::ALL.len()],
 }
@@ -62,6 +64,7 @@ impl Dispatcher {
             pause_us: PAUSE_MIN_US,
             reserve_percent: i64::from(carrier.marketing_reserve_percent),
             throttled_us: 0,
+            flights: Flights::default(),
             outcomes: OutcomeCounts::default(),
             ends: [0; State::ALL.len()],
         }
@@ -214,6 +217,7 @@ impl Engine {
             let Some((class, id)) = self.dispatchers[at].lanes.pop(least) else { return };
             let Some(parts) = self.parts_to_send(id, carrier) else { continue };
             let open = parts.count(PartState::Unsent) as i64;
+            let Some(bind) = self.bind_in_order(id, at, bind, open) else { continue };
             let slots = &self.dispatchers[at].binds[bind];
             if slots.free < open && slots.free < slots.window {
                 // It needs more room than any bind has now, and will have it once its window is empty.
@@ -226,6 +230,38 @@ impl Engine {
                 return;
             }
             self.hand_out(id, carrier, bind, parts, open);
+        }
+    }
+
+    /// The bind that keeps the order of the message's stream: `bind`, unless one of the stream is with another. `None`: it is held until that one has landed.
+    fn bind_in_order(&mut self, id: MessageId, at: usize, bind: usize, open: i64) -> Option<usize> {
+        let stream = self.messages.get(&id)?.stream();
+        let dispatcher = &mut self.dispatchers[at];
+        let Some((with, holds)) = dispatcher.flights.of(stream) else { return Some(bind) };
+        let same = dispatcher.binds.iter().position(|b| b.id == with && b.free >= open).filter(|_| !holds);
+        if same.is_none() {
+            dispatcher.flights.hold(stream, id);
+        }
+        same
+    }
+
+    /// A message is no longer with a bind: those held behind it come back to the front of their lane.
+    pub(super) fn landed(&mut self, before: Phase, stream: Stream) {
+        let Phase::InFlight(carrier) = before else { return };
+        let held = self.dispatchers[carrier.0 as usize].flights.landed(stream);
+        for id in held.into_iter().rev() {
+            if let Some(entry) = self.messages.get(&id) {
+                let class = entry.message.class;
+                self.dispatchers[carrier.0 as usize].lanes.push_front(class, id);
+            }
+        }
+    }
+
+    /// Carriers that have no bind from the start on fail over too.
+    pub(super) fn watch_carriers(&mut self) {
+        let at_us = self.now.mono_us + self.plan.bounds.failover_after_ms * 1000;
+        for carrier in 0..self.dispatchers.len() {
+            self.timers.set(at_us, Timer::Failover(CarrierId(carrier as u16)));
         }
     }
 
@@ -256,6 +292,7 @@ impl Engine {
         slots.free -= open;
         let bind = slots.id;
         let Some(entry) = self.messages.get_mut(&id) else { return };
+        self.dispatchers[carrier.0 as usize].flights.left(entry.stream(), bind);
         if parts.len() > 1 && entry.parts.count(PartState::Sent) == 0 {
             entry.reference = self.references.next(&entry.message);
             if matches!(plan.carrier(carrier).segments.concatenation, Concatenation::Udh8) {

@@ -1,6 +1,7 @@
 //! The table of messages that are alive: everything accepted that isn't final, and what is final only provisionally.
 
 use super::event::PartReceipt;
+use super::flights::Stream;
 use super::port::CarrierId;
 use crate::model::{Message, MessageId, State};
 use std::sync::Arc;
@@ -173,6 +174,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whose order it keeps.
+    pub fn stream(&self) -> Stream {
+        Stream::new(self.message.number, self.message.class)
+    }
+
     /// Key of a part in the id index; 0 if it has none.
     pub fn key_of(&self, part: usize) -> super::index::Key {
         match &self.parts {

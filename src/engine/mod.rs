@@ -25,6 +25,7 @@ pub mod carry;
 pub mod counts;
 pub mod dispatch;
 pub mod event;
+pub mod flights;
 pub mod inbound;
 pub mod index;
 pub mod intake;
@@ -143,7 +144,7 @@ impl Engine {
     pub fn new(plan: Arc<Plan>, now: Now) -> Engine {
         let mut timers = Timers::default();
         timers.set(now.mono_us + sweep::PERIOD_US, Timer::Sweep);
-        Engine {
+        let mut engine = Engine {
             now,
             ids: MessageIds::new(plan.node),
             messages: Messages::new(),
@@ -178,7 +179,9 @@ impl Engine {
             dirty_sessions: Vec::new(),
             dirty_accounts: Vec::new(),
             plan,
-        }
+        };
+        engine.watch_carriers();
+        engine
     }
 
     /// Takes all of `inputs`, fires what is due, and appends what follows to `outputs`.
@@ -327,13 +330,14 @@ impl Engine {
     /// The one place where a live message changes its phase: counters follow.
     fn set_phase(&mut self, id: MessageId, to: Phase) {
         let Some(entry) = self.messages.get_mut(&id) else { return };
-        let from = entry.phase.state();
-        entry.phase = to;
-        let to = to.state();
+        let before = std::mem::replace(&mut entry.phase, to);
+        let (from, to) = (before.state(), to.state());
+        let stream = entry.stream();
         let account = entry.message.account;
         if from != to {
             self.count(account, Some(from), to);
         }
+        self.landed(before, stream);
     }
 
     /// The one place where a change of state is counted.
@@ -352,6 +356,7 @@ impl Engine {
     /// Takes a message out of the table after its end was counted.
     fn remove(&mut self, id: MessageId) -> Option<Entry> {
         let entry = self.messages.remove(&id)?;
+        self.landed(entry.phase, entry.stream());
         self.body_octets -= entry.message.body.octets.len();
         let chunk = match entry.home {
             Home::Chunk(chunk) => chunk,

@@ -106,6 +106,10 @@ impl Engine {
         if self.dispatchers[carrier.0 as usize].is_usable() {
             return;
         }
+        self.timers.set(self.now.mono_us + self.plan.bounds.failover_after_ms * 1000, Timer::Failover(carrier));
+        if !self.dispatchers.iter().any(super::dispatch::Dispatcher::is_usable) {
+            return;
+        }
         let waiting = self.dispatchers[carrier.0 as usize].lanes.take_all();
         for id in waiting {
             let Some(entry) = self.messages.get(&id) else { continue };
@@ -119,6 +123,5 @@ impl Engine {
                 }
             }
         }
-        self.timers.set(self.now.mono_us + self.plan.bounds.failover_after_ms * 1000, Timer::Failover(carrier));
     }
 }

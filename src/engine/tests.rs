@@ -371,6 +371,26 @@ fn a_bind_that_goes_down_gives_back_what_was_not_sent_and_the_next_carrier_takes
 }
 
 #[test]
+fn messages_of_one_class_to_one_phone_leave_by_one_bind_in_order_and_others_use_every_bind() {
+    let mut bench = Bench::new();
+    let second = BindId { index: 1, ..BIND };
+    bench.step(vec![
+        Input::SessionUp { session: SESSION, account: AccountId(0), window: 10 },
+        Input::BindUp { bind: BIND, window: 2 },
+        Input::BindUp { bind: second, window: 2 },
+    ]);
+    (0..3).for_each(|_| {
+        bench.submit(7, Class::Transactional, "to one phone");
+    });
+    let same: Vec<_> = bench.answers.iter().map(|answer| answer.1.unwrap()).collect();
+    assert_eq!(bench.sends, [(BIND, same[0], 0, 1), (BIND, same[1], 0, 1)], "the third waits although the other bind is free");
+    let other = bench.submit(8, Class::Transactional, "to another");
+    assert_eq!(bench.sends[2], (second, other, 0, 1));
+    bench.sent(same[0], 0, "first");
+    assert_eq!(bench.sends[3], (BIND, same[2], 0, 1));
+}
+
+#[test]
 fn validity_that_ends_while_waiting_expires_the_message() {
     let mut bench = Bench::new();
     bench.step(vec![Input::SessionUp { session: SESSION, account: AccountId(0), window: 10 }]);
