@@ -130,8 +130,20 @@ pub struct Behaviour {
     pub receipt_place: ReceiptPlace,
     /// The form of the id in the answer.
     pub id_answer: IdForm,
-    /// The form of the id in the receipt.
+    /// The form of the id in the receipt's text.
     pub id_receipt: IdForm,
+    /// The form of the id in receipted_message_id.
+    pub id_tlv: IdForm,
+    /// The receipt's text has `sub:` and `dlvrd:`.
+    pub receipt_sub_dlvrd: bool,
+    /// The receipt's text has `text:`.
+    pub receipt_quote: bool,
+    /// Digits of the receipt's dates: 10, 12 or 14.
+    pub receipt_date_digits: u8,
+    /// data_coding of receipts: 0, or 8 for UTF-16.
+    pub receipt_data_coding: u8,
+    /// esm_class of receipts: 4, or 0 as some send it.
+    pub receipt_esm_class: u8,
     /// The number of the first id.
     pub id_start: u64,
     /// The carrier's clock against UTC, minutes.
@@ -174,6 +186,12 @@ impl Default for Behaviour {
             receipt_place: ReceiptPlace::Both,
             id_answer: IdForm::Decimal,
             id_receipt: IdForm::Decimal,
+            id_tlv: IdForm::Decimal,
+            receipt_sub_dlvrd: true,
+            receipt_quote: true,
+            receipt_date_digits: 10,
+            receipt_data_coding: 0,
+            receipt_esm_class: 4,
             id_start: 1_000_001,
             zone_min: 0,
             hang_up_every: 0,

@@ -107,6 +107,8 @@ impl Party {
 pub struct Written {
     /// esm_class.
     pub esm_class: u8,
+    /// data_coding.
+    pub data_coding: u8,
     /// short_message.
     pub text: ArrayVec<u8, 254>,
     /// The TLV section.
@@ -116,7 +118,7 @@ pub struct Written {
 /// Writes deliveries; remembers the last dates, because most receipts of one batch share them.
 #[derive(Debug, Default)]
 pub struct Writer {
-    dates: [(u64, [u8; 10]); 2],
+    dates: [(u64, [u8; 12]); 2],
 }
 
 impl Writer {
@@ -124,49 +126,70 @@ impl Writer {
     pub fn write(&mut self, delivery: &Delivery, behaviour: &Behaviour, out: &mut Written) {
         out.text.clear();
         out.tlvs.clear();
+        out.data_coding = 0;
         let What::Receipt { id, state, submit_ms, done_ms } = delivery.what else {
             out.esm_class = 0;
             out.text.extend(delivery.text.iter().copied());
             return;
         };
         let intermediate = matches!(state, ReceiptState::Enroute | ReceiptState::Scheduled);
-        out.esm_class = if intermediate { 0x20 } else { 0x04 };
-        let id = write_id(id, behaviour.id_receipt);
+        out.esm_class = if intermediate { 0x20 } else { behaviour.receipt_esm_class };
         if behaviour.receipt_place != ReceiptPlace::Text {
-            out.tlvs.c_octet(tag::RECEIPTED_MESSAGE_ID, &id);
+            out.tlvs.c_octet(tag::RECEIPTED_MESSAGE_ID, &write_id(id, behaviour.id_tlv));
             out.tlvs.u8(tag::MESSAGE_STATE, state as u8);
         }
-        if behaviour.receipt_place != ReceiptPlace::Tlv {
-            let delivered = state == ReceiptState::Delivered;
-            let mut push = |part: &[u8]| out.text.extend(part.iter().copied());
-            push(b"id:");
-            push(&id);
-            push(if delivered { b" sub:001 dlvrd:001 submit date:" } else { b" sub:001 dlvrd:000 submit date:" });
-            push(&self.date(0, submit_ms, behaviour.zone_min));
-            push(b" done date:");
-            push(&self.date(1, done_ms, behaviour.zone_min));
-            push(b" stat:");
-            push(state.stat().as_bytes());
-            push(if delivered || intermediate { b" err:000 text:" } else { b" err:001 text:" });
+        if behaviour.receipt_place == ReceiptPlace::Tlv {
+            return;
+        }
+        let delivered = state == ReceiptState::Delivered;
+        let text = &mut out.text;
+        let mut push = |part: &[u8]| text.extend(part.iter().copied());
+        push(b"id:");
+        push(&write_id(id, behaviour.id_receipt));
+        if behaviour.receipt_sub_dlvrd {
+            push(if delivered { b" sub:001 dlvrd:001" } else { b" sub:001 dlvrd:000" });
+        }
+        push(b" submit date:");
+        push(&self.date(0, submit_ms, behaviour));
+        push(b" done date:");
+        push(&self.date(1, done_ms, behaviour));
+        push(b" stat:");
+        push(state.stat().as_bytes());
+        push(if delivered || intermediate { b" err:000" } else { b" err:001" });
+        if behaviour.receipt_quote {
+            push(b" text:");
             push(&delivery.text[..delivery.text.len().min(20)]);
+        }
+        if behaviour.receipt_data_coding == 8 {
+            out.data_coding = 8;
+            let narrow = std::mem::take(&mut out.text);
+            out.text.extend(narrow.into_iter().flat_map(|octet| [0, octet]).take(254));
         }
     }
 
-    /// `YYMMDDhhmm` on the carrier's clock.
-    fn date(&mut self, slot: usize, wall_ms: u64, zone_min: i32) -> [u8; 10] {
+    /// A date on the carrier's clock.
+    fn date(&mut self, slot: usize, wall_ms: u64, behaviour: &Behaviour) -> ArrayVec<u8, 14> {
+        let second = (wall_ms / 1000).saturating_add_signed(i64::from(behaviour.zone_min) * 60);
         // Minute 0 is 1970; stands for "never used".
-        let minute = (wall_ms / 60_000).saturating_add_signed(i64::from(zone_min));
-        let (known, digits) = &mut self.dates[slot];
+        let minute = second / 60;
+        let (known, year_to_minute) = &mut self.dates[slot];
         if *known != minute {
             *known = minute;
-            *digits = write_date(minute);
+            *year_to_minute = write_date(minute);
         }
-        *digits
+        let mut out = ArrayVec::new();
+        let century = if behaviour.receipt_date_digits == 14 { 0 } else { 2 };
+        out.extend(year_to_minute[century..].iter().copied());
+        if behaviour.receipt_date_digits >= 12 {
+            let second = (second % 60) as u8;
+            out.extend([b'0' + second / 10, b'0' + second % 10]);
+        }
+        out
     }
 }
 
-/// `YYMMDDhhmm` of a minute since 1970.
-fn write_date(minute: u64) -> [u8; 10] {
+/// `YYYYMMDDhhmm` of a minute since 1970.
+fn write_date(minute: u64) -> [u8; 12] {
     let (day, of_day) = (minute / 1440, minute % 1440);
     // Days to a civil date with the year beginning in March, so that the leap day is its last.
     let shifted = day + 719_468;
@@ -178,8 +201,8 @@ fn write_date(minute: u64) -> [u8; 10] {
     let of_month = of_year - (153 * march_month + 2) / 5 + 1;
     let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let mut out = [b'0'; 10];
-    for (place, value) in [year % 100, month, of_month, of_day / 60, of_day % 60].into_iter().enumerate() {
+    let mut out = [b'0'; 12];
+    for (place, value) in [year / 100 % 100, year % 100, month, of_month, of_day / 60, of_day % 60].into_iter().enumerate() {
         out[2 * place] = b'0' + (value / 10) as u8;
         out[2 * place + 1] = b'0' + (value % 10) as u8;
     }
@@ -206,10 +229,10 @@ mod tests {
 
     #[test]
     fn dates_are_civil_dates() {
-        assert_eq!(&write_date(0), b"7001010000");
-        assert_eq!(&write_date(1_709_164_740 / 60), b"2402282359");
-        assert_eq!(&write_date(1_709_251_140 / 60), b"2402292359");
-        assert_eq!(&write_date(1_767_225_599 / 60), b"2512312359");
+        assert_eq!(&write_date(0), b"197001010000");
+        assert_eq!(&write_date(1_709_164_740 / 60), b"202402282359");
+        assert_eq!(&write_date(1_709_251_140 / 60), b"202402292359");
+        assert_eq!(&write_date(1_767_225_599 / 60), b"202512312359");
     }
 
     #[test]
@@ -219,7 +242,7 @@ mod tests {
         text.extend(*b"abcd0000000000000001 and more");
         let delivery =
             Delivery { source: Party::new(1, 1, b"8613800000001"), destination: Party::new(0, 0, b"1069"), what, tries: 0, text };
-        let mut behaviour = Behaviour { id_receipt: IdForm::HexUpper, zone_min: 480, ..Behaviour::default() };
+        let mut behaviour = Behaviour { id_receipt: IdForm::HexUpper, id_tlv: IdForm::HexUpper, zone_min: 480, ..Behaviour::default() };
         let mut written = Written::default();
         Writer::default().write(&delivery, &behaviour, &mut written);
         assert_eq!(

@@ -33,6 +33,10 @@ pub struct SmscSettings {
     pub password: Option<String>,
     /// Deliveries unanswered on one session.
     pub window: usize,
+    /// bind_transceiver is refused: the client must bind a transmitter and a receiver.
+    pub no_transceiver: bool,
+    /// The version it speaks.
+    pub interface_version: u8,
     /// Its habits.
     pub behaviour: Behaviour,
     /// Seed of its dice.
@@ -47,6 +51,8 @@ impl Default for SmscSettings {
             system_id: None,
             password: None,
             window: 500,
+            no_transceiver: false,
+            interface_version: 0x34,
             behaviour: Behaviour::default(),
             seed: 1,
         }
@@ -192,6 +198,9 @@ impl SmscSession {
         if !fits(&self.settings.password, bind.password) {
             return session.refuse_bind(sequence, kind, status::ESME_RINVPASWD);
         }
+        if self.settings.no_transceiver && kind == BindKind::Transceiver {
+            return session.refuse_bind(sequence, kind, status::ESME_RBINDFAIL);
+        }
         session.accept_bind(sequence, kind, bind.interface_version, self.settings.name.as_bytes(), now);
         let mut hub = lock(&self.hub);
         let key = hub.carrier.bind_up(kind.receives(), now);
@@ -252,6 +261,7 @@ fn act(
                 source: Addr { ton: from.ton, npi: from.npi, addr: &from.digits },
                 destination: Addr { ton: to.ton, npi: to.npi, addr: &to.digits },
                 esm_class: written.esm_class,
+                data_coding: written.data_coding,
                 short_message: &written.text,
                 tlvs: written.tlvs.as_tlvs(),
                 ..Sm::default()
