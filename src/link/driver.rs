@@ -138,6 +138,11 @@ impl<C> Mailbox<C> {
         self.end(Ending::Unbind);
     }
 
+    /// Was the end asked for, gracefully or not?
+    pub fn is_closed(&self) -> bool {
+        self.lock().ending != Ending::No
+    }
+
     /// Ends the session at once.
     pub fn kill(&self) {
         self.end(Ending::Kill);
@@ -388,6 +393,9 @@ impl<H: Handler> Driver<H> {
             let _ = tokio::time::timeout(Duration::from_millis(self.limits.flush_ms), flush).await;
         }
         let now = clock.now();
+        // A session whose socket died doesn't know it yet: from here on it takes no requests, whatever the handler tries.
+        self.session.close(cause);
+        let _told_by_closed = self.session.next(&[], now);
         for command in self.mailbox.take() {
             self.handler.command(command, &mut self.session, now);
         }

@@ -1,1 +1,6 @@
 //! Load generator, bare relay and benchmark.
+
+pub mod generator;
+pub mod ledger;
+pub mod schedule;
+pub mod session;

@@ -11,6 +11,7 @@ mod link_carrier;
 mod link_rig;
 mod link_sockets;
 mod link_upstream;
+mod load_direct;
 mod pdu_vectors;
 mod receipt_vectors;
 mod session_rules;
