@@ -722,9 +722,27 @@ fn any_octet_counts_as_life() {
     end.feed(&octets(2, &submit())[..3], START.plus_us(35_000_000));
     end.tick(START.plus_us(40_000_000));
     assert_eq!(end.take_seen(), []);
-    // The same three octets looked at again are no new life; half a PDU has its own timer.
-    end.read(START.plus_us(44_000_000));
-    assert_eq!(end.session.deadline(), Some(START.mono_us + 45_000_000));
+}
+
+#[test]
+fn octets_looked_at_again_are_no_new_life() {
+    let settings = Settings { inactivity_ms: 0, pdu_completion_ms: 1_000_000, ..Settings::server() };
+    let mut end = bound_server(settings, BindKind::Transceiver, 0x34);
+    end.feed(&octets(2, &submit())[..3], START.plus_us(5_000_000));
+    end.read(START.plus_us(9_000_000));
+    assert_eq!(end.session.deadline(), Some(START.mono_us + 35_000_000));
+}
+
+#[test]
+fn each_pdu_has_its_own_time_to_become_whole() {
+    let mut end = bound_server(Settings::server(), BindKind::Transceiver, 0x34);
+    let pdu = octets(2, &submit());
+    end.feed(&pdu[..20], START);
+    end.feed(&pdu[20..], START.plus_us(9_000_000));
+    end.tick(START.plus_us(10_000_000));
+    assert_eq!(end.take_seen(), [Seen::Request(2, command::SUBMIT_SM)]);
+    end.feed(&pdu[..20], START.plus_us(11_000_000));
+    assert_eq!(end.session.deadline(), Some(START.mono_us + 21_000_000));
 }
 
 #[test]

@@ -167,3 +167,50 @@ pub struct SubmitMultiResp<'a> {
     /// Optional parameters (v5.0).
     pub tlvs: Tlvs<'a>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smpp::pdu::Pdu;
+    use crate::smpp::{DecodeLimits, encode};
+    use bytes::BytesMut;
+
+    fn number(addr: &[u8]) -> Addr<'_> {
+        Addr { ton: 1, npi: 1, addr }
+    }
+
+    #[test]
+    fn gathered_recipients_are_read_back_in_order() {
+        let mut buf = DestinationsBuf::default();
+        let all = [Destination::Sme(number(b"8613800138000")), Destination::List(b"vip"), Destination::Sme(number(b""))];
+        assert!(all.iter().all(|&destination| buf.push(destination)));
+        let pdu = Pdu::SubmitMulti(SubmitMulti { dests: buf.as_destinations(), ..SubmitMulti::default() });
+        let mut out = BytesMut::new();
+        encode(0, 1, &pdu, &mut out);
+        let (_, again) = decode::decode(&out, &DecodeLimits::default()).expect("readable");
+        assert_eq!(again, pdu);
+        let Pdu::SubmitMulti(multi) = again else { panic!("{again:?}") };
+        assert!(multi.destinations().eq(all));
+    }
+
+    #[test]
+    fn a_list_of_recipients_is_bounded_and_takes_no_bad_string() {
+        let mut buf = DestinationsBuf::default();
+        assert!(!buf.push(Destination::List(b"a name longer than twenty")));
+        assert!(!buf.push(Destination::Sme(number(b"12\x0034"))));
+        assert_eq!((0..300).filter(|_| buf.push(Destination::Sme(number(b"1")))).count(), 255);
+    }
+
+    #[test]
+    fn gathered_refusals_are_read_back_in_order() {
+        let mut buf = UnsuccessesBuf::default();
+        let all = [Unsuccess { destination: number(b"1"), status: 0x0B }, Unsuccess { destination: number(b"2"), status: 0x58 }];
+        assert!(all.iter().all(|&unsuccess| buf.push(unsuccess)));
+        let body = SubmitMultiResp { message_id: b"m", unsuccess: buf.as_unsuccesses(), ..SubmitMultiResp::default() };
+        let mut out = BytesMut::new();
+        encode(0, 1, &Pdu::SubmitMultiResp(Some(body)), &mut out);
+        let (_, again) = decode::decode(&out, &DecodeLimits::default()).expect("readable");
+        assert_eq!(again, Pdu::SubmitMultiResp(Some(body)));
+        assert!(body.unsuccess.iter().eq(all));
+    }
+}

@@ -222,3 +222,26 @@ static RULES: &[Rule] = &[
     known(ITS_REPLY_TYPE, "its_reply_type", Kind::Integer, 1, 1),
     known(ITS_SESSION_INFO, "its_session_info", Kind::Octets, 2, 2),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smpp::tlv::{TlvBuf, TlvError, Tlvs};
+
+    #[test]
+    fn every_known_tag_is_found_and_its_lengths_are_kept() {
+        assert_eq!(RULES.len(), 64);
+        for known in RULES {
+            assert_eq!(rule(known.tag), Some(known));
+            for length in [known.min.checked_sub(1), Some(known.min), Some(known.max), known.max.checked_add(1)].into_iter().flatten() {
+                let mut buf = TlvBuf::new();
+                assert!(buf.octets(known.tag, &vec![0; usize::from(length)]));
+                let inside = (known.min..=known.max).contains(&length);
+                let expected = if inside { Ok(buf.as_tlvs()) } else { Err(TlvError::Length { tag: known.tag, length }) };
+                assert_eq!(Tlvs::from_raw(buf.as_tlvs().raw()), expected, "{} {length}", known.name);
+                assert_eq!(Tlvs::from_raw_any_length(buf.as_tlvs().raw()), Ok(buf.as_tlvs()));
+            }
+        }
+        assert_eq!(rule(0x1400), None);
+    }
+}
