@@ -17,6 +17,7 @@ mod receipt_vectors;
 mod session_rules;
 mod spine;
 mod store_conformance;
+mod store_inspect;
 mod store_local;
 mod store_memory;
 mod store_sync_trace;

@@ -172,7 +172,7 @@ impl Journal for LocalJournal {
             let why = format!("asked for, but the journal begins at {}", self.first);
             return Err(StoreError::Corrupt { position: from, why });
         }
-        let next = read_groups(&self.connection, from.max(self.first), each)?;
+        let next = read_groups(&self.connection, from.max(self.first), u32::MAX, each)?;
         if next <= self.last {
             return Err(StoreError::Corrupt { position: next, why: format!("missing; the journal goes up to {}", self.last) });
         }
@@ -214,12 +214,12 @@ pub(super) fn check_mark(acknowledged: u64, last: u64) -> Result<(), StoreError>
     Ok(())
 }
 
-/// Gives the groups from `from` on, each checked, without a hole; returns the position after the last.
-pub(super) fn read_groups(connection: &Connection, from: u64, each: EachGroup<'_>) -> Result<u64, StoreError> {
+/// Gives up to `most` groups from `from` on (0: from the first), each checked, without a hole; returns the position after the last.
+pub(super) fn read_groups(connection: &Connection, from: u64, most: u32, each: EachGroup<'_>) -> Result<u64, StoreError> {
     let fault = |error| failed("reading the journal", error);
-    let sql = "SELECT position, version, checksum, octets FROM groups WHERE position >= ?1 ORDER BY position";
+    let sql = "SELECT position, version, checksum, octets FROM groups WHERE position >= ?1 ORDER BY position LIMIT ?2";
     let mut statement = connection.prepare(sql).map_err(fault)?;
-    let mut rows = statement.query([key(from)]).map_err(fault)?;
+    let mut rows = statement.query(params![key(from), most]).map_err(fault)?;
     let mut next = from;
     while let Some(row) = rows.next().map_err(|error| at(next, fault(error)))? {
         let found: i64 = row.get(0).map_err(fault)?;
