@@ -56,7 +56,7 @@ fn run(size: usize, records: u64, window: u64, rate: u64) {
         let position = journal.append(&group).expect("room on the disk");
         times.saturating_record(start.elapsed().as_micros() as u64);
         // As the engine does: now and then, not with each group.
-        if number % 64 == 0 {
+        if number.is_multiple_of(64) {
             journal.drop_before(position.saturating_sub(keep)).expect("a sound journal");
         }
     };

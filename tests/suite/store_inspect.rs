@@ -40,7 +40,7 @@ fn a_running_store_is_dumped_and_counted_but_not_verified() {
     let directory = filled();
     let mut store = open(directory.path()).unwrap();
     assert!(matches!(inspect::verify(directory.path()), Err(StoreError::Locked { .. })));
-    let mut read = |from, to| {
+    let read = |from, to| {
         let mut all = Vec::new();
         inspect::groups(directory.path(), from, to, &mut |position, octets| Ok(all.push((position, octets.to_vec())))).unwrap();
         all

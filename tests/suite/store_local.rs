@@ -265,3 +265,32 @@ fn the_file_stays_near_what_lives_in_it() {
     let size = fs::metadata(Paths::new(directory.path()).journal()).unwrap().len();
     assert!(size < 3 << 20, "{size} octets for 1 MiB that lives");
 }
+
+#[test]
+fn space_goes_back_to_the_disk_after_a_flood() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut journal = open(directory.path()).unwrap().journal;
+    let size = || fs::metadata(Paths::new(directory.path()).journal()).unwrap().len();
+    // 100 MiB at once, as when the ledger is slow, then a long quiet.
+    for _ in 0..200 {
+        journal.append(&[9u8; 512 << 10]).unwrap();
+    }
+    let position = journal.append(b"last of the flood").unwrap();
+    drop(journal);
+    let flood = size();
+    assert!(flood > 100 << 20);
+    let mut journal = open(directory.path()).unwrap().journal;
+    journal.drop_before(position).unwrap();
+    for _ in 0..1200 {
+        journal.append(b"quiet").unwrap();
+    }
+    drop(journal);
+    assert!(size() < 70 << 20, "{} of {flood} octets left", size());
+    assert_eq!(check_quiet(directory.path()), position + 1200);
+}
+
+fn check_quiet(directory: &Path) -> u64 {
+    let mut journal = open(directory).unwrap().journal;
+    journal.replay(0, &mut |_, _| Ok(())).unwrap();
+    journal.bounds().unwrap().1
+}

@@ -18,7 +18,7 @@ const GROUPS: u64 = 40;
 fn child_that_acknowledges() {
     let Some(directory) = std::env::var_os(CHILD) else { return };
     let mut journal = open(Path::new(&directory)).unwrap().journal;
-    let mut say = |text: String| std::io::stderr().write_all(text.as_bytes()).unwrap();
+    let say = |text: String| std::io::stderr().write_all(text.as_bytes()).unwrap();
     for number in 1..=GROUPS {
         match journal.append(&vec![number as u8; 100 * number as usize]) {
             Ok(position) => say(format!("acked {position}\n")),

@@ -4,7 +4,7 @@ use super::checkpoint::Checkpointer;
 use super::lock::DirectoryLock;
 use super::mark::Mark;
 use super::room::Room;
-use super::sqlite::{self, failed, key};
+use super::sqlite::{self, Trim, failed, key};
 use super::{LocalSettings, Paths};
 use crate::store::checksum::{VERSION, checksum};
 use crate::store::{EachGroup, Journal, StoreError};
@@ -46,6 +46,7 @@ pub struct LocalJournal {
     /// Estimated octets written to the log since a checkpoint was asked for.
     logged: u64,
     checkpoint_octets: u64,
+    trim: Trim,
     short_of_space: bool,
     poisoned: Option<String>,
     _lock: Arc<DirectoryLock>,
@@ -79,6 +80,7 @@ impl LocalJournal {
             last,
             logged: 0,
             checkpoint_octets: settings.checkpoint_octets,
+            trim: Trim::default(),
             short_of_space: false,
             poisoned: None,
             _lock: lock,
@@ -97,13 +99,14 @@ impl LocalJournal {
         let gate = self.checkpointer.gate().lock().unwrap_or_else(PoisonError::into_inner);
         let row = params![key(position), VERSION, checksum(position, group) as i64, group];
         let stored = self.first.min(self.stored + DROPS_PER_APPEND);
-        if stored == self.stored {
+        if stored == self.stored && !self.trim.is_due() {
             self.connection.prepare_cached(INSERT)?.execute(row)?;
         } else {
             self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
             let result = (|| {
                 self.connection.prepare_cached(DROP)?.execute([key(stored)])?;
                 self.connection.prepare_cached(INSERT)?.execute(row)?;
+                self.trim.step(&self.connection)?;
                 self.connection.prepare_cached("COMMIT")?.execute([])
             })();
             if let Err(error) = result {
@@ -156,6 +159,8 @@ impl Journal for LocalJournal {
         }
         self.last = position;
         self.mark.write(position);
+        // The group is safe whatever comes of this.
+        let _ = self.trim.committed(&self.connection);
         self.logged += group.len() as u64 + COMMIT_OVERHEAD;
         if self.logged >= self.checkpoint_octets {
             self.logged = 0;

@@ -3,7 +3,7 @@
 use super::checkpoint::Checkpointer;
 use super::lock::DirectoryLock;
 use super::room::Room;
-use super::sqlite::{self, failed, key};
+use super::sqlite::{self, Trim, failed, key};
 use super::{LocalSettings, Paths};
 use crate::store::checksum::{checksum, chunk_checksum};
 use crate::store::{Chunk, EachChunk, Ledger, LedgerUpdate, StoreError};
@@ -48,6 +48,7 @@ pub struct LocalLedger {
     room: Arc<Room>,
     logged: u64,
     checkpoint_octets: u64,
+    trim: Trim,
     short_of_space: bool,
     poisoned: Option<String>,
     _lock: Arc<DirectoryLock>,
@@ -69,6 +70,7 @@ impl LocalLedger {
             room,
             logged: 0,
             checkpoint_octets: settings.checkpoint_octets,
+            trim: Trim::default(),
             short_of_space: false,
             poisoned: None,
             _lock: lock,
@@ -78,7 +80,9 @@ impl LocalLedger {
     fn commit(&mut self, update: &LedgerUpdate) -> rusqlite::Result<()> {
         let _gate = self.checkpointer.gate().lock().unwrap_or_else(PoisonError::into_inner);
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let result = write(&self.connection, update).and_then(|()| self.connection.prepare_cached("COMMIT")?.execute([]));
+        let result = write(&self.connection, update)
+            .and_then(|()| self.trim.step(&self.connection))
+            .and_then(|()| self.connection.prepare_cached("COMMIT")?.execute([]));
         if let Err(error) = result {
             // SQLite may have rolled back by itself already.
             if !self.connection.is_autocommit() {
@@ -120,6 +124,8 @@ impl Ledger for LocalLedger {
             }
             return Err(error);
         }
+        // The update is safe whatever comes of this.
+        let _ = self.trim.committed(&self.connection);
         self.logged += weight(update) + COMMIT_OVERHEAD;
         if self.logged >= self.checkpoint_octets {
             self.logged = 0;

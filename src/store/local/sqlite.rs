@@ -28,7 +28,7 @@ pub(super) fn open(path: &Path, cache_kib: u32, tables: &str) -> Result<Connecti
     connection.busy_timeout(BUSY).map_err(|error| failed(doing, error))?;
     let schema: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(|error| failed(doing, error))?;
     let pragmas = format!(
-        "PRAGMA page_size={PAGE_OCTETS}; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; \
+        "PRAGMA page_size={PAGE_OCTETS}; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; \
          PRAGMA cache_size=-{cache_kib}; PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=OFF;"
     );
     connection.execute_batch(&pragmas).map_err(|error| failed(doing, error))?;
@@ -63,6 +63,57 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, flags).map_err(|error| failed("opening a database", error))?;
     connection.busy_timeout(BUSY).map_err(|error| failed("opening a database", error))?;
     Ok(connection)
+}
+
+/// Free pages that a file keeps for its next growth; only beyond them, and beyond half of the file, space goes back to the disk.
+const SLACK_PAGES: u64 = (32 << 20) / PAGE_OCTETS;
+
+/// Commits between two looks at the free pages.
+const COMMITS_PER_LOOK: u64 = 256;
+
+/// Pages given back with one commit: few enough not to be felt.
+const PAGES_PER_COMMIT: u64 = 64;
+
+/// Gives space back to the disk after much was deleted, a little with each commit. In the steady state free pages are used again and it does
+/// nothing.
+#[derive(Debug, Default)]
+pub(super) struct Trim {
+    commits: u64,
+    pages: u64,
+}
+
+impl Trim {
+    /// True if there is something to give back with the next commit.
+    pub(super) fn is_due(&self) -> bool {
+        self.pages > 0
+    }
+
+    /// Inside a transaction: gives some pages back.
+    pub(super) fn step(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        if self.pages == 0 {
+            return Ok(());
+        }
+        let now = self.pages.min(PAGES_PER_COMMIT);
+        let mut statement = connection.prepare_cached(&format!("PRAGMA incremental_vacuum({now})"))?;
+        let mut rows = statement.query([])?;
+        while rows.next()?.is_some() {}
+        self.pages -= now;
+        Ok(())
+    }
+
+    /// After a commit: looks now and then whether too much is free.
+    pub(super) fn committed(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        self.commits += 1;
+        if self.pages > 0 || !self.commits.is_multiple_of(COMMITS_PER_LOOK) {
+            return Ok(());
+        }
+        let count = |sql: &str| connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0)).map(|pages| pages.max(0) as u64);
+        let (free, all) = (count("PRAGMA freelist_count")?, count("PRAGMA page_count")?);
+        if free > 2 * SLACK_PAGES && free > all / 2 {
+            self.pages = free - SLACK_PAGES;
+        }
+        Ok(())
+    }
 }
 
 /// What an error of SQLite means here.
