@@ -52,7 +52,12 @@ fn subjects() -> [Box<dyn Subject>; 2] {
 
 pub fn groups(journal: &mut dyn Journal, from: u64) -> Vec<(u64, Vec<u8>)> {
     let mut all = Vec::new();
-    journal.replay(from, &mut |position, octets| Ok(all.push((position, octets.to_vec())))).unwrap();
+    journal
+        .replay(from, &mut |position, octets| {
+            all.push((position, octets.to_vec()));
+            Ok(())
+        })
+        .unwrap();
     all
 }
 
@@ -139,7 +144,12 @@ fn chunk(id: u64, octets: &[u8]) -> Chunk {
 
 fn chunks(ledger: &mut dyn Ledger) -> Vec<(Chunk, Vec<u8>)> {
     let mut all = Vec::new();
-    ledger.chunks(&mut |chunk, dead| Ok(all.push((chunk, dead.to_vec())))).unwrap();
+    ledger
+        .chunks(&mut |chunk, dead| {
+            all.push((chunk, dead.to_vec()));
+            Ok(())
+        })
+        .unwrap();
     all
 }
 

@@ -42,7 +42,11 @@ fn a_running_store_is_dumped_and_counted_but_not_verified() {
     assert!(matches!(inspect::verify(directory.path()), Err(StoreError::Locked { .. })));
     let read = |from, to| {
         let mut all = Vec::new();
-        inspect::groups(directory.path(), from, to, &mut |position, octets| Ok(all.push((position, octets.to_vec())))).unwrap();
+        inspect::groups(directory.path(), from, to, &mut |position, octets| {
+            all.push((position, octets.to_vec()));
+            Ok(())
+        })
+        .unwrap();
         all
     };
     assert_eq!(read(0, u64::MAX), (1..=100).map(|position| (position, group(position))).collect::<Vec<_>>());

@@ -22,7 +22,7 @@ fn child_that_appends_until_killed() {
     let mut store = open(Path::new(&directory)).unwrap();
     loop {
         let position = store.journal.append(&group(store.journal.bounds().map_or(1, |(_, last)| last + 1))).unwrap();
-        if position % 7 == 0 {
+        if position.is_multiple_of(7) {
             store.journal.drop_before(position.saturating_sub(40)).unwrap();
         }
         println!("acked {position}");

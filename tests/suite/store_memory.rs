@@ -67,7 +67,10 @@ fn damage_is_named_by_its_position() {
     }
     assert!(handle.damage(2));
     let mut seen = Vec::new();
-    let result = journal.replay(0, &mut |position, _| Ok(seen.push(position)));
+    let result = journal.replay(0, &mut |position, _| {
+        seen.push(position);
+        Ok(())
+    });
     assert!(matches!(result, Err(StoreError::Corrupt { position: 2, .. })));
     assert_eq!(seen, [1]);
 }
