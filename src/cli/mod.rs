@@ -12,7 +12,6 @@ pub mod inspect_text;
 mod logs;
 mod output;
 mod serve;
-pub mod store;
 
 pub use logs::start as start_logs;
 pub use output::Output;
