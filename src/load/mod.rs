@@ -1,6 +1,9 @@
 //! Load generator, bare relay and benchmark.
 
+pub mod bench;
+pub mod command;
 pub mod generator;
 pub mod ledger;
+pub mod relay;
 pub mod schedule;
 pub mod session;

@@ -1,6 +1,8 @@
 //! The simulated carrier on a socket: one thread with a small runtime of its own, so that it runs beside anything
 //! (`hongyan smsc`, the demo, the benchmark, tests). What it does is decided in `carrier`.
 
+pub mod args;
+
 use super::behaviour::Behaviour;
 use super::carrier::{Action, BindKey, Carrier, Counts, Submit};
 use super::delivery::Written;
@@ -62,6 +64,8 @@ impl Default for SmscSettings {
 /// The carrier and the mailboxes of its sessions.
 struct Hub {
     carrier: Carrier,
+    /// CPU of the thread, microseconds, as of its last look.
+    cpu_us: u64,
     mailboxes: Vec<(BindKey, Mailbox<()>)>,
 }
 
@@ -86,7 +90,11 @@ impl Smsc {
         let listener = std::net::TcpListener::bind(settings.listen)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let hub = Arc::new(Mutex::new(Hub { carrier: Carrier::new(settings.behaviour.clone(), settings.seed), mailboxes: Vec::new() }));
+        let hub = Arc::new(Mutex::new(Hub {
+            carrier: Carrier::new(settings.behaviour.clone(), settings.seed),
+            cpu_us: 0,
+            mailboxes: Vec::new(),
+        }));
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let served = Arc::clone(&hub);
@@ -104,6 +112,11 @@ impl Smsc {
     /// What happened so far.
     pub fn stats(&self) -> Counts {
         lock(&self.hub).carrier.counts()
+    }
+
+    /// CPU that its thread has used, microseconds; at most [`CPU_LOOK_MS`] old.
+    pub fn cpu_us(&self) -> u64 {
+        lock(&self.hub).cpu_us
     }
 
     /// What it took of one run of a load generator.
@@ -142,15 +155,22 @@ impl Smsc {
 
 /// How long sessions may take to unbind when the carrier stops.
 const STOP_MS: u64 = 3_000;
+/// How often the thread looks at its CPU time.
+pub const CPU_LOOK_MS: u64 = 50;
 
 async fn serve(listener: std::net::TcpListener, settings: SmscSettings, hub: SharedHub, mut stopped: oneshot::Receiver<()>) {
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     let settings = Arc::new(settings);
     let clock = SystemClock::start();
     let mut sessions = tokio::task::JoinSet::new();
+    let mut look = tokio::time::interval(std::time::Duration::from_millis(CPU_LOOK_MS));
     loop {
         tokio::select! {
             _ = &mut stopped => break,
+            _ = look.tick() => {
+                let used = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+                lock(&hub).cpu_us = used.tv_sec as u64 * 1_000_000 + used.tv_nsec as u64 / 1000;
+            }
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     while sessions.try_join_next().is_some() {}
@@ -304,7 +324,7 @@ impl Handler for SmscSession {
     fn batch_end(&mut self, session: &mut Session, now: Now, _reports: &mut Vec<()>) {
         let Some(key) = self.key else { return };
         let mut hub = lock(&self.hub);
-        let Hub { carrier, mailboxes } = &mut *hub;
+        let Hub { carrier, mailboxes, .. } = &mut *hub;
         carrier.due(key, session.free(), now, &mut self.actions);
         let mut room = true;
         for action in self.actions.drain(..) {
@@ -330,7 +350,7 @@ impl Handler for SmscSession {
     fn closed(&mut self, session: &mut Session, _cause: CloseCause, now: Now, _reports: &mut Vec<()>) {
         let Some(key) = self.key.take() else { return };
         let mut hub = lock(&self.hub);
-        let Hub { carrier, mailboxes } = &mut *hub;
+        let Hub { carrier, mailboxes, .. } = &mut *hub;
         carrier.bind_down(key, &session.drain_in_flight(), now);
         mailboxes.retain(|(known, _)| *known != key);
         for woken in carrier.woken() {

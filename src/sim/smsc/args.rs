@@ -1,9 +1,9 @@
 //! `hongyan smsc`: the simulated carrier as a command. Printing is left to `cli`.
 
-use super::behaviour::{Behaviour, IdForm, ReceiptBind, ReceiptPlace, Share, StateNumber};
-use super::profile::settings_of;
-use super::smsc::{Smsc, SmscSettings};
+use super::{Smsc, SmscSettings};
 use crate::config::Profile;
+use crate::sim::behaviour::{Behaviour, IdForm, ReceiptBind, ReceiptPlace, Share, StateNumber};
+use crate::sim::profile::settings_of;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

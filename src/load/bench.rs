@@ -1,0 +1,379 @@
+//! `hongyan bench`: load and carrier around a gateway that is a process of its own, on a real disk; the bare relay in the
+//! same run as the floor. The carrier comes in through [`CarrierEnd`], because this layer doesn't know the simulator.
+
+use super::command::{ShapeArgs, follow, fresh_run_id};
+use super::generator::{Load, LoadSettings};
+use crate::model::mark::{RunId, RunMarks};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The carrier's end of the benchmark.
+pub trait CarrierEnd {
+    /// Where it listens.
+    fn address(&self) -> SocketAddr;
+    /// What it took of a run.
+    fn marks(&self, run: RunId) -> Option<RunMarks>;
+    /// CPU that it has used, microseconds.
+    fn cpu_us(&self) -> u64;
+    /// Submits that it took.
+    fn taken(&self) -> u64;
+}
+
+/// Arguments of `hongyan bench`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    hongyan bench                                      a million messages through the gateway, as fast as it goes\n  \
+    hongyan bench --relay                              the same, and through a bare relay for comparison\n  \
+    hongyan bench --rate 20000 --messages 400000       at a fixed rate\n  \
+    hongyan bench --json > result.json")]
+pub struct BenchArgs {
+    /// Messages in all
+    #[arg(long, default_value_t = 1_000_000)]
+    pub messages: u64,
+    /// Messages sent before the measurement, which warm everything up
+    #[arg(long, default_value_t = 50_000)]
+    pub warm_up: u64,
+    /// Messages a second [default: as fast as the windows allow]
+    #[arg(long)]
+    pub rate: Option<f64>,
+    /// Upstream sessions, and binds with the carrier
+    #[arg(long, default_value_t = 4)]
+    pub binds: usize,
+    /// Unanswered submits per session, on both sides
+    #[arg(long, default_value_t = 500)]
+    pub window: usize,
+    /// Accounts
+    #[arg(long, default_value_t = 4)]
+    pub accounts: usize,
+    /// How messages look
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+    /// How long to wait for receipts after the last one
+    #[arg(long, default_value_t = 15.0, value_name = "SECONDS")]
+    pub wait: f64,
+    /// Measure a bare relay too
+    #[arg(long)]
+    pub relay: bool,
+    /// Measure only the bare relay
+    #[arg(long)]
+    pub only_relay: bool,
+    /// Where the gateway keeps its data, on the disk that is to be measured; a new directory in it is made and removed
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Leave configuration, log and data where they are
+    #[arg(long)]
+    pub keep: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What one subject (the gateway, the relay) did.
+#[derive(Debug, Clone, Serialize)]
+pub struct Measured {
+    /// Accepted with their receipt back, a second.
+    pub per_s: f64,
+    /// CPU of the subject per message, microseconds: user and system of the whole process.
+    pub cpu_us_per_message: f64,
+    /// Of it in the kernel.
+    pub cpu_system_us_per_message: f64,
+    /// Context switches of the subject per message.
+    pub switches_per_message: f64,
+    /// Octets written to disk per message.
+    pub disk_octets_per_message: f64,
+    /// Highest resident memory, octets.
+    pub peak_rss: u64,
+    /// Resident memory at the end, octets.
+    pub rss: u64,
+    /// CPU of the simulated carrier per message, microseconds.
+    pub carrier_cpu_us_per_message: f64,
+    /// Messages that reached the carrier.
+    pub reached: u64,
+    /// Messages that reached it more than once.
+    pub repeated: u64,
+    /// Accepted and never seen by the carrier.
+    pub accepted_not_reached: u64,
+    /// Accepted and never reported.
+    pub lost: u64,
+    /// What the load generator counted.
+    pub load: Value,
+}
+
+/// Runs the benchmark with the carrier that `start_carrier` makes for each subject. Returns settings and results.
+///
+/// # Errors
+/// In words: a subject can't be started or ends early, the directory can't be written.
+pub fn run<C: CarrierEnd>(
+    args: &BenchArgs,
+    start_carrier: &dyn Fn(usize) -> Result<C, String>,
+    line: &mut dyn FnMut(&str),
+) -> Result<Value, String> {
+    let directory = args.data_dir.join(format!("hongyan-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).map_err(|error| format!("can't make {}: {error}", directory.display()))?;
+    let result = run_in(&directory, args, start_carrier, line);
+    if !args.keep && result.is_ok() {
+        // Left behind if it can't be removed; the result stands all the same.
+        let _ = std::fs::remove_dir_all(&directory);
+    }
+    result
+}
+
+fn run_in<C: CarrierEnd>(
+    directory: &Path,
+    args: &BenchArgs,
+    start_carrier: &dyn Fn(usize) -> Result<C, String>,
+    line: &mut dyn FnMut(&str),
+) -> Result<Value, String> {
+    let mut result = json!({
+        "settings": {
+            "messages": args.messages, "rate_per_s": args.rate, "binds": args.binds, "window": args.window, "accounts": args.accounts,
+            "characters": args.shape.characters, "numbers": args.shape.numbers, "cores": std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    });
+    if !args.only_relay {
+        let carrier = start_carrier(args.window)?;
+        let config = directory.join("hongyan.toml");
+        std::fs::write(&config, configuration(args, carrier.address(), directory)).map_err(|error| error.to_string())?;
+        let subject = Subject::start(&["serve", "--config", &config.display().to_string()], &directory.join("gateway.log"))?;
+        line(&format!("gateway: process {}, data in {}", subject.child.id(), directory.display()));
+        result["gateway"] = serde_json::to_value(measure(subject, args, &carrier, line)?).map_err(|error| error.to_string())?;
+    }
+    if args.relay || args.only_relay {
+        let carrier = start_carrier(args.window)?;
+        let subject = Subject::start(&["relay", "--port", "0", "--target", &carrier.address().to_string()], &directory.join("relay.log"))?;
+        line(&format!("relay: process {}", subject.child.id()));
+        result["relay"] = serde_json::to_value(measure(subject, args, &carrier, line)?).map_err(|error| error.to_string())?;
+    }
+    let ratio = |key: &str| Some(result["gateway"][key].as_f64()? / result["relay"][key].as_f64()?);
+    if let (Some(speed), Some(cpu)) = (ratio("per_s"), ratio("cpu_us_per_message")) {
+        result["speed_of_relay"] = json!(speed);
+        result["cpu_of_relay"] = json!(cpu);
+    }
+    Ok(result)
+}
+
+/// The gateway's configuration: what differs from the defaults.
+fn configuration(args: &BenchArgs, carrier: SocketAddr, directory: &Path) -> String {
+    let mut text = format!(
+        "[gateway]\ndata_dir = {:?}\n\n[gateway.log]\nlevel = \"warn\"\n\n[listen]\naddress = \"127.0.0.1:0\"\n\n[metrics]\naddress = \"127.0.0.1:0\"\n",
+        directory.join("data").display().to_string()
+    );
+    for account in 1..=args.accounts {
+        // Writing to a String can't fail.
+        let _ = write!(
+            text,
+            "\n[[account]]\nname = \"bench{account}\"\nsystem_id = \"bench{account}\"\npassword = \"bench\"\nwindow = {0}\nmax_waiting = 10000000\n\n[account.receipts]\nwindow = {0}\n",
+            args.window
+        );
+    }
+    let _ = write!(
+        text,
+        "\n[[carrier]]\nname = \"bench\"\nhosts = [\"{carrier}\"]\nsystem_id = \"hongyan\"\nbinds = {}\nwindow = {}\n\n[[route]]\nprefix = \"\"\ncarriers = [\"bench\"]\n",
+        args.binds, args.window
+    );
+    text
+}
+
+/// One process under measurement.
+struct Subject {
+    child: Child,
+    address: SocketAddr,
+}
+
+/// How long a subject may take to listen.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it may take to stop before it is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
+impl Subject {
+    /// Starts this very binary with `args`; what it says on standard error goes to `log`.
+    fn start(args: &[&str], log: &Path) -> Result<Subject, String> {
+        let binary = std::env::current_exe().map_err(|error| format!("can't find this binary: {error}"))?;
+        let errors = std::fs::File::create(log).map_err(|error| format!("can't write {}: {error}", log.display()))?;
+        let mut child = Command::new(binary)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .map_err(|error| format!("can't start `hongyan {}`: {error}", args[0]))?;
+        let stdout = child.stdout.take().expect("standard output is piped");
+        let (sender, lines) = std::sync::mpsc::channel();
+        // Reads to the end, so that the subject never blocks on its output.
+        std::thread::spawn(move || BufReader::new(stdout).lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
+        let deadline = Instant::now() + START_TIMEOUT;
+        while let Ok(said) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            if let Some(address) = said.strip_prefix("listening for SMPP on ") {
+                let address = address.parse().map_err(|_| format!("`{address}` is no address"))?;
+                return Ok(Subject { child, address });
+            }
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        let said = std::fs::read_to_string(log).unwrap_or_default();
+        Err(format!("`hongyan {}` does not listen:\n{}", args[0], said.trim()))
+    }
+
+    fn usage(&self) -> Usage {
+        let file = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).unwrap_or_default();
+        let (stat, status, io) = (file("stat"), file("status"), file("io"));
+        // utime and stime are fields 14 and 15; the name before them, in brackets, may hold blanks. USER_HZ is 100 on Linux.
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let ticks = |place: usize| after_name.split_whitespace().nth(place).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        let value = |text: &str, key: &str| -> u64 {
+            let found = text.lines().find_map(|line| line.strip_prefix(key));
+            found.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+        };
+        Usage {
+            user_us: ticks(11) * 10_000,
+            system_us: ticks(12) * 10_000,
+            switches: self.switches(),
+            written: value(&io, "write_bytes:"),
+            peak_rss: value(&status, "VmHWM:") * 1024,
+            rss: value(&status, "VmRSS:") * 1024,
+        }
+    }
+
+    /// Context switches of all threads that live now.
+    fn switches(&self) -> u64 {
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", self.child.id())) else { return 0 };
+        let of_thread = |thread: std::fs::DirEntry| {
+            let status = std::fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+            let counts = status.lines().filter(|line| line.contains("ctxt_switches:"));
+            counts.filter_map(|line| line.split_whitespace().last()?.parse::<u64>().ok()).sum::<u64>()
+        };
+        threads.flatten().map(of_thread).sum()
+    }
+
+    fn stop(mut self) {
+        let pid = Pid::from_child(&self.child);
+        // It may be gone already; then there is nothing to stop.
+        let _ = kill_process(pid, Signal::TERM);
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                let _ = self.child.kill();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Usage {
+    user_us: u64,
+    system_us: u64,
+    switches: u64,
+    written: u64,
+    peak_rss: u64,
+    rss: u64,
+}
+
+fn measure<C: CarrierEnd>(mut subject: Subject, args: &BenchArgs, carrier: &C, line: &mut dyn FnMut(&str)) -> Result<Measured, String> {
+    let settings = LoadSettings {
+        target: subject.address,
+        accounts: (1..=args.accounts.max(1)).map(|account| (format!("bench{account}"), "bench".to_owned())).collect(),
+        binds: args.binds,
+        window: args.window,
+        shape: args.shape.shape(),
+        wait_ms: (args.wait * 1000.0) as u64,
+        run: fresh_run_id(),
+        ..LoadSettings::default()
+    };
+    let start = |settings| Load::start(settings).map_err(|error| format!("can't start the load: {error}"));
+    if args.warm_up > 0 {
+        let warm = start(LoadSettings { messages: args.warm_up, run: *b"warm", ..settings.clone() })?;
+        warm.join(|| None);
+    }
+    let (before, carrier_before) = (subject.usage(), carrier.cpu_us());
+    let load = start(LoadSettings { messages: args.messages, rate_per_s: args.rate.unwrap_or(0.0), ..settings.clone() })?;
+    follow(&load, line)?;
+    let (report, judged) = load.join(|| carrier.marks(settings.run));
+    let (after, carrier_after) = (subject.usage(), carrier.cpu_us());
+    if let Ok(Some(status)) = subject.child.try_wait() {
+        return Err(format!("the subject ended in mid-run: {status}"));
+    }
+    subject.stop();
+    let messages = report.tally.accepted.max(1) as f64;
+    let each = |after: u64, before: u64| after.saturating_sub(before) as f64 / messages;
+    let (reached, repeated, accepted_not_reached) = judged.unwrap_or_default();
+    Ok(Measured {
+        per_s: report.per_s,
+        cpu_us_per_message: each(after.user_us + after.system_us, before.user_us + before.system_us),
+        cpu_system_us_per_message: each(after.system_us, before.system_us),
+        switches_per_message: each(after.switches, before.switches),
+        disk_octets_per_message: each(after.written, before.written),
+        peak_rss: after.peak_rss,
+        rss: after.rss,
+        carrier_cpu_us_per_message: each(carrier_after, carrier_before),
+        reached,
+        repeated,
+        accepted_not_reached,
+        lost: report.tally.unreported,
+        load: serde_json::to_value(&report).map_err(|error| error.to_string())?,
+    })
+}
+
+/// The result in words.
+pub fn describe(result: &Value) -> Vec<String> {
+    let settings = &result["settings"];
+    let rate = settings["rate_per_s"].as_f64().map_or("as fast as the windows allow".to_owned(), |rate| format!("{rate} messages/s"));
+    let mut lines = vec![format!(
+        "{} messages of {} characters to {} numbers, {} accounts, {} binds, window {}, {rate}; {} cores shared by all",
+        settings["messages"],
+        settings["characters"],
+        settings["numbers"],
+        settings["accounts"],
+        settings["binds"],
+        settings["window"],
+        settings["cores"]
+    )];
+    for subject in ["gateway", "relay"] {
+        let Some(measured) = result.get(subject) else { continue };
+        let float = |key: &str| measured[key].as_f64().unwrap_or(0.0);
+        lines.push(String::new());
+        lines.push(format!(
+            "{subject}: {:.0} messages/s with receipts back, {:.2} us CPU each ({:.2} in the kernel, {:.3} switches), {:.0} octets to disk each, {} MiB at most",
+            float("per_s"),
+            float("cpu_us_per_message"),
+            float("cpu_system_us_per_message"),
+            float("switches_per_message"),
+            float("disk_octets_per_message"),
+            measured["peak_rss"].as_u64().unwrap_or(0) >> 20
+        ));
+        lines.push(format!(
+            "  at the carrier: reached {}, repeated {}, accepted and not reached {}; lost {}",
+            measured["reached"], measured["repeated"], measured["accepted_not_reached"], measured["lost"]
+        ));
+        lines.extend(super::command::describe(&measured["load"]).into_iter().map(|line| format!("  {line}")));
+        lines.push(format!(
+            "  CPU of the tools each: load {:.2} us, carrier {:.2} us",
+            measured["load"]["cpu_us_per_message"].as_f64().unwrap_or(0.0),
+            float("carrier_cpu_us_per_message")
+        ));
+    }
+    if let (Some(speed), Some(cpu)) = (result["speed_of_relay"].as_f64(), result["cpu_of_relay"].as_f64()) {
+        lines.push(String::new());
+        lines.push(format!("the gateway makes {speed:.2} of the relay's messages/s, at {cpu:.1} times its CPU"));
+    }
+    lines
+}
+
+/// Reads the metrics page of a gateway under test; empty if it can't be read.
+pub fn read_metrics(address: SocketAddr) -> String {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = std::net::TcpStream::connect(address)?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+        let mut page = String::new();
+        stream.take(4 << 20).read_to_string(&mut page)?;
+        Ok(page)
+    };
+    ask().unwrap_or_default()
+}
