@@ -2,7 +2,8 @@
 //!
 //! Everything alive knows its *home*: the batch of the oldest event that is needed to rebuild it, or the ledger's chunk that holds all of it. A walk over the
 //! oldest batches writes what still lives there into chunks, as ordinary events. Logical time is the batch number: every chunk tells the batch up to which
-//! it is true, and replay skips for its items what came before. So a walk may take many steps while life goes on. The update becomes valid in this order:
+//! it is true, and replay skips for its items what came before. So a walk may take many steps while life goes on, and a chunk never spans two of them.
+//! The update becomes valid in this order:
 //! the batch in which the walk ended is durable; the ledger has the chunks, the dead lists and the counters in one transaction; only then groups are dropped.
 
 use super::Engine;
@@ -238,6 +239,7 @@ impl Engine {
                 let Some((item, home)) = carrying.queue.pop() else { continue };
                 self.carry(&mut carrying, item, home);
             }
+            self.close_chunk(&mut carrying);
         }
         self.carrying = Some(carrying);
         self.ledger_may_follow(self.homes.committed, outputs);
@@ -294,6 +296,7 @@ impl Engine {
         }
         let new = Home::Chunk(id);
         let out = &mut carrying.chunk;
+        let start = out.len();
         let carried = match item {
             Item::Message(message) => match self.messages.get_mut(&message) {
                 Some(entry) if entry.home == home => {
@@ -304,33 +307,35 @@ impl Engine {
                         entry.base = 0;
                     }
                     entry.home = new;
-                    true
+                    Some(Name::message(message))
                 }
-                _ => false,
+                _ => None,
             },
             Item::Delivery(token) => match self.outbox.get_mut(token) {
                 Some(waiting) if waiting.home == home => {
                     let delivery = Box::new((*waiting.delivery).clone());
                     event::write(&Event::Outboxed { account: waiting.account, key: waiting.key, at_ms: waiting.since_ms, delivery }, out);
                     waiting.home = new;
-                    true
+                    Some(Name::delivery(waiting.key))
                 }
-                _ => false,
+                _ => None,
             },
             Item::Parked(key) => match self.parked.get_mut(key) {
                 Some(parked) if parked.home == home => {
                     let facts = Box::new(parked.facts.clone());
                     event::write(&Event::Parked { carrier: parked.carrier, at_ms: parked.at_ms, facts }, out);
                     parked.home = new;
-                    true
+                    Some(Name::octets(&out[start..]))
                 }
-                _ => false,
+                _ => None,
             },
-            Item::InboundPart(key) => self.inbound.carry(key, home, new, out),
+            Item::InboundPart(key) => self.inbound.carry(key, home, new, out).then(|| Name::octets(&out[start..])),
         };
-        if carried {
+        if let Some(name) = carried {
             carrying.chunk_items.push(item);
             if let Home::Chunk(old) = home {
+                // The old chunk may stay for others' sake.
+                self.homes.bury(old, name);
                 self.homes.died(old);
             }
         }
@@ -375,9 +380,10 @@ impl Engine {
         }
         let mut blob = self.writing.batch.to_le_bytes().to_vec();
         blob.extend_from_slice(&self.ids.last().to_le_bytes());
+        blob.extend_from_slice(&carrying.upto.to_le_bytes());
         blob.extend_from_slice(&self.counts.to_octets());
         carrying.update.blobs.push((STATE_BLOB.to_owned(), blob));
-        // The group of the first batch that stays is kept whole, with whatever older batches it has.
+        // The group of the first batch that stays is kept whole, with whatever older batches it has; replay passes over those (`upto`).
         carrying.update.absorbed = self.homes.batches.front().and_then(|b| b.position).map_or(0, |position| position - 1);
         // Make sure that the open batch exists, so that "durable" will come.
         self.open_batch();

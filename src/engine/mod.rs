@@ -130,6 +130,8 @@ pub struct Engine {
     sweeping: VecDeque<MessageId>,
     sweep_left: usize,
     counts: Counts,
+    /// Off while recovery applies what the counters know already.
+    counting: bool,
     tally: Tally,
     refused: [u64; Refusal::ALL.len()],
     disk: DiskState,
@@ -171,6 +173,7 @@ impl Engine {
             sweeping: VecDeque::new(),
             sweep_left: 0,
             counts: Counts::default(),
+            counting: true,
             tally: Tally::default(),
             refused: [0; Refusal::ALL.len()],
             disk: DiskState::Ok,
@@ -191,11 +194,12 @@ impl Engine {
             self.take(input, outputs);
         }
         self.fire_timers();
-        self.carry_some(outputs);
         for carrier in 0..self.dispatchers.len() {
             self.dispatch(CarrierId(carrier as u16));
         }
         self.pump_outboxes();
+        // Last: what it writes down is true up to and including the open batch, so nothing may join that batch afterwards.
+        self.carry_some(outputs);
         self.drain_outputs(outputs);
     }
 
@@ -342,7 +346,9 @@ impl Engine {
 
     /// The one place where a change of state is counted.
     fn count(&mut self, account: AccountId, from: Option<State>, to: State) {
-        self.counts.step(from, to);
+        if self.counting {
+            self.counts.step(from, to);
+        }
         let account = &mut self.accounts[account.0 as usize];
         account.waiting += u64::from(to == State::Waiting);
         account.waiting -= u64::from(from == Some(State::Waiting));
@@ -435,6 +441,11 @@ impl Engine {
     /// Messages alive (waiting, sent and waiting, or provisionally final).
     pub fn alive(&self) -> usize {
         self.messages.len()
+    }
+
+    /// Receipts that have matched nothing yet.
+    pub fn parked(&self) -> usize {
+        self.parked.len()
     }
 
     /// What is waiting and what is sent, counted by walking the table: tests hold it against [`Engine::counts`].

@@ -203,13 +203,19 @@ impl Engine {
     }
 
     fn handed_over(&mut self, token: DeliveryToken, taken: bool) {
-        if let Some(waiting) = self.outbox.remove(token) {
-            if let Home::Chunk(chunk) = waiting.home {
-                self.homes.bury(chunk, super::carry::Name::delivery(waiting.key));
-                self.homes.died(chunk);
-            }
-            self.record(&Event::HandedOver { key: waiting.key, taken });
+        if let Some(key) = self.outbox_gone(token) {
+            self.record(&Event::HandedOver { key, taken });
         }
+    }
+
+    /// A delivery is no more: if a chunk holds it, it must not come back from there. Live and in replay.
+    pub(super) fn outbox_gone(&mut self, token: DeliveryToken) -> Option<DeliveryKey> {
+        let waiting = self.outbox.remove(token)?;
+        if let Home::Chunk(chunk) = waiting.home {
+            self.homes.bury(chunk, super::carry::Name::delivery(waiting.key));
+            self.homes.died(chunk);
+        }
+        Some(waiting.key)
     }
 
     /// Hands deliveries to every receiver with room, in turn.

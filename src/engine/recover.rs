@@ -50,6 +50,8 @@ struct Replay {
     deliveries: HashMap<DeliveryKey, DeliveryToken>,
     /// Counters are true up to this batch.
     counted: u64,
+    /// Everything alive from batches before this one is in chunks.
+    carried: u64,
     /// The open batch's octets, for the journal's length.
     events: u64,
 }
@@ -58,7 +60,7 @@ struct Replay {
 pub fn recover(plan: Arc<Plan>, journal: &mut dyn Journal, ledger: &mut dyn Ledger, now: Now) -> Result<(Engine, Recovered), RecoverError> {
     let mut engine = Engine::new(plan, now);
     engine.replaying = true;
-    let mut replay = Replay { engine, absorbed: HashMap::new(), deliveries: HashMap::new(), counted: 0, events: 0 };
+    let mut replay = Replay { engine, absorbed: HashMap::new(), deliveries: HashMap::new(), counted: 0, carried: 0, events: 0 };
     let mut failed = None;
     let mut fail = |place: String, source: EventError| {
         failed = Some(RecoverError::Event { place, source });
@@ -93,14 +95,15 @@ impl Replay {
         let number = |at: usize| blob.get(at..at + 8).and_then(|o| o.try_into().ok()).map_or(0, u64::from_le_bytes);
         self.counted = number(0);
         self.engine.ids.advance_past(MessageId(number(8)));
-        self.engine.counts = blob.get(16..).and_then(Counts::from_octets).unwrap_or_default();
+        self.carried = number(16);
+        self.engine.counts = blob.get(24..).and_then(Counts::from_octets).unwrap_or_default();
     }
 
     fn chunk(&mut self, id: u64, octets: &[u8], dead: &[u8]) -> Result<(), EventError> {
         let dead: HashSet<Name> =
             dead.chunks_exact(9).map(|n| Name(n[0], u64::from_le_bytes(n[1..].try_into().unwrap_or_default()))).collect();
         let (mut items, mut scratch) = (Vec::new(), Vec::new());
-        let before = self.engine.counts;
+        self.engine.counting = false;
         event::read_group(octets, &mut |batch, event| {
             scratch.clear();
             event::write(&event, &mut scratch);
@@ -112,7 +115,6 @@ impl Replay {
                 items.extend(self.apply(event, Home::Chunk(id)));
             }
         })?;
-        self.engine.counts = before;
         self.engine.writing.items.clear();
         self.engine.homes.loaded(id, items, dead.into_iter().collect());
         Ok(())
@@ -143,15 +145,12 @@ impl Replay {
                 open = Some(batch);
                 self.engine.writing.batch = batch;
             }
-            if self.is_absorbed(batch, &event) {
+            if batch < self.carried || self.is_absorbed(batch, &event) {
                 return;
             }
             self.events += 1;
-            let before = self.engine.counts;
+            self.engine.counting = batch > self.counted;
             self.apply(event, Home::Batch(batch));
-            if batch <= self.counted {
-                self.engine.counts = before;
-            }
         })?;
         if let Some(done) = open {
             self.close(done, position, octets);
@@ -200,7 +199,9 @@ impl Replay {
             }
             Event::Sent { message, part, parts, carrier, at_ms, reference, carrier_id } => {
                 let number = engine.messages.get(&message).map_or(0, |e| e.message.number);
-                engine.parked.take_match(carrier, number, &carrier_id);
+                if let Some(parked) = engine.parked.take_match(carrier, number, &carrier_id) {
+                    engine.parked_ended(&parked);
+                }
                 engine.apply_sent(message, part, parts, carrier, at_ms, reference, &carrier_id);
             }
             Event::SentBefore { message, part, parts, carrier, at_ms, reference, key, reported } => {
@@ -219,9 +220,8 @@ impl Replay {
             }
             Event::Verdict { message, state, carrier, at_ms, error } => engine.apply_verdict(message, state, carrier, at_ms, error),
             Event::HandedOver { key, .. } => {
-                if let Some(token) = self.token(key) {
-                    self.deliveries.remove(&key);
-                    self.engine.outbox.remove(token);
+                if let Some(token) = self.deliveries.remove(&key) {
+                    self.engine.outbox_gone(token);
                 }
             }
             Event::Parked { carrier, at_ms, facts } => {
@@ -237,8 +237,8 @@ impl Replay {
             Event::InboundReady { carrier, account, part, inbound } => engine.apply_inbound_ready(carrier, account, part, *inbound, home),
             Event::Replaced { message, with } => engine.apply_replaced(message, &with),
             Event::Outboxed { account, key, at_ms, delivery } => {
-                if let Some(token) = self.token(key) {
-                    self.engine.outbox.remove(token);
+                if let Some(token) = self.deliveries.remove(&key) {
+                    self.engine.outbox_gone(token);
                 }
                 self.engine.deliver(account, key, home, at_ms, *delivery);
                 let token = self.engine.outbox.last_token();
@@ -270,14 +270,13 @@ impl Replay {
         }
     }
 
-    fn token(&self, key: DeliveryKey) -> Option<DeliveryToken> {
-        self.deliveries.get(&key).copied()
-    }
-
     /// Everything alive goes to where it waits.
     fn finish(self) -> Engine {
         let mut engine = self.engine;
         engine.replaying = false;
+        engine.counting = true;
+        // The batch in which the last walk ended may have had no event of its own: its number is used up all the same.
+        engine.writing.batch = engine.writing.batch.max(self.counted + 1);
         engine.recount();
         engine.outbox_recovered();
         let mut ids: Vec<MessageId> = engine.messages.keys().copied().collect();

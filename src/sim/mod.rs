@@ -6,3 +6,4 @@ pub mod carrier;
 pub mod delivery;
 pub mod profile;
 pub mod smsc;
+pub mod world;

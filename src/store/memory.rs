@@ -141,6 +141,11 @@ impl MemoryJournal {
         self.state().faults.planned.push((after, fault));
     }
 
+    /// Failures that were planned and have not struck yet are called off.
+    pub fn heal(&self) {
+        self.state().faults.planned.clear();
+    }
+
     /// Flips one bit of a kept group, for tests of what reads it. False if there is no such group or it is empty.
     pub fn damage(&self, position: u64) -> bool {
         let mut state = self.state();

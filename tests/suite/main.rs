@@ -23,3 +23,4 @@ mod store_memory;
 mod store_sync_trace;
 mod store_writer;
 mod text_vectors;
+mod world_spine;

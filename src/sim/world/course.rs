@@ -1,0 +1,521 @@
+//! The course of a world: what happens next, in order of virtual time and, within an instant, of the dice. Owns everything; the other files give it hands.
+
+use super::gateway::Gateway;
+use super::judge::{Judge, Judged, Record, Wrong, mark};
+use super::peers::{ClientSlot, Operator};
+use super::wire::{Connection, End, Mail, Parcel, Role, Side};
+use super::{Outcome, Settings};
+use crate::link::driver::Handler;
+use crate::model::{Class, Now};
+use crate::sim::behaviour::{Dice, scramble};
+use crate::smpp::{CloseCause, Event};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// The world begins at this instant.
+pub(super) const START: Now = Now { mono_us: 1_000_000, wall_ms: 1_790_000_000_000 };
+/// No world lasts longer, virtual milliseconds: by then everything must be at rest.
+const LONGEST_MS: u64 = 3 * 3_600_000;
+/// No world has more events; one that does runs in circles.
+const MOST_EVENTS: u64 = 3_000_000;
+/// Lines kept when no message is watched.
+const LINES: usize = 40;
+
+/// What is to happen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Due {
+    /// Something arrives at this end of a connection.
+    Arrival { at: usize, side: Side },
+    /// The timer of this end.
+    Timer { at: usize, side: Side, us: u64 },
+    /// This end has something to do.
+    Nudge { at: usize, side: Side },
+    /// The gateway's end looks into its mailbox.
+    Mail { at: usize },
+    /// A step of the engine.
+    Step { life: u64, us: u64 },
+    /// The journal's sync returns.
+    Synced { life: u64 },
+    /// The ledger's sync returns.
+    Kept { life: u64 },
+    /// The gateway starts.
+    Start,
+    /// The gateway connects a bind.
+    Bind { life: u64, carrier: usize, index: usize },
+    /// An upstream connects.
+    Connect { slot: usize },
+    /// An upstream submits.
+    Submit { number: usize },
+    /// An upstream answers a delivery.
+    Respond { at: usize, sequence: u32, status: u32, report: Option<(u64, u8)> },
+    /// Something goes wrong.
+    Misfortune(Misfortune),
+    /// The disk is as it should be again.
+    DiskWell { life: u64 },
+    /// From now on nothing goes wrong any more.
+    Calm,
+    /// Is everything at rest?
+    Look,
+}
+
+/// What may go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Misfortune {
+    Crash,
+    FailedSync,
+    Disk,
+    CutCarrier,
+    CutUpstream,
+    Stall,
+    WallJump,
+    /// The gateway stops after a failed sync; the way out of it is that of a crash.
+    Stop,
+}
+
+/// What an end is to do.
+pub(super) enum Work {
+    Opened,
+    Octets(Vec<u8>),
+    Over(CloseCause),
+    Tick,
+    Mail,
+}
+
+/// Everything.
+pub struct World {
+    pub(super) settings: Settings,
+    pub(super) dice: Dice,
+    pub(super) now_us: u64,
+    pub(super) wall_offset_ms: i64,
+    agenda: BinaryHeap<Reverse<(u64, u64, u64, Due)>>,
+    scheduled: u64,
+    pub(super) connections: Vec<Connection>,
+    pub(super) gateway: Gateway,
+    pub(super) operators: Vec<Operator>,
+    pub(super) slots: Vec<ClientSlot>,
+    pub(super) judge: Judge,
+    pub(super) is_calm: bool,
+    pub(super) crashes: u64,
+    pub(super) carried: u64,
+    to_submit: usize,
+    events: u64,
+    trace: u64,
+    watch: Option<Option<usize>>,
+    lines: Vec<String>,
+}
+
+impl World {
+    /// The world of `seed`. `watch`: keep lines of what happens, to one message or at last.
+    pub fn new(seed: u64, settings: &Settings, watch: Option<Option<usize>>) -> World {
+        let mut dice = Dice::new(scramble(seed));
+        let gateway = Gateway::new(settings, &mut dice);
+        let slots = ClientSlot::all(&mut dice);
+        let operators = (0..gateway.plan.carriers.len()).map(|carrier| Operator::new(settings, carrier, dice.roll())).collect();
+        let mut world = World {
+            settings: settings.clone(),
+            dice,
+            now_us: START.mono_us,
+            wall_offset_ms: 0,
+            agenda: BinaryHeap::new(),
+            scheduled: 0,
+            connections: Vec::new(),
+            gateway,
+            operators,
+            slots,
+            judge: Judge::default(),
+            is_calm: false,
+            crashes: 0,
+            carried: 0,
+            to_submit: settings.messages,
+            events: 0,
+            trace: seed,
+            watch,
+            lines: Vec::new(),
+        };
+        world.prepare();
+        world
+    }
+
+    fn prepare(&mut self) {
+        let mut recent = Vec::new();
+        for number in 0..self.settings.messages {
+            let record = self.draw_message(number, &mut recent);
+            self.judge.records.push(record);
+            let at_us = self.dice.up_to(self.settings.busy_ms * 1000);
+            self.after(at_us, Due::Submit { number });
+        }
+        self.after(0, Due::Start);
+        for slot in 0..self.slots.len() {
+            let at_us = self.dice.up_to(200_000);
+            self.after(at_us, Due::Connect { slot });
+        }
+        for kind in Misfortune::ALL {
+            self.next_misfortune(kind);
+        }
+        self.after(self.settings.busy_ms * 1000, Due::Calm);
+    }
+
+    fn draw_message(&mut self, number: usize, recent: &mut Vec<String>) -> Record {
+        let account = self.dice.up_to(2) as usize;
+        let class = Class::ALL[account];
+        let digits = match recent.last() {
+            Some(last) if self.dice.chance(self.settings.same_number_share) => last.clone(),
+            _ => format!("86138{:08}", 1_000 + number),
+        };
+        recent.push(digits.clone());
+        let registered = [1, 1, 1, 1, 0x11, 2, 3, 0][self.dice.up_to(7) as usize];
+        let marks = match self.dice.chance(self.settings.long_share) {
+            true => [25, 25, 50][self.dice.up_to(2) as usize],
+            false => 1 + self.dice.up_to(15) as usize,
+        };
+        Record::new(account, class, digits, registered, mark(number).repeat(marks).into_bytes())
+    }
+
+    /// Runs to the end.
+    pub fn run(&mut self) -> Judged {
+        while let Some(Reverse((at_us, _, _, due))) = self.agenda.pop() {
+            self.now_us = at_us;
+            self.events += 1;
+            if self.elapsed_ms() > LONGEST_MS || self.events > MOST_EVENTS {
+                return Err(Wrong { what: format!("not at rest: {}", self.unrest().unwrap_or_default()), message: None });
+            }
+            if due == Due::Look {
+                if self.unrest().is_none() {
+                    return self.rest();
+                }
+                self.after(2_000_000, Due::Look);
+                continue;
+            }
+            self.happen(due)?;
+        }
+        Err(Wrong { what: "the world stands still".into(), message: None })
+    }
+
+    fn happen(&mut self, due: Due) -> Judged {
+        match due {
+            Due::Arrival { at, side } => self.arrival(at, side),
+            Due::Timer { at, side, us } => match &self.connections[at].ends[side as usize] {
+                Some(end) if end.timer_us == us => self.work(at, side, Work::Tick),
+                _ => Ok(()),
+            },
+            Due::Nudge { at, side } => self.work(at, side, Work::Tick),
+            Due::Mail { at } => self.work(at, Side::Gateway, Work::Mail),
+            Due::Step { life, us } => self.step_due(life, us),
+            Due::Synced { life } => self.synced(life),
+            Due::Kept { life } => self.kept(life),
+            Due::Start => self.start(),
+            Due::Bind { life, carrier, index } => self.connect_bind(life, carrier, index),
+            Due::Connect { slot } => self.connect_client(slot),
+            Due::Submit { number } => self.submit(number),
+            Due::Respond { at, sequence, status, report } => self.respond(at, sequence, status, report),
+            Due::Misfortune(kind) => self.misfortune(kind),
+            Due::DiskWell { life } => self.disk_well(life),
+            Due::Calm => self.calm(),
+            Due::Look => Ok(()),
+        }
+    }
+
+    /// `None` once nothing is under way any more.
+    fn unrest(&self) -> Option<String> {
+        let Some(engine) = &self.gateway.engine else { return Some("the gateway is down".into()) };
+        let (alive, outbox, parked) = (engine.alive(), engine.outbox_figures().map(|(waiting, _)| waiting).sum::<u64>(), engine.parked());
+        let waiting: u64 = self.operators.iter().map(|o| o.carrier.counts().waiting).sum();
+        let rest = self.to_submit == 0 && alive == 0 && outbox == 0 && parked == 0 && waiting == 0 && self.gateway.is_written();
+        (!rest).then(|| {
+            format!(
+                "{} to submit, {alive} alive, {outbox} in outboxes, {parked} parked, {waiting} with carriers, journal idle {}",
+                self.to_submit,
+                self.gateway.is_written()
+            )
+        })
+    }
+
+    fn rest(&mut self) -> Judged {
+        self.judge.at_rest()?;
+        self.counters()?;
+        self.crash()?;
+        self.start()?;
+        self.counters()?;
+        let engine = self.gateway.engine.as_ref().expect("it has just started");
+        let outbox: u64 = engine.outbox_figures().map(|(waiting, _)| waiting).sum();
+        if engine.alive() > 0 || outbox > 0 || engine.parked() > 0 {
+            let what = format!("comes back after rest: {} messages, {outbox} deliveries, {} parked", engine.alive(), engine.parked());
+            return Err(Wrong { what, message: None });
+        }
+        Ok(())
+    }
+
+    pub(super) fn submitted(&mut self) {
+        self.to_submit -= 1;
+    }
+
+    // ---- time ----
+
+    pub(super) fn now(&self) -> Now {
+        let passed_us = self.now_us - START.mono_us;
+        let wall_ms = (START.wall_ms + passed_us / 1000).saturating_add_signed(self.wall_offset_ms);
+        Now { mono_us: self.now_us, wall_ms }
+    }
+
+    /// Virtual milliseconds since the beginning.
+    pub fn elapsed_ms(&self) -> u64 {
+        (self.now_us - START.mono_us) / 1000
+    }
+
+    pub(super) fn after(&mut self, us: u64, due: Due) {
+        self.at(self.now_us + us, due);
+    }
+
+    pub(super) fn at(&mut self, at_us: u64, due: Due) {
+        self.scheduled += 1;
+        let order = self.dice.roll();
+        self.agenda.push(Reverse((at_us.max(self.now_us), order, self.scheduled, due)));
+    }
+
+    // ---- what happened ----
+
+    pub(super) fn count(&mut self, tag: u64, what: u64) {
+        self.trace = scramble(self.trace ^ scramble(tag ^ scramble(self.now_us ^ scramble(what))));
+    }
+
+    /// Takes note of something, about message `number` or about all.
+    pub(super) fn note(&mut self, number: Option<usize>, line: impl FnOnce() -> String) {
+        let Some(watch) = self.watch else { return };
+        if watch.is_none() || number.is_none() || number == watch {
+            self.lines.push(format!("{:>10.3} ms  {}", (self.now_us - START.mono_us) as f64 / 1000.0, line()));
+            if watch.is_none() && self.lines.len() > LINES {
+                self.lines.remove(0);
+            }
+        }
+    }
+
+    /// The lines kept.
+    pub fn lines(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.lines)
+    }
+
+    /// What it came to.
+    pub fn outcome(&self) -> Outcome {
+        let (taken, repeated) = self.judge.taken();
+        Outcome {
+            trace: self.trace,
+            events: self.events,
+            took_ms: self.elapsed_ms(),
+            acknowledged: self.judge.acknowledged(),
+            accepted: self.judge.accepted(),
+            taken,
+            repeated,
+            reported: self.judge.reported(),
+            crashes: self.crashes,
+            carried: self.carried,
+        }
+    }
+
+    // ---- connections ----
+
+    pub(super) fn connect(&mut self, gateway: End, peer: End) -> Result<usize, Wrong> {
+        self.connections.push(Connection::new(gateway, peer));
+        let at = self.connections.len() - 1;
+        for side in [Side::Gateway, Side::Peer] {
+            self.work(at, side, Work::Opened)?;
+        }
+        Ok(at)
+    }
+
+    fn arrival(&mut self, at: usize, side: Side) -> Judged {
+        let now_us = self.now_us;
+        while let Some(parcel) = self.connections[at].towards[side as usize].take(now_us) {
+            let work = match parcel {
+                Parcel::Octets(octets) => Work::Octets(octets),
+                Parcel::End => Work::Over(CloseCause::PeerClosed),
+            };
+            self.work(at, side, work)?;
+        }
+        Ok(())
+    }
+
+    /// One turn of one end, as the driver of sockets does it.
+    pub(super) fn work(&mut self, at: usize, side: Side, work: Work) -> Judged {
+        let Some(mut end) = self.connections[at].ends[side as usize].take() else { return Ok(()) };
+        let now = self.now();
+        let mut over = None;
+        match work {
+            Work::Opened => match &mut end.role {
+                Role::Upstream(handler) => handler.opened(&mut end.session, now),
+                Role::Bind(handler) => handler.opened(&mut end.session, now),
+                Role::Client(client) => self.client_opened(*client, &mut end.session),
+                Role::Operator(_) => {}
+            },
+            Work::Octets(octets) => {
+                self.count(1, crate::store::checksum::checksum(at as u64, &octets));
+                end.input.extend_from_slice(&octets);
+            }
+            Work::Over(cause) => over = Some(cause),
+            Work::Tick => over = self.tick(at, &mut end)?,
+            Work::Mail => self.mail(&mut end),
+        }
+        let told = self.read(at, &mut end)?;
+        self.batch_end(at, &mut end)?;
+        let over = over.or(told).or(match end.session.next(&[], now) {
+            (_, Some(Event::Closed { cause })) => Some(cause),
+            _ => None,
+        });
+        match over {
+            None => {
+                self.flush(at, side, &mut end);
+                self.set_timer(at, side, &mut end);
+                self.connections[at].ends[side as usize] = Some(end);
+                Ok(())
+            }
+            Some(cause) => self.over(at, side, end, cause),
+        }
+    }
+
+    fn read(&mut self, at: usize, end: &mut End) -> Result<Option<CloseCause>, Wrong> {
+        let now = self.now();
+        let input = std::mem::take(&mut end.input);
+        let mut from = 0;
+        let mut over = None;
+        loop {
+            let (used, event) = end.session.next(&input[from..], now);
+            from += used;
+            match event {
+                Some(Event::Closed { cause }) => {
+                    over = Some(cause);
+                    break;
+                }
+                Some(event) => self.event(at, end, event)?,
+                None => {}
+            }
+            if used == 0 {
+                break;
+            }
+        }
+        end.input = input[from..].to_vec();
+        Ok(over)
+    }
+
+    fn event(&mut self, at: usize, end: &mut End, event: Event<'_>) -> Judged {
+        let now = self.now();
+        match &mut end.role {
+            Role::Upstream(handler) => handler.event(event, &mut end.session, now),
+            Role::Bind(handler) => handler.event(event, &mut end.session, now),
+            Role::Client(client) => return self.client_event(at, *client, &mut end.session, event),
+            Role::Operator(operator) => return self.operator_event(at, operator, &mut end.session, event),
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self, at: usize, end: &mut End) -> Result<Option<CloseCause>, Wrong> {
+        let now = self.now();
+        let mut events = Vec::new();
+        if end.session.deadline().is_some_and(|due| due <= now.mono_us) {
+            end.session.tick(now, &mut events);
+        }
+        for event in events {
+            if let Event::Closed { cause } = event {
+                return Ok(Some(cause));
+            }
+            self.event(at, end, event)?;
+        }
+        match &mut end.role {
+            Role::Upstream(handler) if handler.deadline().is_some_and(|due| due <= now.mono_us) => handler.tick(&mut end.session, now),
+            Role::Bind(handler) if handler.deadline().is_some_and(|due| due <= now.mono_us) => handler.tick(&mut end.session, now),
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn mail(&mut self, end: &mut End) {
+        let now = self.now();
+        for mail in std::mem::take(&mut end.mail) {
+            match (&mut end.role, mail) {
+                (Role::Upstream(handler), Mail::Upstream(command)) => handler.command(command, &mut end.session, now),
+                (Role::Bind(handler), Mail::Bind(commands)) => handler.command(commands, &mut end.session, now),
+                _ => {}
+            }
+        }
+    }
+
+    fn batch_end(&mut self, at: usize, end: &mut End) -> Judged {
+        let now = self.now();
+        let mut reports = Vec::new();
+        match &mut end.role {
+            Role::Upstream(handler) => handler.batch_end(&mut end.session, now, &mut reports),
+            Role::Bind(handler) => handler.batch_end(&mut end.session, now, &mut reports),
+            Role::Client(_) => {}
+            Role::Operator(operator) => self.operator_batch_end(at, operator, &mut end.session)?,
+        }
+        self.hand_in(reports);
+        Ok(())
+    }
+
+    fn flush(&mut self, at: usize, side: Side, end: &mut End) {
+        let output = end.session.output().split().to_vec();
+        if output.is_empty() {
+            return;
+        }
+        // A socket gives its octets in pieces of any size.
+        let mut from = 0;
+        while from < output.len() {
+            let left = output.len() - from;
+            let piece = if self.dice.chance(0.1) { 1 + self.dice.up_to(left as u64 - 1) as usize } else { left };
+            let arrives_us = self.now_us + 50 + self.dice.up_to(if self.dice.clone().roll() % 8 == 0 { 20_000 } else { 500 });
+            let parcel = Parcel::Octets(output[from..from + piece].to_vec());
+            self.send(at, side, arrives_us, parcel);
+            from += piece;
+        }
+    }
+
+    fn send(&mut self, at: usize, from: Side, arrives_us: u64, parcel: Parcel) {
+        let side = from.other();
+        if let Some(us) = self.connections[at].towards[side as usize].send(arrives_us, parcel) {
+            self.at(us, Due::Arrival { at, side });
+        }
+    }
+
+    fn set_timer(&mut self, at: usize, side: Side, end: &mut End) {
+        let handler = match &end.role {
+            Role::Upstream(handler) => handler.deadline(),
+            Role::Bind(handler) => handler.deadline(),
+            Role::Client(_) => None,
+            Role::Operator(operator) => operator.next_us,
+        };
+        if let Some(us) = [end.session.deadline(), handler].into_iter().flatten().min() {
+            // Timers are as coarse as a millisecond, and a deadline that has passed is looked at a moment later.
+            let us = us.max(self.now_us + 1).next_multiple_of(1000);
+            if end.timer_us != us {
+                end.timer_us = us;
+                self.at(us, Due::Timer { at, side, us });
+            }
+        }
+    }
+
+    /// The end of one end: its last words, then the other side learns of it.
+    fn over(&mut self, at: usize, side: Side, mut end: Box<End>, cause: CloseCause) -> Judged {
+        let now = self.now();
+        self.count(2, at as u64);
+        self.note(None, || format!("connection {at}: {side:?} closes, {}", cause.name()));
+        if !matches!(cause, CloseCause::PeerClosed | CloseCause::Killed) {
+            self.flush(at, side, &mut end);
+        }
+        self.mail(&mut end);
+        let mut reports = Vec::new();
+        match &mut end.role {
+            Role::Upstream(handler) => {
+                handler.closed(&mut end.session, cause, now, &mut reports);
+                self.gateway.sessions.retain(|_, place| *place != at);
+            }
+            Role::Bind(handler) => {
+                handler.closed(&mut end.session, cause, now, &mut reports);
+                self.bind_closed(at);
+            }
+            Role::Client(client) => self.client_closed(*client),
+            Role::Operator(operator) => self.operator_closed(operator, &mut end.session),
+        }
+        self.hand_in(reports);
+        let arrives_us = self.now_us + 50 + self.dice.up_to(500);
+        self.send(at, side, arrives_us, Parcel::End);
+        Ok(())
+    }
+}

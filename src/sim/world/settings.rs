@@ -1,0 +1,146 @@
+//! What a world is like and which misfortunes befall it, as plain data; drawn from a seed so that every seed has its own mixture.
+
+use crate::sim::behaviour::{Behaviour, Dice, ReceiptBind, Share, StateNumber};
+
+/// One world. Intervals are means in milliseconds; 0 means never. Shares are 0 to 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Messages that the upstreams submit.
+    pub messages: usize,
+    /// How long they submit and how long misfortunes last, virtual milliseconds.
+    pub busy_ms: u64,
+    /// Share of messages of several parts.
+    pub long_share: f64,
+    /// Share of messages to a number that another message went to shortly before.
+    pub same_number_share: f64,
+    /// Octets of journal at which what is old is carried into the ledger.
+    pub journal_octets: u64,
+    /// The gateway is killed.
+    pub crash_every_ms: u64,
+    /// A sync of the journal fails; the gateway stops and is started again.
+    pub failed_sync_every_ms: u64,
+    /// The journal's thread says that the disk is slow, or down to its reserve, for a while.
+    pub disk_every_ms: u64,
+    /// A connection with a carrier is cut.
+    pub cut_carrier_every_ms: u64,
+    /// A connection with an upstream is cut.
+    pub cut_upstream_every_ms: u64,
+    /// Share of cuts that only one side notices.
+    pub half_open_share: f64,
+    /// Nothing moves on one connection for a while.
+    pub stall_every_ms: u64,
+    /// The wall clock jumps, by at most [`Settings::WALL_JUMP_MAX_MS`] from the truth.
+    pub wall_jump_every_ms: u64,
+    /// Share of deliveries that an upstream answers with "not now".
+    pub upstream_later: f64,
+    /// Share that it refuses for good.
+    pub upstream_never: f64,
+    /// Share that it doesn't answer.
+    pub upstream_silent: f64,
+    /// Longest time that an upstream takes to answer a delivery, milliseconds.
+    pub upstream_answer_ms: u64,
+    /// Carriers wait so long for an answer to a submit before it is in doubt, milliseconds.
+    pub response_timeout_ms: u64,
+    /// Segments a second that each carrier is given.
+    pub rate_per_s: Option<u32>,
+    /// The carriers' habits while misfortunes last.
+    pub behaviour: Behaviour,
+}
+
+impl Settings {
+    /// Farthest that the wall clock is ever from the truth.
+    pub const WALL_JUMP_MAX_MS: u64 = 240_000;
+
+    /// A world in which nothing goes wrong.
+    pub fn calm() -> Settings {
+        Settings {
+            messages: 80,
+            busy_ms: 20_000,
+            long_share: 0.2,
+            same_number_share: 0.0,
+            journal_octets: 6_000,
+            crash_every_ms: 0,
+            failed_sync_every_ms: 0,
+            disk_every_ms: 0,
+            cut_carrier_every_ms: 0,
+            cut_upstream_every_ms: 0,
+            half_open_share: 0.3,
+            stall_every_ms: 0,
+            wall_jump_every_ms: 0,
+            upstream_later: 0.0,
+            upstream_never: 0.0,
+            upstream_silent: 0.0,
+            upstream_answer_ms: 5,
+            response_timeout_ms: 3_000,
+            rate_per_s: None,
+            behaviour: Behaviour {
+                answer_delay_ms: 1,
+                answer_jitter_ms: 30,
+                receipt_delay_ms: 20,
+                receipt_jitter_ms: 2_000,
+                receipts: receipts(0.8, 0.2),
+                redeliver_tries: u8::MAX,
+                ..Behaviour::default()
+            },
+        }
+    }
+
+    /// A world of this seed: each misfortune is absent, rare or frequent.
+    pub fn drawn(seed: u64) -> Settings {
+        let mut dice = Dice::new(seed ^ 0x5e77_1465);
+        let mut every = |rare: u64, frequent: u64| [0, 0, rare, frequent][dice.up_to(3) as usize];
+        let mut settings = Settings {
+            crash_every_ms: every(10_000, 1_500),
+            failed_sync_every_ms: every(20_000, 5_000),
+            disk_every_ms: every(10_000, 3_000),
+            cut_carrier_every_ms: every(5_000, 700),
+            cut_upstream_every_ms: every(5_000, 700),
+            stall_every_ms: every(5_000, 1_000),
+            wall_jump_every_ms: every(10_000, 2_000),
+            ..Settings::calm()
+        };
+        let mut share = |rare: f64, frequent: f64| [0.0, 0.0, rare, frequent][dice.up_to(3) as usize];
+        settings.long_share = share(0.2, 0.6);
+        settings.same_number_share = share(0.1, 0.5);
+        settings.half_open_share = share(0.2, 0.7);
+        settings.upstream_later = share(0.05, 0.4);
+        settings.upstream_never = share(0.02, 0.2);
+        settings.upstream_silent = share(0.05, 0.3);
+        settings.behaviour.lost_answers = share(0.05, 0.4);
+        settings.behaviour.early_receipts = share(0.1, 0.6);
+        settings.behaviour.duplicate_receipts = share(0.1, 0.6);
+        settings.behaviour.receipts = receipts(1.0 - share(0.1, 0.4), share(0.1, 0.4));
+        let refused = share(0.03, 0.3) / 4.0;
+        settings.behaviour.errors = [0x08, 0x14, 0x15, 0x0b].map(|what| Share { what, share: refused }).to_vec();
+        settings.behaviour.intermediate = dice.chance(0.3);
+        settings.behaviour.receipt_bind = [ReceiptBind::Same, ReceiptBind::Other, ReceiptBind::Any][dice.up_to(2) as usize];
+        settings.behaviour.rate_per_s = [0, 0, 0, 30][dice.up_to(3) as usize];
+        settings.behaviour.burst = 5;
+        // Some carriers answer later than anybody waits.
+        settings.behaviour.answer_jitter_ms = [20, 200, 5_000][dice.up_to(2) as usize];
+        settings.rate_per_s = [None, None, Some(20)][dice.up_to(2) as usize];
+        settings.journal_octets = [2_000, 10_000, 1 << 20][dice.up_to(2) as usize];
+        settings.upstream_answer_ms = [1, 50, 2_000][dice.up_to(2) as usize];
+        settings.messages = 20 + dice.up_to(100) as usize;
+        settings.busy_ms = 5_000 + dice.up_to(20_000);
+        settings
+    }
+
+    /// The carriers' habits once all misfortunes are over: whatever still comes is answered at once and reported.
+    pub fn calmed(&self) -> Behaviour {
+        Behaviour {
+            lost_answers: 0.0,
+            errors: Vec::new(),
+            early_receipts: 0.0,
+            duplicate_receipts: 0.0,
+            answer_jitter_ms: 20,
+            rate_per_s: 0,
+            ..self.behaviour.clone()
+        }
+    }
+}
+
+fn receipts(answered: f64, failed: f64) -> Vec<Share<StateNumber>> {
+    let share = |what: u8, share: f64| Share { what: StateNumber(what), share: share * answered };
+    vec![share(2, 1.0 - failed), share(5, failed / 2.0), share(3, failed / 4.0), share(8, failed / 4.0)]
+}
