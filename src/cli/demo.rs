@@ -5,8 +5,12 @@ use super::Output;
 use super::serve::{runtime, stop_signal};
 use crate::app::Gateway;
 use crate::config::{Config, Log, Profile, Route};
+use crate::load::generator::{Load, LoadSettings};
+use crate::load::session::Shape;
 use crate::model::State;
+use crate::model::clock::SystemClock;
 use crate::sim::behaviour::Behaviour;
+use crate::sim::profile::behaviour_of;
 use crate::sim::smsc::{Smsc, SmscSettings};
 use crate::telemetry::EngineSnapshot;
 use std::io::{IsTerminal, Write};
@@ -75,23 +79,22 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<(), String> {
 /// A simulated carrier with the habits of a shipped profile and receipts that take a moment.
 fn carrier(profile: &str) -> Result<Smsc, String> {
     let habits = Profile::shipped(profile).ok_or("a shipped profile is missing")?;
-    let behaviour = Behaviour { receipt_delay_ms: 300, receipt_jitter_ms: 1_500, ..Behaviour::of_profile(&habits) };
+    let behaviour =
+        Behaviour { receipt_delay_ms: 300, receipt_jitter_ms: 1_500, ..behaviour_of(&habits, SystemClock::start().now().wall_ms) };
     let settings = SmscSettings { name: profile.to_owned(), behaviour, ..SmscSettings::default() };
     Smsc::start(settings).map_err(|error| format!("starting a simulated carrier: {error}"))
 }
 
 fn config(args: &Args, data: &DataDir, carriers: &[Smsc; 2]) -> Config {
     let [north, south] = carriers;
-    let mut config = Config::demo(&data.path)
-        .with_carrier("north", &north.local_addr().to_string(), "standard")
-        .with_carrier("south", &south.local_addr().to_string(), "hex-ids");
+    let mut config = Config::demo(&data.path).with_carrier("north", &north.local_addr().to_string(), "standard").with_carrier(
+        "south",
+        &south.local_addr().to_string(),
+        "hex-ids",
+    );
     config.listen.address = SocketAddr::from(([127, 0, 0, 1], args.port));
     config.metrics.address = SocketAddr::from(([127, 0, 0, 1], args.metrics_port));
-    let route = |prefix: &str, carriers: [&str; 2]| Route {
-        prefix: prefix.to_owned(),
-        carriers: carriers.map(str::to_owned).to_vec(),
-        account: None,
-    };
+    let route = |prefix: &str, carriers: [&str; 2]| Route { prefix: prefix.to_owned(), carriers: carriers.map(str::to_owned).to_vec() };
     config.routes = vec![route("", ["north", "south"]), route("8613", ["south", "north"])];
     config
 }
@@ -99,7 +102,7 @@ fn config(args: &Args, data: &DataDir, carriers: &[Smsc; 2]) -> Config {
 async fn demo(args: &Args, config: Config, output: &mut Output) -> Result<(), String> {
     let gateway = Gateway::start(config).await.map_err(|error| error.to_string())?;
     introduce(&gateway, output);
-    let trickle = super::trickle::Trickle::start(gateway.smpp_address(), args.rate)?;
+    let trickle = trickle(gateway.smpp_address(), args.rate)?;
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let until = tokio::time::sleep(if args.seconds > 0 { Duration::from_secs(args.seconds) } else { Duration::from_secs(365 * 86_400) });
     tokio::pin!(until);
@@ -113,7 +116,11 @@ async fn demo(args: &Args, config: Config, output: &mut Output) -> Result<(), St
             _ = second.tick() => summary(&gateway.figures()),
         }
     };
-    trickle.stop();
+    if let Some(trickle) = trickle {
+        trickle.stop();
+        // The generator ends on a thread of its own; it unbinds before the gateway goes.
+        let _ = tokio::task::spawn_blocking(|| trickle.join(|| None)).await;
+    }
     gateway.stop().await;
     output.line("\nstopped");
     ended
@@ -136,6 +143,18 @@ fn introduce(gateway: &Gateway, output: &mut Output) {
         destination_addr='8613800138000', short_message=b'Hello', registered_delivery=1)\n  \
         c.listen()          # prints the receipt\n\nCtrl-C stops all.\n"
     ));
+}
+
+/// Messages at a steady rate, from a client like any other.
+fn trickle(target: SocketAddr, rate_per_s: f64) -> Result<Option<Load>, String> {
+    if rate_per_s <= 0.0 {
+        return Ok(None);
+    }
+    let defaults = LoadSettings::default();
+    // The sender is a short code and the numbers are spread over both routes.
+    let shape = Shape { first_destination: 8_613_500_000_000, destinations: 800_000_000, ..defaults.shape };
+    let settings = LoadSettings { target, messages: u64::from(u32::MAX), rate_per_s, shape, ..defaults };
+    Load::start(settings).map(Some).map_err(|error| format!("starting the trickle: {error}"))
 }
 
 /// One line, rewritten each second on a terminal.

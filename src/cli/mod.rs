@@ -4,6 +4,7 @@
 
 mod check;
 mod completions;
+mod demo;
 mod inspect;
 pub mod inspect_number;
 pub mod inspect_pdu;
@@ -39,6 +40,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Try it: a gateway, two simulated carriers and a trickle of messages, all on loopback
+    Demo(demo::Args),
     /// Run the gateway
     Serve(serve::Args),
     /// Validate a configuration, explain what it means, and exit with 1 if it is refused
@@ -57,6 +60,7 @@ pub fn main() -> ExitCode {
 /// Runs one parsed command; what it prints goes to `output`.
 fn run(cli: Cli, output: &mut Output) -> ExitCode {
     let done = match cli.command {
+        Command::Demo(args) => demo::run(&args, output),
         Command::Serve(args) => serve::run(&args, output),
         Command::Check(args) => check::run(&args, output),
         Command::Inspect(args) => inspect::run(&args, output),
