@@ -13,6 +13,7 @@ pub mod inspect_text;
 mod logs;
 mod output;
 mod serve;
+mod tools;
 
 pub use logs::start as start_logs;
 pub use output::Output;
@@ -44,6 +45,14 @@ enum Command {
     Demo(demo::Args),
     /// Run the gateway
     Serve(serve::Args),
+    /// Run a simulated carrier
+    Smsc(Box<crate::sim::smsc::args::SmscArgs>),
+    /// Send messages and judge what comes of them
+    Load(crate::load::command::LoadArgs),
+    /// Pass PDUs on and nothing else: the floor of comparisons
+    Relay(crate::load::command::RelayArgs),
+    /// Measure the gateway between a load generator and a simulated carrier
+    Bench(crate::load::bench::BenchArgs),
     /// Validate a configuration, explain what it means, and exit with 1 if it is refused
     Check(check::Args),
     /// Take apart a PDU, a receipt or a number and print it as JSON
@@ -62,6 +71,10 @@ fn run(cli: Cli, output: &mut Output) -> ExitCode {
     let done = match cli.command {
         Command::Demo(args) => demo::run(&args, output),
         Command::Serve(args) => serve::run(&args, output),
+        Command::Smsc(args) => tools::smsc(&args, output),
+        Command::Load(args) => tools::load(&args, output),
+        Command::Relay(args) => tools::relay(&args, output),
+        Command::Bench(args) => tools::bench(&args, output),
         Command::Check(args) => check::run(&args, output),
         Command::Inspect(args) => inspect::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),
