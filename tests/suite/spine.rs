@@ -22,7 +22,7 @@ async fn a_client_made_with_smpplib_gets_a_receipt_for_every_message() {
     let port = gateway.smpp_address().port().to_string();
     let output = tokio::task::spawn_blocking(move || {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/smpplib_client.py");
-        let mut child = Command::new("python3")
+        let mut child = Command::new(super::peers_rig::python())
             .args([script, &port, "demo", "demo"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
