@@ -280,10 +280,11 @@ impl<H: Handler> Driver<H> {
         ready.mail = self.mailbox.poll(cx, &mut self.commands, &mut self.ending);
         let unsent = self.session.output().len();
         let freed = self.reports.poll(cx);
-        if self.reports.waiting.is_empty() && unsent <= self.limits.unsent_pause {
-            if let Poll::Ready(result) = self.io.poll_read(cx, self.limits.read_buffer) {
-                ready.read = Some(result);
-            }
+        if self.reports.waiting.is_empty()
+            && unsent <= self.limits.unsent_pause
+            && let Poll::Ready(result) = self.io.poll_read(cx, self.limits.read_buffer)
+        {
+            ready.read = Some(result);
         }
         let deadline = self.deadline();
         ready.timer = self.timer.poll(cx, deadline);
@@ -315,10 +316,10 @@ impl<H: Handler> Driver<H> {
                 _ => {}
             }
         }
-        if let Some(result) = ready.read {
-            if let Some(cause) = self.read_done(result, now) {
-                return Some(cause);
-            }
+        if let Some(result) = ready.read
+            && let Some(cause) = self.read_done(result, now)
+        {
+            return Some(cause);
         }
         if ready.timer {
             return self.timers(now);

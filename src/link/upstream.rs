@@ -1,21 +1,23 @@
 //! One upstream session: a client's requests become the engine's inputs, the engine's replies become responses and
 //! deliveries. Sans-io: the driver (or the deterministic world) feeds it. Whether a message is taken is the engine's to say.
 
+mod multi;
+
 use super::accounts::{AccountEntry, Accounts, Authenticated, BindCheck, Verifier};
 use super::driver::Handler;
 use super::translate::body::default_alphabet;
 use super::translate::receipt::{self, DeliveryWriter};
-use super::translate::status::{delivery_answer, of_refusal};
+use super::translate::status::{delivery_answer, message_state, of_refusal};
 use super::translate::submit::{self, Submitter};
 use crate::engine::port::{
     Delivery, DeliveryAnswer, DeliveryToken, Draft, Inbound, Input, QueryAnswer, Replacement, SessionId, UpstreamReply,
 };
-use crate::model::state::ReceiptState;
-use crate::model::{MessageId, Now, Refusal, State};
-use crate::smpp::pdu::{CancelSm, QuerySm, QuerySmResp, ReplaceSm, SubmitMulti, SubmitMultiResp, Unsuccess, UnsuccessesBuf};
+use crate::model::{MessageId, Now, Refusal};
+use crate::smpp::pdu::{CancelSm, QuerySm, QuerySmResp, ReplaceSm, SubmitMulti, UnsuccessesBuf};
 use crate::smpp::tlv::tag;
-use crate::smpp::{Addr, Bind, BindKind, CloseCause, Destination, Event, Pdu, RequestError, Session, command, status};
+use crate::smpp::{Bind, BindKind, CloseCause, Destination, Event, Pdu, RequestError, Session, command, status};
 use crate::text::segment::{self, SegmentRule};
+use multi::Multi;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -58,17 +60,6 @@ struct HeldRefusal {
     bind: Pending,
     status: u32,
     at_us: u64,
-}
-
-/// A submit_multi whose recipients are with the engine.
-struct Multi {
-    sequence: u32,
-    waiting: usize,
-    first_id: Option<MessageId>,
-    first_failure: u32,
-    unsuccess: UnsuccessesBuf,
-    /// Recipients in the order of their drafts, for the list of those refused.
-    recipients: Vec<crate::model::Address>,
 }
 
 /// An inbound message that goes out in several PDUs to a client that knows no message_payload.
@@ -456,39 +447,6 @@ impl Upstream {
         if !self.answers.is_empty() {
             reports.push(Input::Answered { session: self.id, answers: std::mem::take(&mut self.answers) });
         }
-    }
-}
-
-impl Multi {
-    fn refused(&mut self, addr: Addr<'_>, status: u32) {
-        if self.first_failure == status::ESME_ROK {
-            self.first_failure = status;
-        }
-        // An address that is too long for the list was cut off its place by the decoder already.
-        let fits = Addr { addr: &addr.addr[..addr.addr.len().min(20)], ..addr };
-        self.unsuccess.push(Unsuccess { destination: fits, status });
-    }
-
-    /// One response for all recipients; a status other than 0 only if every one was refused.
-    fn respond(&self, by: &Submitter<'_>, session: &mut Session) {
-        let id = self.first_id.map(|id| receipt::message_id(id, by.account.receipts.id)).unwrap_or_default();
-        let status = if self.first_id.is_some() { status::ESME_ROK } else { self.first_failure };
-        let resp = SubmitMultiResp { message_id: &id, unsuccess: self.unsuccess.as_unsuccesses(), ..SubmitMultiResp::default() };
-        session.respond(self.sequence, status, &Pdu::SubmitMultiResp(Some(resp)));
-    }
-}
-
-/// message_state of query_sm_resp (5.2.28) for a state of ours.
-fn message_state(state: State) -> ReceiptState {
-    match state {
-        State::Waiting | State::SentWaiting => ReceiptState::Enroute,
-        State::Delivered => ReceiptState::Delivered,
-        State::Undelivered => ReceiptState::Undeliverable,
-        State::Expired => ReceiptState::Expired,
-        State::Rejected => ReceiptState::Rejected,
-        State::Cancelled => ReceiptState::Deleted,
-        State::SentFinal => ReceiptState::Accepted,
-        State::NoReceipt | State::InDoubt => ReceiptState::Unknown,
     }
 }
 

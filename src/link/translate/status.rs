@@ -2,7 +2,8 @@
 
 use crate::config::{ErrorClass, Profile};
 use crate::engine::port::{CarrierMessageId, DeliveryAnswer, Outcome};
-use crate::model::Refusal;
+use crate::model::state::ReceiptState;
+use crate::model::{Refusal, State};
 use crate::smpp::status;
 
 /// First interface_version that knows the statuses of v5.0.
@@ -59,6 +60,20 @@ pub fn outcome(answer: u32, message_id: &[u8], profile: &Profile) -> Outcome {
         ErrorClass::Throttle => Outcome::Throttled { status: answer },
         ErrorClass::Elsewhere => Outcome::Elsewhere { status: answer },
         ErrorClass::Never => Outcome::Never { status: answer },
+    }
+}
+
+/// message_state of query_sm_resp (5.2.28) for a state of ours.
+pub fn message_state(state: State) -> ReceiptState {
+    match state {
+        State::Waiting | State::SentWaiting => ReceiptState::Enroute,
+        State::Delivered => ReceiptState::Delivered,
+        State::Undelivered => ReceiptState::Undeliverable,
+        State::Expired => ReceiptState::Expired,
+        State::Rejected => ReceiptState::Rejected,
+        State::Cancelled => ReceiptState::Deleted,
+        State::SentFinal => ReceiptState::Accepted,
+        State::NoReceipt | State::InDoubt => ReceiptState::Unknown,
     }
 }
 

@@ -1,0 +1,38 @@
+//! A submit_multi between its request and its one response. Each recipient is a message of its own to the engine.
+
+use crate::link::translate::receipt;
+use crate::link::translate::submit::Submitter;
+use crate::model::{Address, MessageId};
+use crate::smpp::pdu::{SubmitMultiResp, Unsuccess, UnsuccessesBuf};
+use crate::smpp::{Addr, Pdu, Session, status};
+
+/// A submit_multi whose recipients are with the engine.
+pub(super) struct Multi {
+    pub(super) sequence: u32,
+    pub(super) waiting: usize,
+    pub(super) first_id: Option<MessageId>,
+    pub(super) first_failure: u32,
+    pub(super) unsuccess: UnsuccessesBuf,
+    /// Recipients in the order of their drafts, for the list of those refused.
+    pub(super) recipients: Vec<Address>,
+}
+
+impl Multi {
+    /// Takes down that a recipient was refused.
+    pub(super) fn refused(&mut self, addr: Addr<'_>, status: u32) {
+        if self.first_failure == status::ESME_ROK {
+            self.first_failure = status;
+        }
+        // An address that is too long for the list was cut off its place by the decoder already.
+        let fits = Addr { addr: &addr.addr[..addr.addr.len().min(20)], ..addr };
+        self.unsuccess.push(Unsuccess { destination: fits, status });
+    }
+
+    /// One response for all recipients; a status other than 0 only if every one was refused.
+    pub(super) fn respond(&self, by: &Submitter<'_>, session: &mut Session) {
+        let id = self.first_id.map(|id| receipt::message_id(id, by.account.receipts.id)).unwrap_or_default();
+        let status = if self.first_id.is_some() { status::ESME_ROK } else { self.first_failure };
+        let resp = SubmitMultiResp { message_id: &id, unsuccess: self.unsuccess.as_unsuccesses(), ..SubmitMultiResp::default() };
+        session.respond(self.sequence, status, &Pdu::SubmitMultiResp(Some(resp)));
+    }
+}
