@@ -102,6 +102,8 @@ pub struct Measured {
     pub accepted_not_reached: u64,
     /// Accepted and never reported.
     pub lost: u64,
+    /// Groups and sync time of the gateway's journal.
+    pub journal: Option<Value>,
     /// What the load generator counted.
     pub load: Value,
 }
@@ -185,6 +187,8 @@ fn configuration(args: &BenchArgs, carrier: SocketAddr, directory: &Path) -> Str
 struct Subject {
     child: Child,
     address: SocketAddr,
+    /// Its metrics page, if it has one.
+    metrics: Option<SocketAddr>,
 }
 
 /// How long a subject may take to listen.
@@ -212,7 +216,10 @@ impl Subject {
         while let Ok(said) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             if let Some(address) = said.strip_prefix("listening for SMPP on ") {
                 let address = address.parse().map_err(|_| format!("`{address}` is no address"))?;
-                return Ok(Subject { child, address });
+                // The gateway names its metrics page next; the relay has none.
+                let next = if args[0] == "serve" { lines.recv_timeout(Duration::from_secs(2)).ok() } else { None };
+                let page = next.as_deref().and_then(|said| said.strip_prefix("metrics on http://")?.strip_suffix("/metrics"));
+                return Ok(Subject { child, address, metrics: page.and_then(|page| page.parse().ok()) });
             }
         }
         let _ = child.kill();
@@ -292,11 +299,13 @@ fn measure<C: CarrierEnd>(mut subject: Subject, args: &BenchArgs, carrier: &C, l
         let warm = start(LoadSettings { messages: args.warm_up, run: *b"warm", ..settings.clone() })?;
         warm.join(|| None);
     }
+    let syncs_before = sync_buckets(subject.metrics);
     let (before, carrier_before) = (subject.usage(), carrier.cpu_us());
     let load = start(LoadSettings { messages: args.messages, rate_per_s: args.rate.unwrap_or(0.0), ..settings.clone() })?;
     follow(&load, line)?;
     let (report, judged) = load.join(|| carrier.marks(settings.run));
     let (after, carrier_after) = (subject.usage(), carrier.cpu_us());
+    let journal = sync_summary(&syncs_before, &sync_buckets(subject.metrics));
     if let Ok(Some(status)) = subject.child.try_wait() {
         return Err(format!("the subject ended in mid-run: {status}"));
     }
@@ -317,6 +326,7 @@ fn measure<C: CarrierEnd>(mut subject: Subject, args: &BenchArgs, carrier: &C, l
         repeated,
         accepted_not_reached,
         lost: report.tally.unreported,
+        journal,
         load: serde_json::to_value(&report).map_err(|error| error.to_string())?,
     })
 }
@@ -353,6 +363,12 @@ pub fn describe(result: &Value) -> Vec<String> {
             measured["reached"], measured["repeated"], measured["accepted_not_reached"], measured["lost"]
         ));
         lines.extend(super::command::describe(&measured["load"]).into_iter().map(|line| format!("  {line}")));
+        if let Some(journal) = measured["journal"].as_object() {
+            lines.push(format!(
+                "  journal: {} groups, sync p50 up to {} us, p99 up to {} us",
+                journal["groups"], journal["sync_p50_up_to_us"], journal["sync_p99_up_to_us"]
+            ));
+        }
         lines.push(format!(
             "  CPU of the tools each: load {:.2} us, carrier {:.2} us",
             measured["load"]["cpu_us_per_message"].as_f64().unwrap_or(0.0),
@@ -366,14 +382,49 @@ pub fn describe(result: &Value) -> Vec<String> {
     lines
 }
 
-/// Reads the metrics page of a gateway under test; empty if it can't be read.
-pub fn read_metrics(address: SocketAddr) -> String {
-    let ask = || -> std::io::Result<String> {
+/// The journal's histogram of syncs on a metrics page: (upper bound in seconds, syncs up to it), ascending.
+fn sync_buckets(address: Option<SocketAddr>) -> Vec<(f64, u64)> {
+    let ask = |address: SocketAddr| -> std::io::Result<String> {
         let mut stream = std::net::TcpStream::connect(address)?;
-        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
-        let mut page = String::new();
-        stream.take(4 << 20).read_to_string(&mut page)?;
-        Ok(page)
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut page = Vec::new();
+        stream.take(4 << 20).read_to_end(&mut page)?;
+        Ok(String::from_utf8_lossy(&page).into_owned())
     };
-    ask().unwrap_or_default()
+    let page = address.and_then(|address| ask(address).ok()).unwrap_or_default();
+    let bucket = |line: &str| {
+        let (bound, count) = line.strip_prefix("hongyan_journal_sync_seconds_bucket{le=\"")?.split_once("\"}")?;
+        Some((bound.replace("+Inf", "inf").parse().ok()?, count.trim().parse().ok()?))
+    };
+    page.lines().filter_map(bucket).collect()
+}
+
+/// Number of syncs between two looks, and the bounds of the buckets in which their median and 99th percentile lie, microseconds.
+fn sync_summary(before: &[(f64, u64)], after: &[(f64, u64)]) -> Option<Value> {
+    let counts: Vec<(f64, u64)> = after
+        .iter()
+        .enumerate()
+        .map(|(place, (bound, count))| (*bound, count - before.get(place).map_or(0, |(_, count)| *count)))
+        .collect();
+    let total = counts.last()?.1;
+    let at = |share: f64| {
+        let found = counts.iter().find(|(_, count)| *count as f64 >= share * total as f64)?;
+        Some(if found.0.is_finite() { json!((found.0 * 1e6) as u64) } else { Value::Null })
+    };
+    Some(json!({ "groups": total, "sync_p50_up_to_us": at(0.5)?, "sync_p99_up_to_us": at(0.99)? }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn syncs_between_two_looks_are_summed_up() {
+        let before = [(0.001, 10), (0.01, 10), (f64::INFINITY, 10)];
+        let after = [(0.001, 60), (0.01, 110), (f64::INFINITY, 110)];
+        let summary = sync_summary(&before, &after).unwrap();
+        assert_eq!(summary, json!({ "groups": 100, "sync_p50_up_to_us": 1000, "sync_p99_up_to_us": 10000 }));
+        assert_eq!(sync_summary(&[], &[]), None);
+    }
 }
