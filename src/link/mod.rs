@@ -1,4 +1,9 @@
-//! The only SMPP sockets: driver, listener, upstream sessions, carrier binds.
+//! The only SMPP sockets. What a message means is left to the engine; what stands on the wire to `smpp`.
+//!
+//! - [`driver`]: one task per connection; reads, writes, and feeds a [`driver::Handler`]. The handlers are plain structs that the
+//!   deterministic world drives too: [`upstream`] (we are the message centre; [`accounts`] says who may bind) and [`carrier`] (we are the ESME).
+//! - [`translate`]: PDUs to messages and back; the only place that knows both.
+//! - [`listener`] takes connections of upstreams, [`pool`] holds the binds with one carrier, [`registry`] knows who lives.
 
 pub mod accounts;
 pub mod carrier;
