@@ -13,6 +13,8 @@ pub mod inspect_text;
 mod logs;
 mod output;
 mod serve;
+pub mod store;
+mod store_events;
 mod tools;
 
 pub use logs::start as start_logs;
@@ -29,7 +31,10 @@ use std::process::ExitCode;
     propagate_version = true,
     max_term_width = 110,
     after_help = "Examples:\n  \
+        hongyan demo                                 try it: everything on loopback\n  \
         hongyan check --config config/hongyan.toml   validate and explain a configuration\n  \
+        hongyan serve --config config/hongyan.toml   run the gateway\n  \
+        hongyan bench                                measure it on this machine\n  \
         hongyan inspect number +8613800138000        what a number is\n  \
         hongyan completions bash > hongyan.bash      shell completions\n\n\
         Exit codes: 0 done, 1 failed, 2 wrong usage. `hongyan COMMAND --help` shows examples of each command."
@@ -57,6 +62,8 @@ enum Command {
     Check(check::Args),
     /// Take apart a PDU, a receipt or a number and print it as JSON
     Inspect(inspect::Args),
+    /// Verify, count or dump a data directory while the gateway is stopped
+    Store(store::Args),
     /// Print completions for a shell
     Completions(completions::Args),
 }
@@ -77,6 +84,7 @@ fn run(cli: Cli, output: &mut Output) -> ExitCode {
         Command::Bench(args) => tools::bench(&args, output),
         Command::Check(args) => check::run(&args, output),
         Command::Inspect(args) => inspect::run(&args, output),
+        Command::Store(args) => store::run(&args, &store_events::decode, output),
         Command::Completions(args) => completions::run(&args, output),
     };
     match done {
