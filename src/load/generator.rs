@@ -234,9 +234,10 @@ impl Run {
         course.start_us = self.clock.now().mono_us;
         lock(&self.shared.schedule).start(course.start_us);
         let pacing = Arc::new(AtomicBool::new(self.settings.rate_per_s > 0.0));
+        let mut pacer = None;
         if pacing.load(Ordering::Relaxed) {
             let (shared, mailboxes, pacing, clock) = (Arc::clone(&self.shared), mailboxes.clone(), Arc::clone(&pacing), self.clock);
-            std::thread::spawn(move || pace(&shared, &mailboxes, &pacing, clock));
+            pacer = Some(std::thread::spawn(move || pace(&shared, &mailboxes, &pacing, clock)));
         }
         self.watch(&mut course).await;
         pacing.store(false, Ordering::Relaxed);
@@ -248,7 +249,9 @@ impl Run {
         while let Ok(cause) = lost.try_recv() {
             *course.lost_sessions.entry(cause).or_default() += 1;
         }
-        course.cpu_us = thread_cpu_us();
+        // It sleeps 20 ms at most, and has been told to end long before.
+        let pacer_cpu_us = pacer.and_then(|pacer| pacer.join().ok()).unwrap_or(0);
+        course.cpu_us = thread_cpu_us() + pacer_cpu_us;
         course
     }
 
@@ -294,8 +297,8 @@ impl Run {
     }
 }
 
-/// Hands out what the rate makes due. Sleeps between, on a thread of its own: the runtime's timers are too coarse.
-fn pace(shared: &Shared, mailboxes: &[Mailbox<Order>], pacing: &AtomicBool, clock: SystemClock) {
+/// Hands out what the rate makes due; returns the CPU it took. Sleeps between, on a thread of its own: the runtime's timers are too coarse.
+fn pace(shared: &Shared, mailboxes: &[Mailbox<Order>], pacing: &AtomicBool, clock: SystemClock) -> u64 {
     /// Shortest sleep; what falls due meanwhile goes out together.
     const TICK_US: u64 = 100;
     let mut due: Vec<(usize, Portion)> = Vec::new();
@@ -316,6 +319,7 @@ fn pace(shared: &Shared, mailboxes: &[Mailbox<Order>], pacing: &AtomicBool, cloc
         let wait_us = next_us.map_or(20_000, |next| next.saturating_sub(clock.now().mono_us));
         std::thread::sleep(Duration::from_micros(wait_us.clamp(TICK_US, 20_000)));
     }
+    thread_cpu_us()
 }
 
 /// Keeps one session bound until its mailbox is closed.
