@@ -58,8 +58,4 @@ impl CarrierEnd for Smsc {
     fn cpu_us(&self) -> u64 {
         Smsc::cpu_us(self)
     }
-
-    fn taken(&self) -> u64 {
-        self.stats().taken
-    }
 }

@@ -22,8 +22,6 @@ pub trait CarrierEnd {
     fn marks(&self, run: RunId) -> Option<RunMarks>;
     /// CPU that it has used, microseconds.
     fn cpu_us(&self) -> u64;
-    /// Submits that it took.
-    fn taken(&self) -> u64;
 }
 
 /// Arguments of `hongyan bench`.
