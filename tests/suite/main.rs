@@ -5,6 +5,11 @@
 mod command_line;
 mod config_defaults;
 mod config_refusals;
+mod crash_disk_full;
+mod crash_kill;
+mod crash_rig;
+mod crash_stop;
+mod crash_trace;
 mod driver_sockets;
 mod house;
 mod link_carrier;
