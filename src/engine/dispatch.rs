@@ -47,7 +47,7 @@ pub struct Dispatcher {
     pause_us: u64,
     reserve_percent: i64,
     throttled_us: u64,
-    flights: Flights,
+    pub(super) flights: Flights,
     outcomes: OutcomeCounts,
     ends: [u64; State::ALL.len()],
 }
@@ -275,7 +275,7 @@ impl Engine {
             self.verdict(id, State::Expired, 0);
             return None;
         }
-        if entry.parts.count(PartState::Sent) > 0 {
+        if entry.parts.any_taken() {
             return Some(entry.parts.clone());
         }
         let count = segment::count(&entry.message.body, &self.plan.carrier(carrier).segments);
@@ -293,17 +293,19 @@ impl Engine {
         let bind = slots.id;
         let Some(entry) = self.messages.get_mut(&id) else { return };
         self.dispatchers[carrier.0 as usize].flights.left(entry.stream(), bind);
-        if parts.len() > 1 && entry.parts.count(PartState::Sent) == 0 {
+        if parts.len() > 1 && !entry.parts.any_taken() {
             entry.reference = self.references.next(&entry.message);
             if matches!(plan.carrier(carrier).segments.concatenation, Concatenation::Udh8) {
                 entry.reference &= 0xff;
             }
         }
-        let first = parts.as_slice().iter().position(|&s| s == PartState::Unsent).unwrap_or(0) as u8;
-        for part in first..parts.len() as u8 {
-            parts.set(part, PartState::InFlight);
+        for part in 0..parts.len() as u8 {
+            if parts.get(part) == Some(PartState::Unsent) {
+                parts.set(part, PartState::InFlight);
+            }
         }
         entry.parts = parts;
+        entry.with = bind;
         entry.refused = Refused::Nothing;
         let otp = !plan.class(entry.message.class).resend_in_doubt;
         self.set_phase(id, Phase::InFlight(carrier));
@@ -316,35 +318,49 @@ impl Engine {
             self.record(&Event::Attempt { message: id, carrier });
             self.after_commit(Effect::Send { bind, message: id });
         } else {
-            self.send(bind, id, first);
+            self.send(bind, id);
         }
     }
 
     /// The attempt is on record: to the socket with it. If the bind went away meanwhile, it was never sent.
     pub(super) fn send_attempted(&mut self, bind: BindId, id: MessageId) {
-        let Some(entry) = self.messages.get(&id) else { return };
-        let Some(first) = entry.parts.as_slice().iter().position(|&s| s == PartState::InFlight) else { return };
-        if self.dispatchers[bind.carrier.0 as usize].binds.iter().any(|b| b.id == bind) {
-            self.send(bind, id, first as u8);
-        } else {
-            for part in first..entry.parts.len() {
-                self.outcome(bind, Ticket { message: id, part: part as u8 }, Outcome::NotSent);
-            }
+        let dispatcher = &mut self.dispatchers[bind.carrier.0 as usize];
+        let Some(entry) = self.messages.get(&id).filter(|entry| entry.with == bind) else {
+            // It has ended meanwhile, or went elsewhere: what was never handed to the bind frees its slots.
+            self.abandoned.retain(|(ticket, with)| {
+                let frees = ticket.message == id && *with == bind;
+                if frees {
+                    dispatcher.release(bind);
+                }
+                !frees
+            });
+            return;
+        };
+        if dispatcher.binds.iter().any(|b| b.id == bind) {
+            return self.send(bind, id);
+        }
+        let parts = entry.parts.len() as u8;
+        for part in 0..parts {
+            self.outcome(bind, Ticket { message: id, part }, Outcome::NotSent);
         }
     }
 
-    fn send(&mut self, bind: BindId, id: MessageId, first_part: u8) {
+    /// Every run of parts that are in flight from now on.
+    fn send(&mut self, bind: BindId, id: MessageId) {
         let Some(entry) = self.messages.get(&id) else { return };
         let carrier = self.plan.carrier(bind.carrier);
         let ask_receipt = carrier.always_ask_receipt || (entry.message.report.wants_final() && !carrier.never_ask_receipt);
-        let command = BindCommand::Send {
-            message: Arc::clone(&entry.message),
-            first_part,
-            parts: entry.parts.len() as u8,
-            reference: entry.reference,
-            ask_receipt,
-        };
-        self.command(bind, command);
+        let (message, reference, parts) = (Arc::clone(&entry.message), entry.reference, entry.parts.clone());
+        let mut first = 0;
+        for run in parts.as_slice().chunk_by(|a, b| a == b) {
+            let end = first + run.len() as u8;
+            if run[0] == PartState::InFlight {
+                let parts = parts.len() as u8;
+                let message = Arc::clone(&message);
+                self.command(bind, BindCommand::Send { message, first_part: first, end_part: end, parts, reference, ask_receipt });
+            }
+            first = end;
+        }
     }
 
     /// A message comes back to the front of its carrier's lane.

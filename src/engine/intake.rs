@@ -3,12 +3,15 @@
 use super::carry::Item;
 use super::event;
 use super::messages::{Entry, Parts, Phase};
-use super::port::{DiskState, Draft, SessionId, UpstreamReply};
+use super::port::{BindId, CarrierId, DiskState, Draft, SessionId, UpstreamReply};
 use super::{Effect, Engine};
 use crate::model::{Message, Refusal, State};
 use crate::number::normalise;
 use crate::text::segment;
 use std::sync::Arc;
+
+/// No bind: a message that was never in flight.
+const NOWHERE: BindId = BindId { carrier: CarrierId(0), index: 0, generation: 0 };
 
 impl Engine {
     pub(super) fn intake(&mut self, session: SessionId, draft: Draft) {
@@ -96,6 +99,7 @@ impl Engine {
             reported_final: false,
             attempted: false,
             attempted_at: crate::model::CarrierId(0),
+            with: NOWHERE,
             refused: super::outcome::Refused::Nothing,
         };
         self.messages.insert(id, entry);

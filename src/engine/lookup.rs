@@ -1,7 +1,7 @@
 //! Query, cancel and replace of messages that are still here.
 
 use super::event::Event;
-use super::messages::{PartState, Phase};
+use super::messages::Phase;
 use super::port::{CancelWhat, QueryAnswer, Replacement, SessionId, UpstreamReply};
 use super::{Effect, Engine};
 use crate::model::{AccountId, Address, Body, MessageId, Refusal, State};
@@ -23,9 +23,7 @@ impl Engine {
     /// True while nothing of the message has been handed to a carrier.
     fn is_still_ours(&self, id: MessageId) -> bool {
         self.messages.get(&id).is_some_and(|e| {
-            matches!(e.phase, Phase::Accepting | Phase::Deferred | Phase::Waiting(_))
-                && e.parts.count(PartState::Sent) == 0
-                && e.doubts == 0
+            matches!(e.phase, Phase::Accepting | Phase::Deferred | Phase::Waiting(_)) && !e.parts.any_taken() && e.doubts == 0
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::event::PartReceipt;
 use super::flights::Stream;
-use super::port::CarrierId;
+use super::port::{BindId, CarrierId};
 use crate::model::{Message, MessageId, State};
 use std::sync::Arc;
 
@@ -128,6 +128,11 @@ impl Parts {
         self.as_slice().get(part as usize).copied()
     }
 
+    /// A carrier has taken some part.
+    pub fn any_taken(&self) -> bool {
+        self.as_slice().iter().any(|s| matches!(s, PartState::Sent | PartState::Delivered | PartState::Failed))
+    }
+
     /// How many are in `state`.
     pub fn count(&self, state: PartState) -> usize {
         self.as_slice().iter().filter(|&&s| s == state).count()
@@ -169,6 +174,8 @@ pub struct Entry {
     pub attempted: bool,
     /// With which carrier, if `attempted`.
     pub attempted_at: CarrierId,
+    /// The bind that it is with, while it is in flight.
+    pub with: BindId,
     /// The weightiest refusal among its parts in this try.
     pub refused: super::outcome::Refused,
 }

@@ -117,6 +117,8 @@ pub struct Engine {
     index: index::IdIndex,
     parked: parked::Parked,
     doubts: hashbrown::HashMap<(CarrierId, u64), Vec<MessageId>>,
+    /// Parts that still hold a slot of this bind, though their message doesn't wait for its word any more. Bounded by the windows.
+    abandoned: hashbrown::HashSet<(port::Ticket, BindId)>,
     sticky: route::Sticky,
     references: dispatch::References,
     inbound: inbound::Joining,
@@ -160,6 +162,7 @@ impl Engine {
             index: index::IdIndex::of(&plan),
             parked: parked::Parked::default(),
             doubts: HashMap::new(),
+            abandoned: hashbrown::HashSet::new(),
             sticky: route::Sticky::default(),
             references: dispatch::References::default(),
             inbound: inbound::Joining::new(&plan.bounds),
@@ -363,6 +366,10 @@ impl Engine {
     fn remove(&mut self, id: MessageId) -> Option<Entry> {
         let entry = self.messages.remove(&id)?;
         self.landed(entry.phase, entry.stream());
+        if matches!(entry.phase, Phase::InFlight(_)) {
+            let flying = (0..entry.parts.len() as u8).filter(|&part| entry.parts.get(part) == Some(messages::PartState::InFlight));
+            self.abandoned.extend(flying.map(|part| (port::Ticket { message: id, part }, entry.with)));
+        }
         self.body_octets -= entry.message.body.octets.len();
         let chunk = match entry.home {
             Home::Chunk(chunk) => chunk,

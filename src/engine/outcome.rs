@@ -29,6 +29,9 @@ impl Engine {
     pub(super) fn outcome(&mut self, bind: BindId, ticket: Ticket, outcome: Outcome) {
         let Ticket { message: id, part } = ticket;
         let carrier = bind.carrier;
+        if !self.abandoned.is_empty() && self.abandoned.remove(&(ticket, bind)) {
+            self.dispatchers[carrier.0 as usize].release(bind);
+        }
         if let Some(dispatcher) = self.dispatchers.get_mut(carrier.0 as usize) {
             dispatcher.count_outcome(&outcome);
         }
@@ -37,9 +40,13 @@ impl Engine {
             return;
         };
         let was = entry.parts.get(part);
-        let open = was == Some(PartState::InFlight) && entry.phase == Phase::InFlight(carrier);
+        let flying = was == Some(PartState::InFlight) && matches!(entry.phase, Phase::InFlight(_));
+        let open = flying && entry.with == bind;
         if open {
             self.dispatchers[carrier.0 as usize].release(bind);
+        } else if flying && matches!(outcome, Outcome::Sent { .. }) {
+            // A late answer to an earlier copy: the copy that is in flight with another bind keeps its slot there.
+            self.abandoned.insert((ticket, entry.with));
         }
         match outcome {
             Outcome::Sent { carrier_id } => return self.part_taken(id, part, carrier, &carrier_id),
@@ -59,7 +66,7 @@ impl Engine {
     }
 
     /// A carrier took a part, now or late.
-    fn part_taken(&mut self, id: MessageId, part: u8, carrier: CarrierId, carrier_id: &CarrierMessageId) {
+    pub(super) fn part_taken(&mut self, id: MessageId, part: u8, carrier: CarrierId, carrier_id: &CarrierMessageId) {
         let at_ms = self.now.wall_ms;
         let Some(entry) = self.messages.get(&id) else { return };
         let (parts, reference, number) = (entry.parts.len() as u8, entry.reference, entry.message.number);
@@ -106,12 +113,12 @@ impl Engine {
             entry.parts.set(part, PartState::Sent);
         }
         entry.reference = reference;
-        entry.attempted = false;
         if entry.sent_ms == 0 {
             entry.sent_ms = at_ms;
         }
         let all_taken = entry.parts.as_slice().iter().all(|s| matches!(s, PartState::Sent | PartState::Delivered | PartState::Failed));
         // A late answer settles the message wherever it waits meanwhile; a stale place in a lane is skipped when it is popped.
+        entry.attempted &= !all_taken;
         if all_taken && !matches!(entry.phase, Phase::Sent(_) | Phase::Settled(..)) {
             self.forget_doubt(id);
             self.set_phase(id, Phase::Sent(carrier));
@@ -128,7 +135,7 @@ impl Engine {
         if entry.phase != Phase::InFlight(carrier) || entry.parts.count(PartState::InFlight) > 0 {
             return;
         }
-        let taken = entry.parts.as_slice().iter().any(|s| matches!(s, PartState::Sent | PartState::Delivered | PartState::Failed));
+        let taken = entry.parts.any_taken();
         if entry.parts.count(PartState::Doubt) > 0 {
             return self.enter_doubt(id, carrier);
         }
@@ -179,7 +186,16 @@ impl Engine {
     pub(super) fn doubt_over(&mut self, id: MessageId) {
         let Some(entry) = self.messages.get(&id) else { return };
         let Phase::Doubt(carrier) = entry.phase else { return };
-        let some_taken = entry.parts.count(PartState::Sent) > 0;
+        if self.settle_by_parked(id, carrier) {
+            return;
+        }
+        let Some(entry) = self.messages.get(&id) else { return };
+        let some_taken = entry.parts.any_taken();
+        if some_taken && entry.parts.count(PartState::Refused) > 0 {
+            // Whatever becomes of the part in doubt: it can't be whole any more.
+            let status = entry.last_status;
+            return self.verdict(id, State::Undelivered, status);
+        }
         if self.plan.class(entry.message.class).resend_in_doubt && entry.doubts <= 1 {
             self.tally.resent_in_doubt += 1;
             self.forget_doubt(id);

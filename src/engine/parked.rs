@@ -3,8 +3,8 @@
 
 use super::carry::Home;
 use super::index::same_id;
-use super::port::{CarrierId, ReceiptFacts};
-use crate::number::tail;
+use super::port::{CarrierId, CarrierMessageId, ReceiptFacts};
+use crate::number::{ends_alike, tail};
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
 
@@ -49,6 +49,16 @@ impl Parked {
         let same = |p: &ParkedReceipt| same_id(sent_id, &p.facts.id) || same_id(sent_id, &p.facts.other_id);
         let key = *keys.iter().find(|key| self.items.get(*key).is_some_and(same))?;
         self.remove(key)
+    }
+
+    /// The id of the oldest final receipt of `carrier` for the phone `number` that came at `since_ms` or later.
+    pub fn id_for(&self, carrier: CarrierId, number: u64, since_ms: u64) -> Option<CarrierMessageId> {
+        let keys = self.by_number.get(&(carrier, tail(number)))?;
+        let fits = |p: &&ParkedReceipt| {
+            let phones = &p.facts.numbers;
+            p.at_ms >= since_ms && p.facts.is_final && !p.facts.id.is_empty() && phones.iter().any(|&phone| ends_alike(phone, number))
+        };
+        keys.iter().filter_map(|key| self.items.get(key)).find(fits).map(|p| p.facts.id.clone())
     }
 
     /// Takes one out.

@@ -294,10 +294,10 @@ pub struct Inbound {
 /// What the engine says to a bind.
 #[derive(Debug)]
 pub enum BindCommand {
-    /// Send this message's parts from `first_part` on (of `parts` in all), in order, back to back; each part's outcome comes back under
+    /// Send this message's parts from `first_part` up to and without `end_part` (of `parts` in all), in order, back to back; each part's outcome comes back under
     /// its ticket. The engine never has more parts with a bind than its window, except for one message longer than the window.
     /// `ask_receipt`: registered_delivery of the submit. `reference`: of the concatenation, where it is cut here.
-    Send { message: Arc<Message>, first_part: u8, parts: u8, reference: u16, ask_receipt: bool },
+    Send { message: Arc<Message>, first_part: u8, end_part: u8, parts: u8, reference: u16, ask_receipt: bool },
     /// Answer a delivery: `stored` gives status 0, otherwise "try again" (0x64).
     Answer { token: u64, stored: bool },
 }

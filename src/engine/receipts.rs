@@ -2,6 +2,7 @@
 
 use super::carry::{Home, Item, Name};
 use super::event::{self, DeliveryKey, Event, PartReceipt};
+use super::flights::Stream;
 use super::index::Found;
 use super::messages::{PartState, Parts, Phase};
 use super::outbox;
@@ -9,7 +10,7 @@ use super::parked::ParkedReceipt;
 use super::port::{BindCommand, BindId, CarrierId, Delivery, ReceiptFacts, Received};
 use super::{Effect, Engine};
 use crate::model::state::ReceiptState;
-use crate::model::{MessageId, State};
+use crate::model::{Class, MessageId, State};
 use crate::number;
 use arrayvec::ArrayVec;
 
@@ -76,19 +77,40 @@ impl Engine {
         }) else {
             return false;
         };
+        let Some(part) = self.lone_doubt(id, carrier) else { return false };
         let Some(entry) = self.messages.get(&id) else { return false };
         // Dates of receipts have minutes, and zones are often wrong by hours: only a submit date before the message rules it out.
         let fits = facts.submit_ms.is_none_or(|submit_ms| submit_ms + 86_400_000 > entry.message.accepted_ms);
-        let Some(part) = entry.parts.as_slice().iter().position(|&s| s == PartState::Doubt) else { return false };
-        if !fits {
+        if !fits || !facts.numbers.iter().any(|&phone| number::ends_alike(phone, entry.message.number)) {
             return false;
         }
         self.tally.doubts_settled += 1;
         let (parts, reference, at_ms) = (entry.parts.len() as u8, entry.reference, self.now.wall_ms);
         self.open_batch();
-        event::write_sent(id, [part as u8, parts], carrier, at_ms, reference, &facts.id, &mut self.writing.octets);
-        self.apply_sent(id, part as u8, parts, carrier, at_ms, reference, &facts.id);
-        self.matched(id, part as u8, carrier, facts);
+        event::write_sent(id, [part, parts], carrier, at_ms, reference, &facts.id, &mut self.writing.octets);
+        self.apply_sent(id, part, parts, carrier, at_ms, reference, &facts.id);
+        self.matched(id, part, carrier, facts);
+        true
+    }
+
+    /// The part of message `id` that a receipt with an unknown id can only mean: the one part in doubt of the one message in doubt for its phone, while no
+    /// other message to that phone is with the carrier without an answer.
+    fn lone_doubt(&self, id: MessageId, carrier: CarrierId) -> Option<u8> {
+        let entry = self.messages.get(&id)?;
+        let phone = entry.message.number;
+        let only = self.doubts.get(&(carrier, number::tail(phone))).is_some_and(|ids| ids.as_slice() == [id]);
+        let flights = &self.dispatchers[carrier.0 as usize].flights;
+        let alone = Class::ALL.iter().all(|&class| flights.of(Stream::new(phone, class)).is_none());
+        let part = entry.parts.as_slice().iter().position(|&s| s == PartState::Doubt)?;
+        (only && alone && entry.parts.count(PartState::Doubt) == 1).then_some(part as u8)
+    }
+
+    /// A doubt's time is over: a receipt that came for its phone while the answer was still awaited may settle it after all.
+    pub(super) fn settle_by_parked(&mut self, id: MessageId, carrier: CarrierId) -> bool {
+        let Some(part) = self.lone_doubt(id, carrier) else { return false };
+        let Some(entry) = self.messages.get(&id) else { return false };
+        let Some(carrier_id) = self.parked.id_for(carrier, entry.message.number, entry.message.accepted_ms) else { return false };
+        self.part_taken(id, part, carrier, &carrier_id);
         true
     }
 
@@ -162,10 +184,9 @@ impl Engine {
         {
             many.worst = Some(*receipt);
         }
-        // One part failed: the message can't arrive whole. All delivered: it has.
+        // One part failed: the message can't arrive whole, whatever is still in flight. All delivered: it has.
         let all_delivered = entry.parts.count(PartState::Delivered) == entry.parts.len();
-        let in_flight = matches!(entry.phase, Phase::InFlight(_)) && entry.parts.count(PartState::InFlight) > 0;
-        if (to == PartState::Failed || all_delivered) && !in_flight {
+        if to == PartState::Failed || all_delivered {
             self.end_by_receipt(id, at_ms, receipt);
         }
     }

@@ -116,6 +116,14 @@ impl Replay {
             }
         })?;
         self.engine.writing.items.clear();
+        for item in &items {
+            // Whatever its events said, all of it is in this chunk.
+            if let Item::Message(message) = item
+                && let Some(entry) = self.engine.messages.get_mut(message)
+            {
+                (entry.home, entry.base) = (Home::Chunk(id), 0);
+            }
+        }
         self.engine.homes.loaded(id, items, dead.into_iter().collect());
         Ok(())
     }
@@ -192,6 +200,7 @@ impl Replay {
                 return Some(Item::Message(id));
             }
             Event::Attempt { message, carrier } => {
+                engine.touch(message);
                 if let Some(entry) = engine.messages.get_mut(&message) {
                     entry.attempted = true;
                     entry.attempted_at = carrier;
@@ -313,6 +322,11 @@ impl Engine {
     fn recovered_attempt(&mut self, id: MessageId) {
         let Some(entry) = self.messages.get_mut(&id) else { return };
         let carrier = entry.attempted_at;
+        if !entry.parts.any_taken() {
+            // How many parts it was cut into is not on record, but follows from its text.
+            let parts = crate::text::segment::count(&entry.message.body, &self.plan.carrier(carrier).segments);
+            entry.parts = super::messages::Parts::unsent(parts.min(255) as u8);
+        }
         for part in 0..entry.parts.len() as u8 {
             if entry.parts.get(part) == Some(super::messages::PartState::Unsent) {
                 entry.parts.set(part, super::messages::PartState::Doubt);

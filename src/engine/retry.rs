@@ -11,7 +11,7 @@ impl Engine {
     pub(super) fn try_later(&mut self, id: MessageId, carrier: CarrierId) {
         let Some(entry) = self.messages.get_mut(&id) else { return };
         entry.attempts = entry.attempts.saturating_add(1);
-        let taken = entry.parts.count(super::messages::PartState::Sent) > 0;
+        let taken = entry.parts.any_taken();
         let (attempts, status) = (entry.attempts, entry.last_status);
         let class = self.plan.class(entry.message.class);
         if attempts >= class.max_attempts {

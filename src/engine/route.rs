@@ -115,7 +115,7 @@ impl Engine {
             let Some(entry) = self.messages.get(&id) else { continue };
             if entry.phase == Phase::Waiting(carrier) {
                 let class = entry.message.class;
-                let keeps = entry.parts.count(super::messages::PartState::Sent) > 0;
+                let keeps = entry.parts.any_taken();
                 match keeps {
                     // Some of its parts are with this carrier already: the rest must follow them.
                     true => self.dispatchers[carrier.0 as usize].lanes.push(class, id),

@@ -116,7 +116,9 @@ impl Bench {
                         _ => {}
                     }),
                     Output::Bind { bind, commands } => commands.into_iter().for_each(|command| match command {
-                        BindCommand::Send { message, first_part, parts, .. } => self.sends.push((bind, message.id, first_part, parts)),
+                        BindCommand::Send { message, first_part, end_part, .. } => {
+                            self.sends.push((bind, message.id, first_part, end_part))
+                        }
                         BindCommand::Answer { token, .. } => self.stored.push(token),
                     }),
                 }

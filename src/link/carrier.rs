@@ -164,6 +164,8 @@ impl Flights {
 struct Pending {
     message: Arc<Message>,
     next: u8,
+    /// The part before which this send ends.
+    end: u8,
     parts: u8,
     reference: u16,
     ask_receipt: bool,
@@ -172,7 +174,7 @@ struct Pending {
 impl Pending {
     fn tickets(&self) -> impl Iterator<Item = Ticket> + use<> {
         let message = self.message.id;
-        (self.next..self.parts).map(move |part| Ticket { message, part })
+        (self.next..self.end).map(move |part| Ticket { message, part })
     }
 }
 
@@ -228,10 +230,10 @@ impl CarrierBind {
                 now_ms: now.wall_ms,
                 tlvs_allowed,
             };
-            let (parts, mut next, mut refused) = (pending.parts, pending.next, false);
+            let (end, parts, mut next, mut refused) = (pending.end, pending.parts, pending.next, false);
             let mut full = false;
             self.writer.write(&send, |pdu, part| {
-                if part >= parts {
+                if part >= end {
                     return false;
                 }
                 let ticket = Ticket { message: send.message.id, part };
@@ -250,7 +252,7 @@ impl CarrierBind {
             if full {
                 return;
             }
-            if next < parts {
+            if next < end {
                 // This carrier can't be told this message (or it was counted by another rule): no part of the rest is sent.
                 let first = Ticket { message: pending.message.id, part: next };
                 outcomes.push((first, Outcome::Elsewhere { status: status::ESME_RINVMSGLEN }));
@@ -280,14 +282,15 @@ impl CarrierBind {
 
     /// A part was refused: what was not written of its message stays here.
     fn stop_rest(&mut self, refused: Ticket) {
-        let Some(at) = self.pending.iter().position(|pending| pending.message.id == refused.message) else { return };
-        if self.pending[at].next <= refused.part {
-            // A new send of the same message, begun after this part's answer was due.
-            return;
-        }
-        if let Some(pending) = self.pending.remove(at) {
-            self.outcomes.extend(pending.tickets().map(|ticket| (ticket, Outcome::NotSent)));
-        }
+        let outcomes = &mut self.outcomes;
+        self.pending.retain(|pending| {
+            // What begins at or before the refused part is a new send of the same message, begun after this part's answer was due.
+            let keep = pending.message.id != refused.message || pending.next <= refused.part;
+            if !keep {
+                outcomes.extend(pending.tickets().map(|ticket| (ticket, Outcome::NotSent)));
+            }
+            keep
+        });
     }
 
     fn request(&mut self, sequence: u32, pdu: &Pdu<'_>, session: &mut Session, now: Now) {
@@ -364,8 +367,8 @@ impl Handler for CarrierBind {
     fn command(&mut self, commands: Vec<BindCommand>, session: &mut Session, now: Now) {
         for command in commands {
             match command {
-                BindCommand::Send { message, first_part, parts, reference, ask_receipt } => {
-                    self.pending.push_back(Pending { message, next: first_part, parts, reference, ask_receipt });
+                BindCommand::Send { message, first_part, end_part, parts, reference, ask_receipt } => {
+                    self.pending.push_back(Pending { message, next: first_part, end: end_part, parts, reference, ask_receipt });
                 }
                 BindCommand::Answer { token, stored } => {
                     let command = if token & DATA != 0 { command::DATA_SM } else { command::DELIVER_SM };

@@ -98,8 +98,8 @@ impl Registry {
 fn unsent(bind: BindId, commands: impl IntoIterator<Item = BindCommand>) -> Option<Input> {
     let mut tickets = Vec::new();
     for command in commands {
-        if let BindCommand::Send { message, first_part, parts, .. } = command {
-            tickets.extend((first_part..parts).map(|part| Ticket { message: message.id, part }));
+        if let BindCommand::Send { message, first_part, end_part, .. } = command {
+            tickets.extend((first_part..end_part).map(|part| Ticket { message: message.id, part }));
         }
     }
     (!tickets.is_empty()).then_some(Input::BindDown { bind, unsent: tickets, in_doubt: Vec::new() })
@@ -114,7 +114,7 @@ mod tests {
 
     fn send(id: u64) -> BindCommand {
         let message = Arc::new(crate::link::tests::message(id));
-        BindCommand::Send { message, first_part: 1, parts: 3, reference: 0, ask_receipt: true }
+        BindCommand::Send { message, first_part: 1, end_part: 3, parts: 3, reference: 0, ask_receipt: true }
     }
 
     #[test]

@@ -70,7 +70,7 @@ fn message(id: u64, octets: &[u8]) -> Message {
 }
 
 fn send(message: Message, parts: u8) -> BindCommand {
-    BindCommand::Send { message: Arc::new(message), first_part: 0, parts, reference: 0x2A, ask_receipt: true }
+    BindCommand::Send { message: Arc::new(message), first_part: 0, end_part: parts, parts, reference: 0x2A, ask_receipt: true }
 }
 
 /// The frames that sending this produces.
@@ -249,7 +249,14 @@ fn receipts_are_asked_for_as_the_engine_says_or_as_upstream_did() {
     let ask = |rule, ask_receipt| {
         let mut rig = link_with(|profile| profile.shaping.registered_delivery = rule);
         let message = Message { report: Report { on_success: false, on_failure: true, intermediate: true }, ..message(1, b"x") };
-        rig.command(vec![BindCommand::Send { message: Arc::new(message), first_part: 0, parts: 1, reference: 0, ask_receipt }]);
+        rig.command(vec![BindCommand::Send {
+            message: Arc::new(message),
+            first_part: 0,
+            end_part: 1,
+            parts: 1,
+            reference: 0,
+            ask_receipt,
+        }]);
         read(&rig.take_frames()[0]).1.registered_delivery
     };
     assert_eq!([ask(OctetRule::Auto, true), ask(OctetRule::Auto, false)], [1, 0]);
@@ -343,6 +350,7 @@ fn a_send_can_begin_at_a_later_part() {
     rig.command(vec![BindCommand::Send {
         message: Arc::new(message(1, &[b'a'; 400])),
         first_part: 2,
+        end_part: 3,
         parts: 3,
         reference: 9,
         ask_receipt: true,

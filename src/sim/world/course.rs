@@ -177,6 +177,7 @@ impl World {
             self.now_us = at_us;
             self.events += 1;
             if self.elapsed_ms() > LONGEST_MS || self.events > MOST_EVENTS {
+                self.judge.at_rest()?;
                 return Err(Wrong { what: format!("not at rest: {}", self.unrest().unwrap_or_default()), message: None });
             }
             if due == Due::Look {
@@ -238,8 +239,8 @@ impl World {
         self.counters()?;
         let engine = self.gateway.engine.as_ref().expect("it has just started");
         let outbox: u64 = engine.outbox_figures().map(|(waiting, _)| waiting).sum();
-        if engine.alive() > 0 || outbox > 0 || engine.parked() > 0 {
-            let what = format!("comes back after rest: {} messages, {outbox} deliveries, {} parked", engine.alive(), engine.parked());
+        if engine.alive() > 0 || outbox > 0 {
+            let what = format!("comes back after rest: {} messages, {outbox} deliveries", engine.alive());
             return Err(Wrong { what, message: None });
         }
         Ok(())

@@ -394,9 +394,9 @@ impl World {
             }
             Output::Bind { bind, commands } => {
                 for command in &commands {
-                    if let BindCommand::Send { message, first_part, parts, .. } = command {
+                    if let BindCommand::Send { message, first_part, end_part, .. } = command {
                         let number = self.judge.number_of(message.id);
-                        self.note(number, || format!("out: send parts {first_part}..{parts} to {bind:?}"));
+                        self.note(number, || format!("out: send parts {first_part}..{end_part} to {bind:?}"));
                     }
                 }
                 self.judge.commands(bind, &commands)?;
@@ -431,8 +431,8 @@ impl World {
     fn give_back(&mut self, bind: BindId, commands: &[BindCommand]) {
         let mut unsent = Vec::new();
         for command in commands {
-            if let BindCommand::Send { message, first_part, parts, .. } = command {
-                unsent.extend((*first_part..*parts).map(|part| Ticket { message: message.id, part }));
+            if let BindCommand::Send { message, first_part, end_part, .. } = command {
+                unsent.extend((*first_part..*end_part).map(|part| Ticket { message: message.id, part }));
             }
         }
         if !unsent.is_empty() {

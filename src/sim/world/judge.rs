@@ -54,6 +54,8 @@ struct Part {
     standing: Standing,
     sent_durably: bool,
     end: Option<State>,
+    /// Sent once again for a doubt since the gateway was started.
+    resent: bool,
     sends: u32,
     taken: u32,
     /// Copies that carriers took: carrier, its number, and what it reported finally and was told 0 for.
@@ -91,9 +93,9 @@ pub struct Record {
     accepted: bool,
     attempted: bool,
     parts: Vec<Part>,
-    /// Sent once again for a doubt since the gateway was started.
-    resent: bool,
     crashed: bool,
+    /// It was handed out and its answer was lost, late, or forgotten in a crash.
+    doubted: bool,
     refusals: u32,
     conclusions: Vec<State>,
     is_closed: bool,
@@ -121,8 +123,8 @@ impl Record {
             accepted: false,
             attempted: false,
             parts: Vec::new(),
-            resent: false,
             crashed: false,
+            doubted: false,
             refusals: 0,
             conclusions: Vec::new(),
             is_closed: false,
@@ -246,6 +248,7 @@ impl Judge {
         if matches!(outcome, Outcome::Later { .. } | Outcome::Elsewhere { .. } | Outcome::Never { .. }) {
             record.refusals += 1;
         }
+        record.doubted |= *outcome == Outcome::InDoubt;
         let part = record.part(ticket.part);
         if part.standing == Standing::Out(bind) {
             part.standing = match outcome {
@@ -366,7 +369,7 @@ impl Judge {
     /// What the engine says to a bind.
     pub fn commands(&mut self, bind: BindId, commands: &[BindCommand]) -> Judged {
         for command in commands {
-            let BindCommand::Send { message, first_part, parts, .. } = command else { continue };
+            let BindCommand::Send { message, first_part, end_part, .. } = command else { continue };
             let Some(&number) = self.ids.get(&message.id) else { continue };
             let record = &mut self.records[number];
             if !record.accepted {
@@ -378,7 +381,7 @@ impl Judge {
             if record.class == Class::Otp && !record.attempted {
                 return wrong(number, "an otp was sent before its attempt is durable");
             }
-            for part in *first_part..*parts {
+            for part in *first_part..*end_part {
                 record.part(part).sends += 1;
                 let standing = record.part(part).standing;
                 match standing {
@@ -386,14 +389,11 @@ impl Judge {
                     Standing::Known => return wrong(number, format!("part {part} is sent again though its answer is known")),
                     Standing::Out(other) => return wrong(number, format!("part {part} is sent while it is with {other:?}")),
                     Standing::Doubt if record.class == Class::Otp => return wrong(number, "an otp in doubt is sent again"),
-                    Standing::Doubt if record.resent => return wrong(number, "sent a third time for doubts"),
-                    Standing::Doubt => {}
+                    Standing::Doubt if record.part(part).resent => return wrong(number, "sent a third time for doubts"),
+                    Standing::Doubt => record.part(part).resent = true,
                 }
             }
-            if record.parts.iter().any(|part| part.standing == Standing::Doubt) {
-                record.resent = true;
-            }
-            for part in *first_part..*parts {
+            for part in *first_part..*end_part {
                 record.part(part).standing = Standing::Out(bind);
             }
         }
@@ -410,12 +410,13 @@ impl Judge {
                 record.id = None;
             }
             record.crashed = true;
-            record.resent = false;
+            record.doubted |= record.parts.iter().any(|p| p.sends > 0 && !p.sent_durably);
             if record.final_key.is_some_and(|key| !record.handed_over.contains(&key)) {
                 record.final_key = None;
             }
             let otp = record.class == Class::Otp;
             for part in &mut record.parts {
+                part.resent = false;
                 part.standing = match part.standing {
                     _ if part.sent_durably => Standing::Known,
                     Standing::Out(_) | Standing::Doubt | Standing::Known if otp => Standing::Doubt,
@@ -511,7 +512,19 @@ impl Judge {
 
     /// Everything is at rest.
     pub fn at_rest(&self) -> Judged {
-        self.records.iter().enumerate().filter(|(_, r)| r.accepted).try_for_each(|(number, record)| at_rest(number, record))
+        // Where several messages went to one phone and one of them was in doubt, a receipt without an answer before it may mean any of them (choice 11).
+        let mut phones: BTreeMap<&str, (u32, bool)> = BTreeMap::new();
+        for record in &self.records {
+            let phone = phones.entry(&record.digits).or_default();
+            *phone = (phone.0 + 1, phone.1 | record.doubted);
+        }
+        for (number, record) in self.records.iter().enumerate().filter(|(_, r)| r.accepted) {
+            at_rest(number, record)?;
+            if phones.get(record.digits.as_str()).is_some_and(|&(messages, doubted)| messages == 1 || !doubted) {
+                receipts_agree(number, record)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -545,7 +558,7 @@ fn verdict(record: &mut Record, number: usize, state: State, at_ms: u64) -> Judg
     let legal = match state {
         State::Expired => at_ms >= record.expires_ms,
         State::Rejected | State::Undelivered => record.refusals > 0 || record.crashed,
-        State::InDoubt => record.parts.iter().any(|p| p.sends > 0),
+        State::InDoubt => record.attempted || record.parts.iter().any(|p| p.sends > 0),
         State::SentFinal | State::NoReceipt => record.parts.iter().all(|p| p.sent_durably),
         _ => false,
     };
@@ -565,6 +578,12 @@ fn at_rest(number: usize, record: &Record) -> Judged {
         }
         _ => {}
     }
+    Ok(())
+}
+
+/// What became of a message against what carriers reported of it.
+fn receipts_agree(number: usize, record: &Record) -> Judged {
+    let Some(&last) = record.conclusions.last() else { return Ok(()) };
     let was_sent = |part: &Part| part.taken > 0;
     if matches!(last, State::Delivered | State::SentFinal | State::NoReceipt) && !record.parts.iter().all(was_sent) {
         return wrong(number, format!("ended as {last:?}, but not all of it came to a carrier"));
@@ -575,7 +594,7 @@ fn at_rest(number: usize, record: &Record) -> Judged {
     }
     // A receipt whose submission the gateway knows, and that it took, must have counted.
     let certain = |part: &Part| part.sent_durably && part.taken == 1 && part.copies.iter().any(|c| c.answered);
-    if matches!(last, State::NoReceipt | State::InDoubt) && record.parts.iter().all(certain) {
+    if matches!(last, State::NoReceipt | State::InDoubt) && !record.parts.is_empty() && record.parts.iter().all(certain) {
         return wrong(number, format!("ended as {last:?}, though its receipts were taken from the carrier"));
     }
     Ok(())
