@@ -127,10 +127,16 @@ impl Engine {
     }
 
     /// Once no part is open any more, the message as a whole goes on.
-    fn settle_parts(&mut self, id: MessageId, carrier: CarrierId) {
+    pub(super) fn settle_parts(&mut self, id: MessageId, carrier: CarrierId) {
         let Some(entry) = self.messages.get(&id) else { return };
         if let Phase::Sent(of) = entry.phase {
             return self.sent(id, of);
+        }
+        let open = entry.parts.count(PartState::InFlight) + entry.parts.count(PartState::Doubt);
+        if let Phase::Doubt(of) = entry.phase
+            && open == 0
+        {
+            return self.doubt_settled(id, of);
         }
         if entry.phase != Phase::InFlight(carrier) || entry.parts.count(PartState::InFlight) > 0 {
             return;
@@ -148,6 +154,16 @@ impl Engine {
             (Refused::Elsewhere | Refused::Never, true) => self.verdict(id, State::Undelivered, status),
             (Refused::Elsewhere, false) => self.try_elsewhere(id),
             (Refused::Never, false) => self.verdict(id, State::Rejected, status),
+        }
+    }
+
+    /// The last part in doubt was settled while others were refused or are still to be sent.
+    fn doubt_settled(&mut self, id: MessageId, carrier: CarrierId) {
+        self.forget_doubt(id);
+        let Some(entry) = self.messages.get(&id) else { return };
+        match entry.parts.count(PartState::Refused) {
+            0 => self.return_to_lane(id, carrier),
+            _ => self.verdict(id, State::Undelivered, entry.last_status),
         }
     }
 

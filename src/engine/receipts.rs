@@ -90,6 +90,7 @@ impl Engine {
         event::write_sent(id, [part, parts], carrier, at_ms, reference, &facts.id, &mut self.writing.octets);
         self.apply_sent(id, part, parts, carrier, at_ms, reference, &facts.id);
         self.matched(id, part, carrier, facts);
+        self.settle_parts(id, carrier);
         true
     }
 
