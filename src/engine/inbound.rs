@@ -1,4 +1,4 @@
-//! Messages from phones: on record part by part, joined, given to the account that owns the service number, and put on its outbox.
+//! Messages from phones: on record part by part, joined by `text/reassembly`, given to the account that owns the service number, and put on its outbox.
 
 use super::carry::{Home, Item, Name};
 use super::event::{self, DeliveryKey, Event};
@@ -6,82 +6,52 @@ use super::plan::Bounds;
 use super::port::{BindId, CarrierId, Delivery, Inbound, InboundPart};
 use super::{Effect, Engine};
 use crate::model::message::Part;
-use crate::model::{AccountId, Body, MessageId};
+use crate::model::{AccountId, Address, Body, MessageId, Now};
+use crate::text::reassembly::{Added, Incomplete, PartKey, Reassembly, ReassemblyLimits, join};
 use hashbrown::HashMap;
-use std::collections::BTreeMap;
-use xxhash_rust::xxh3::Xxh3;
+
+/// Parts that may wait for one phone and service number.
+const PARTS_PER_SOURCE: usize = 512;
+
+/// Whose parts belong together: link and both addresses (smpp.md section 6).
+type Source = (CarrierId, Address, Address);
 
 /// A part that waits for its siblings.
 #[derive(Debug)]
 struct WaitingPart {
+    key: u64,
     carrier: CarrierId,
     at_ms: u64,
     home: Home,
-    set: u64,
     part: InboundPart,
 }
 
 /// All parts that wait.
 #[derive(Debug)]
 pub struct Joining {
-    parts: BTreeMap<u64, WaitingPart>,
-    sets: HashMap<u64, Vec<u64>>,
+    waiting: Reassembly<Source, WaitingPart>,
+    /// Where a part waits, by its key as an item.
+    places: HashMap<u64, (PartKey<Source>, u8)>,
     last: u64,
-    bound: usize,
-    age_ms: u64,
 }
 
-/// Names the set of parts that make one message: link, both addresses, reference, total (smpp.md section 6).
-fn set_of(carrier: CarrierId, inbound: &InboundPart, part: Part) -> u64 {
-    let mut hash = Xxh3::new();
-    hash.update(&carrier.0.to_le_bytes());
-    hash.update(&inbound.source.digits);
-    hash.update(&[0xff]);
-    hash.update(&inbound.destination.digits);
-    hash.update(&part.reference.to_le_bytes());
-    hash.update(&[part.total]);
-    hash.digest()
+fn key_of(carrier: CarrierId, source: &Address, destination: &Address, part: Part) -> PartKey<Source> {
+    // Whether the reference was one octet or two is not kept with a part; a clash of both forms within minutes is as good as impossible.
+    PartKey { source: (carrier, source.clone(), destination.clone()), reference: part.reference, wide: false, total: part.total }
 }
 
 impl Joining {
     /// Nothing waits.
     pub fn new(bounds: &Bounds) -> Joining {
-        Joining { parts: BTreeMap::new(), sets: HashMap::new(), last: 0, bound: bounds.max_inbound_parts, age_ms: bounds.inbound_age_ms }
-    }
-
-    /// Keeps a part; `None` if it is here already. Gives its key and how many of its set are here now.
-    fn insert(&mut self, carrier: CarrierId, at_ms: u64, home: Home, part: InboundPart) -> Option<(u64, usize)> {
-        let header = part.part?;
-        let set = set_of(carrier, &part, header);
-        let keys = self.sets.entry(set).or_default();
-        let number = |key: &u64| self.parts.get(key).and_then(|w| w.part.part).map(|p| p.number);
-        if keys.iter().any(|key| number(key) == Some(header.number)) {
-            return None;
-        }
-        self.last += 1;
-        keys.push(self.last);
-        let here = keys.len();
-        self.parts.insert(self.last, WaitingPart { carrier, at_ms, home, set, part });
-        Some((self.last, here))
-    }
-
-    /// Takes a whole set out, in order of part number.
-    fn take_set(&mut self, set: u64) -> Vec<WaitingPart> {
-        let keys = self.sets.remove(&set).unwrap_or_default();
-        let mut parts: Vec<_> = keys.iter().filter_map(|key| self.parts.remove(key)).collect();
-        parts.sort_by_key(|w| w.part.part.map_or(0, |p| p.number));
-        parts
-    }
-
-    /// A set whose oldest part came before `before_ms`, or the oldest set of all when there are too many parts.
-    fn oldest(&self, now_ms: u64) -> Option<u64> {
-        let (_, first) = self.parts.first_key_value()?;
-        (first.at_ms + self.age_ms < now_ms || self.parts.len() > self.bound).then_some(first.set)
+        let limits =
+            ReassemblyLimits { parts_per_source: PARTS_PER_SOURCE, parts: bounds.max_inbound_parts, age_ms: bounds.inbound_age_ms };
+        Joining { waiting: Reassembly::new(limits), places: HashMap::new(), last: 0 }
     }
 
     /// For carrying: writes the part if it still lives at `home`, and moves it.
     pub(super) fn carry(&mut self, key: u64, home: Home, to: Home, out: &mut Vec<u8>) -> bool {
-        match self.parts.get_mut(&key) {
+        let Some((set, number)) = self.places.get(&key) else { return false };
+        match self.waiting.part_mut(set, *number) {
             Some(waiting) if waiting.home == home => {
                 write_part(waiting, out);
                 waiting.home = to;
@@ -93,24 +63,43 @@ impl Joining {
 
     /// Parts that wait.
     pub fn len(&self) -> usize {
-        self.parts.len()
+        self.waiting.len()
     }
 
     /// None waits.
     pub fn is_empty(&self) -> bool {
-        self.parts.is_empty()
+        self.waiting.is_empty()
+    }
+
+    /// Keeps a part. Gives its key if it is new, and what came of it; what had to go for it is appended to `given_up`.
+    fn add(
+        &mut self,
+        carrier: CarrierId,
+        at_ms: u64,
+        home: Home,
+        part: InboundPart,
+        now: Now,
+        given_up: &mut Vec<Incomplete<Source, WaitingPart>>,
+    ) -> (Option<u64>, Vec<WaitingPart>) {
+        let Some(header) = part.part else { return (None, Vec::new()) };
+        let set = key_of(carrier, &part.source, &part.destination, header);
+        let key = self.last + 1;
+        match self.waiting.add(set.clone(), header.number, WaitingPart { key, carrier, at_ms, home, part }, now, given_up) {
+            Added::Duplicate(_) | Added::NotAPart(_) => return (None, Vec::new()),
+            Added::Complete(parts) => {
+                self.last = key;
+                return (Some(key), parts);
+            }
+            Added::Waiting => {}
+        }
+        self.last = key;
+        self.places.insert(key, (set, header.number));
+        (Some(key), Vec::new())
     }
 }
 
 fn write_part(waiting: &WaitingPart, out: &mut Vec<u8>) {
     event::write(&Event::InboundPart { carrier: waiting.carrier, at_ms: waiting.at_ms, part: Box::new(waiting.part.clone()) }, out);
-}
-
-/// The octets of all parts in order, decoded as the first part says.
-fn join(parts: &[WaitingPart]) -> Option<Body> {
-    let first = parts.first()?;
-    let octets: Vec<u8> = parts.iter().flat_map(|w| w.part.body.text().iter().copied()).collect();
-    Some(Body { header_len: 0, octets: octets.into_boxed_slice(), ..first.part.body.clone() })
 }
 
 impl Engine {
@@ -121,42 +110,49 @@ impl Engine {
                 let body = part.body.clone();
                 self.inbound_ready(bind.carrier, &part, None, body, false);
             }
-            Some(header) => {
-                let set = set_of(bind.carrier, &part, header);
-                let complete = self.keep_part(bind.carrier, at_ms, part).is_some_and(|here| here == header.total as usize);
-                if complete {
-                    self.finish_set(set, false);
-                }
-            }
+            Some(_) => self.keep_part(bind.carrier, at_ms, part),
         }
         self.after_commit(Effect::Stored { bind, token });
     }
 
-    /// A part is on record and waits. `None` if it was here already.
-    fn keep_part(&mut self, carrier: CarrierId, at_ms: u64, part: InboundPart) -> Option<usize> {
-        let event = Event::InboundPart { carrier, at_ms, part: Box::new(part) };
+    /// A part is on record and waits; the last one missing makes the message. One that is here already changes nothing.
+    fn keep_part(&mut self, carrier: CarrierId, at_ms: u64, part: InboundPart) {
         let home = self.home();
-        let Event::InboundPart { part, .. } = &event else { return None };
-        let (key, here) = self.inbound.insert(carrier, at_ms, home, (**part).clone())?;
+        let event = Event::InboundPart { carrier, at_ms, part: Box::new(part) };
+        let Event::InboundPart { part, .. } = &event else { return };
+        let mut given_up = Vec::new();
+        let (key, complete) = self.inbound.add(carrier, at_ms, home, (**part).clone(), self.now, &mut given_up);
+        let Some(key) = key else { return };
         self.record(&event);
         self.writing.items.push(Item::InboundPart(key));
-        Some(here)
+        self.finish_set(complete, false);
+        self.give_up_sets(given_up);
     }
 
-    /// What an INBOUND_PART event means in replay.
+    /// What an INBOUND_PART event means in replay. What it completes or pushes out is told by events that follow it.
     pub(super) fn apply_inbound_part(&mut self, carrier: CarrierId, at_ms: u64, part: InboundPart, home: Home) -> Option<Item> {
-        self.inbound.insert(carrier, at_ms, home, part).map(|(key, _)| Item::InboundPart(key))
+        let now = self.now;
+        let (key, parts) = self.inbound.add(carrier, at_ms, home, part, now, &mut Vec::new());
+        self.parts_ended(&parts);
+        key.map(Item::InboundPart)
     }
 
-    fn finish_set(&mut self, set: u64, incomplete: bool) {
-        let parts = self.inbound.take_set(set);
+    fn finish_set(&mut self, parts: Vec<WaitingPart>, incomplete: bool) {
         self.parts_ended(&parts);
-        let (Some(body), Some(first)) = (join(&parts), parts.first()) else { return };
+        let bodies: Vec<Body> = parts.iter().map(|waiting| waiting.part.body.clone()).collect();
+        let (Some(body), Some(first)) = (join(&bodies), parts.first()) else { return };
         self.inbound_ready(first.carrier, &first.part, first.part.part, body, incomplete);
+    }
+
+    fn give_up_sets(&mut self, given_up: Vec<Incomplete<Source, WaitingPart>>) {
+        for set in given_up {
+            self.finish_set(set.parts.into_iter().map(|(_, part)| part).collect(), true);
+        }
     }
 
     fn parts_ended(&mut self, parts: &[WaitingPart]) {
         for waiting in parts {
+            self.inbound.places.remove(&waiting.key);
             if let Home::Chunk(chunk) = waiting.home {
                 let mut octets = Vec::new();
                 write_part(waiting, &mut octets);
@@ -193,15 +189,8 @@ impl Engine {
     pub(super) fn apply_inbound_ready(&mut self, carrier: CarrierId, account: AccountId, part: Option<Part>, inbound: Inbound, home: Home) {
         self.ids.advance_past(inbound.message);
         if let Some(part) = part {
-            let like = InboundPart {
-                source: inbound.source.clone(),
-                destination: inbound.destination.clone(),
-                body: inbound.body.clone(),
-                part: Some(part),
-                service_type: inbound.service_type.clone(),
-                protocol_id: inbound.protocol_id,
-            };
-            let parts = self.inbound.take_set(set_of(carrier, &like, part));
+            let set = key_of(carrier, &inbound.source, &inbound.destination, part);
+            let parts: Vec<WaitingPart> = self.inbound.waiting.take(&set).into_iter().map(|(_, part)| part).collect();
             self.parts_ended(&parts);
         }
         let key = DeliveryKey { message: MessageId(inbound.message.0), serial: 0 };
@@ -218,8 +207,8 @@ impl Engine {
 
     /// Sets whose time is over are handed on as they are, marked incomplete.
     pub(super) fn sweep_inbound(&mut self) {
-        while let Some(set) = self.inbound.oldest(self.now.wall_ms) {
-            self.finish_set(set, true);
-        }
+        let mut given_up = Vec::new();
+        self.inbound.waiting.expire(self.now, &mut given_up);
+        self.give_up_sets(given_up);
     }
 }

@@ -443,3 +443,46 @@ fn what_lives_in_old_groups_is_carried_into_the_ledger_and_survives_a_crash_at_a
     }
     assert_eq!((bench.state(State::Delivered), bench.engine.alive()), (600, 0));
 }
+
+fn inbound_part(number: u8, text: &str) -> Received {
+    Received::Inbound(Box::new(InboundPart {
+        source: Address::new(1, 1, b"8613800138000").unwrap(),
+        destination: Address::new(3, 0, b"10690001").unwrap(),
+        body: Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: text.as_bytes().into() },
+        part: Some(crate::model::message::Part { reference: 9, total: 3, number }),
+        service_type: ArrayVec::new(),
+        protocol_id: 0,
+    }))
+}
+
+fn inbound_texts(bench: &Bench) -> Vec<(String, bool)> {
+    let deliveries = bench.deliveries.iter().filter_map(|(_, delivery)| match delivery.as_ref() {
+        Delivery::Inbound(inbound) => Some((String::from_utf8(inbound.body.text().to_vec()).unwrap(), inbound.incomplete)),
+        Delivery::Receipt(_) => None,
+    });
+    deliveries.collect()
+}
+
+#[test]
+fn parts_from_a_phone_come_in_any_order_twice_and_across_a_crash_and_make_one_message() {
+    let mut bench = Bench::new().up();
+    for (token, part) in [(1, inbound_part(3, "c")), (2, inbound_part(1, "a")), (3, inbound_part(3, "c"))] {
+        bench.step(vec![Input::Received { bind: BIND, deliveries: vec![(token, part)] }]);
+    }
+    assert_eq!((bench.stored.clone(), inbound_texts(&bench)), (vec![1, 2, 3], vec![]), "each part is answered once it is on record");
+    let mut bench = bench.crash();
+    bench.step(vec![Input::Received { bind: BIND, deliveries: vec![(4, inbound_part(2, "b"))] }]);
+    assert_eq!(inbound_texts(&bench), [("abc".to_owned(), false)]);
+    let bench = bench.crash();
+    assert_eq!(inbound_texts(&bench), [("abc".to_owned(), false)], "not taken yet: there again, and whole");
+    assert!(bench.engine.inbound.is_empty());
+}
+
+#[test]
+fn parts_whose_siblings_never_come_are_handed_on_marked_incomplete() {
+    let mut bench = Bench::new().up();
+    bench.step(vec![Input::Received { bind: BIND, deliveries: vec![(1, inbound_part(2, "b"))] }]);
+    bench.pass(301_000);
+    bench.pass(2_000);
+    assert_eq!(inbound_texts(&bench), [("b".to_owned(), true)]);
+}

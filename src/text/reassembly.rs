@@ -153,6 +153,18 @@ impl<S: Hash + Eq + Clone, P> Reassembly<S, P> {
         }
     }
 
+    /// Takes a message's parts out, in order, each with its number: it was joined, or given up, by somebody else. Empty if none waits.
+    pub fn take(&mut self, key: &PartKey<S>) -> Vec<(u8, P)> {
+        self.remove(key).map_or_else(Vec::new, |group| group.parts)
+    }
+
+    /// A part that waits.
+    pub fn part_mut(&mut self, key: &PartKey<S>, number: u8) -> Option<&mut P> {
+        let parts = &mut self.groups.get_mut(key)?.parts;
+        let place = parts.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+        parts.get_mut(place).map(|(_, part)| part)
+    }
+
     fn remove(&mut self, key: &PartKey<S>) -> Option<Group<P>> {
         let group = self.groups.remove(key)?;
         self.by_age.remove(&group.turn);
