@@ -69,11 +69,12 @@ impl Engine {
 
     /// A receipt with an unknown id for a phone where exactly one message is in doubt, which it fits in time: it settles the doubt.
     fn settle_doubt(&mut self, carrier: CarrierId, facts: &ReceiptFacts) -> bool {
-        let Some(&id) = facts.numbers.iter().filter(|&&n| n != 0).find_map(|&phone| {
-            match self.doubts.get(&(carrier, number::tail(phone))).map(Vec::as_slice) {
-                Some([only]) => Some(only),
-                _ => None,
-            }
+        let Some(id) = facts.numbers.iter().filter(|&&n| n != 0).find_map(|&phone| {
+            let doubtful = self.doubts.get(&(carrier, number::tail(phone)))?;
+            // The key is but the end of a number: all of it must agree.
+            let agrees = |id: &MessageId| self.messages.get(id).is_some_and(|e| number::ends_alike(phone, e.message.number));
+            let mut same = doubtful.iter().copied().filter(agrees);
+            same.next().filter(|_| same.next().is_none())
         }) else {
             return false;
         };

@@ -249,6 +249,9 @@ fn an_otp_is_written_only_after_its_attempt_is_durable_and_not_sent_again_after_
     let mut bench = bench.crash();
     assert!(bench.sends.is_empty(), "it may be out: never twice");
     assert_eq!(bench.state(State::Waiting), 1);
+    // Another phone with the same last eight digits.
+    bench.receipt(8, "unknown-id", ReceiptState::Delivered, 1 + 100_000_000);
+    assert_eq!(bench.reported(), [], "a receipt for another phone settles nothing");
     bench.receipt(9, "unknown-id", ReceiptState::Delivered, 1);
     assert_eq!(bench.reported(), [(id, ReceiptState::Delivered)], "a receipt that fits settles the doubt");
 }

@@ -81,7 +81,7 @@ fn session(stage: &Stage, mut peer: RawPeer, run: RunId, told: &Mutex<Told>) {
             let mut told = told.lock().unwrap();
             let number = told.next;
             told.next += 1;
-            // A number of its own for each message: receipts of doubtful ones are told apart by it.
+            // A number of its own for each message, for receipts of doubtful ones are told apart by it; the two clients' differ only far in front.
             let to = format!("861{}{number:08}", if run == SHOP { 38 } else { 39 });
             let sequence = peer.send(&Pdu::SubmitSm(submit(to.as_bytes(), &write_mark(run, number))));
             open.insert(sequence, number);
