@@ -137,6 +137,7 @@ fn links(criterion: &mut Criterion) {
             let sends = messages.iter().map(|message| BindCommand::Send {
                 message: Arc::clone(message),
                 first_part: 0,
+                end_part: 1,
                 parts: 1,
                 reference: 0,
                 ask_receipt: true,

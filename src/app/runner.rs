@@ -51,8 +51,8 @@ impl Stores {
         let said = sender.clone();
         let on_journal = move |event| {
             let event = match event {
-                WriterEvent::Committed { batch, position, octets, sync_us, batches } => {
-                    telemetry.journal_committed(batches as u64, octets as u64, sync_us, sync_us);
+                WriterEvent::Committed { batch, position, octets, sync_us, commit_us, batches } => {
+                    telemetry.journal_committed(batches as u64, octets as u64, commit_us, sync_us);
                     StoreEvent::Input(Input::Committed { batch, position })
                 }
                 WriterEvent::Full { .. } => StoreEvent::Input(Input::Disk(DiskState::Reserve)),
@@ -219,7 +219,7 @@ impl EngineTask {
         self.telemetry.publish_links(&LinkSnapshot { accounts, carriers: self.registry.windows(plan.carriers.len()) });
         let bytes = self.engine.journal_octets();
         let disk_free_bytes = free_space(&self.directory).unwrap_or(0);
-        self.telemetry.publish_journal(&JournalSnapshot { bytes, groups: self.stores.journal.stats().groups, disk_free_bytes });
+        self.telemetry.publish_journal(&JournalSnapshot { bytes, groups: self.engine.journal_groups(), disk_free_bytes });
         self.telemetry.upkeep();
     }
 

@@ -134,14 +134,16 @@ fn introduce(gateway: &Gateway, output: &mut Output) {
         output.line(&format!("  metrics   http://{address}/metrics"));
     }
     output.line(&format!(
-        "\nTry it by hand (pip install smpplib):\n\n  \
-        import smpplib.client, smpplib.consts\n  \
-        c = smpplib.client.Client('127.0.0.1', {port})\n  \
-        c.set_message_received_handler(lambda pdu: print(pdu.short_message) or 0)\n  \
-        c.connect(); c.bind_transceiver(system_id='demo', password='demo')\n  \
-        c.send_message(source_addr='SHOP', source_addr_ton=5, dest_addr_ton=1, dest_addr_npi=1,\n                 \
-        destination_addr='8613800138000', short_message=b'Hello', registered_delivery=1)\n  \
-        c.listen()          # prints the receipt\n\nCtrl-C stops all.\n"
+        "\nTry it by hand from another terminal (pip install smpplib):\n\n\
+python3 - <<'END'\n\
+import smpplib.client\n\
+c = smpplib.client.Client('127.0.0.1', {port}, allow_unknown_opt_params=True)\n\
+c.set_message_received_handler(lambda pdu: print(pdu.short_message) or 0)\n\
+c.connect(); c.bind_transceiver(system_id='demo', password='demo')\n\
+c.send_message(source_addr='SHOP', source_addr_ton=5, dest_addr_ton=1, dest_addr_npi=1,\n\
+               destination_addr='8613800138000', short_message=b'Hello', registered_delivery=1)\n\
+c.listen()   # prints the receipt within two seconds; Ctrl-C ends it\n\
+END\n\nCtrl-C stops all.\n"
     ));
 }
 

@@ -164,6 +164,14 @@ impl Homes {
         self.octets
     }
 
+    /// Groups in the journal, as far as known.
+    pub fn journal_groups(&self) -> u64 {
+        let mut positions = self.batches.iter().filter_map(|batch| batch.position);
+        let first = positions.next();
+        let last = positions.next_back().or(first);
+        first.zip(last).map_or(0, |(first, last)| last - first + 1)
+    }
+
     /// Chunks in the ledger.
     pub fn chunks(&self) -> usize {
         self.chunks.len()

@@ -440,6 +440,11 @@ impl Engine {
         self.homes.journal_octets()
     }
 
+    /// Groups in the journal that are not yet dropped.
+    pub fn journal_groups(&self) -> u64 {
+        self.homes.journal_groups()
+    }
+
     /// The plan in force.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan

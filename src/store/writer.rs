@@ -61,6 +61,8 @@ pub enum WriterEvent {
         octets: usize,
         /// How long append and sync took, in microseconds.
         sync_us: u64,
+        /// From handing in the first batch of the group to its being durable, in microseconds.
+        commit_us: u64,
         /// Batches in the group.
         batches: usize,
     },
@@ -413,7 +415,8 @@ impl Worker {
                     self.shared.oldest_us.store(0, Ordering::Relaxed);
                     self.count(&group, sync_us);
                     let Group { last_batch: batch, batches, .. } = group;
-                    (self.on_event)(WriterEvent::Committed { batch, position, octets, sync_us, batches });
+                    let commit_us = (self.shared.now_us()).saturating_sub(group.oldest_us);
+                    (self.on_event)(WriterEvent::Committed { batch, position, octets, sync_us, commit_us, batches });
                     return true;
                 }
                 Err(StoreError::Full { .. }) => {
