@@ -179,7 +179,7 @@ fn links(criterion: &mut Criterion) {
     let (mut handler, mut session) = upstream();
     handler.batch_end(&mut session, NOW, &mut reports);
     reports.clear();
-    let report = Arc::new(Delivery::Receipt(Box::new(Report {
+    let report = Arc::new(Delivery::Receipt(Report {
         message: MessageId(FIRST_ID),
         source: Address::new(5, 0, b"GATEWAY").expect("it fits"),
         destination: Address::new(1, 1, b"8613800138000").expect("it fits"),
@@ -193,7 +193,7 @@ fn links(criterion: &mut Criterion) {
         parts_delivered: 1,
         text: TEXT[..20].try_into().expect("it fits"),
         text_encoding: Encoding::Gsm7,
-    })));
+    }));
     let mut sequence = 1;
     group.bench_function("report to deliver_sm and answer", |bencher| {
         bencher.iter(|| {

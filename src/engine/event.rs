@@ -582,8 +582,8 @@ fn read(at: &mut Reader<'_>) -> Result<Event, EventError> {
             key: at.key()?,
             at_ms: at.u64()?,
             delivery: Box::new(match at.flag()? {
-                false => Delivery::Receipt(Box::new(at.port_report()?)),
-                true => Delivery::Inbound(Box::new(at.inbound()?)),
+                false => Delivery::Receipt(at.port_report()?),
+                true => Delivery::Inbound(at.inbound()?),
             }),
         },
         kind::FORGOTTEN => Event::Forgotten { message: at.message()? },

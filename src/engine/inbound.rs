@@ -195,7 +195,7 @@ impl Engine {
         }
         let key = DeliveryKey { message: MessageId(inbound.message.0), serial: 0 };
         let since_ms = inbound.received_ms;
-        self.deliver(account, key, home, since_ms, Delivery::Inbound(Box::new(inbound)));
+        self.deliver(account, key, home, since_ms, Delivery::Inbound(inbound));
     }
 
     /// The account with the longest service number that the destination starts with (digits after it are an extension), else the carrier's own.

@@ -16,13 +16,15 @@ const NOWHERE: BindId = BindId { carrier: CarrierId(0), index: 0, generation: 0 
 impl Engine {
     pub(super) fn intake(&mut self, session: SessionId, draft: Draft) {
         let Draft { token, mut message } = draft;
-        match self.check(&mut message) {
+        // The draft is ours alone: nothing is copied here.
+        let draft = Arc::make_mut(&mut message);
+        match self.check(draft) {
             Ok(()) => {
-                message.id = self.ids.next(self.now.wall_ms);
-                let id = message.id;
+                draft.id = self.ids.next(self.now.wall_ms);
+                let id = draft.id;
                 self.open_batch();
-                event::write_accepted(&message, &mut self.writing.octets);
-                self.admit(*message);
+                event::write_accepted(draft, &mut self.writing.octets);
+                self.admit(message);
                 self.after_commit(Effect::Accepted { session, token, message: id });
             }
             Err(refusal) => {
@@ -75,7 +77,7 @@ impl Engine {
     }
 
     /// Into the table, not yet on its way. Live and in replay.
-    pub(super) fn admit(&mut self, message: Message) {
+    pub(super) fn admit(&mut self, message: Arc<Message>) {
         let id = message.id;
         self.ids.advance_past(id);
         self.count(message.account, None, State::Waiting);
@@ -83,7 +85,7 @@ impl Engine {
         let home = self.home();
         self.writing.items.push(Item::Message(id));
         let entry = Entry {
-            message: Arc::new(message),
+            message,
             phase: Phase::Accepting,
             parts: Parts::unsent(1),
             home,

@@ -100,7 +100,10 @@ impl Outboxes {
 pub fn text_start(body: &Body) -> ArrayVec<u8, 40> {
     let width = if body.encoding == Encoding::Ucs2 { 2 } else { 1 };
     let text = if matches!(body.encoding, Encoding::Binary | Encoding::Opaque) { &[] } else { body.text() };
-    text.iter().copied().take(20 * width).collect()
+    let mut start = ArrayVec::new();
+    // At most 40 octets: it fits.
+    let _ = start.try_extend_from_slice(&text[..text.len().min(20 * width)]);
+    start
 }
 
 /// A report on `message` with everything but the carrier's facts.

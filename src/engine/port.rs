@@ -79,7 +79,7 @@ pub struct Draft {
     /// The session's own mark; comes back in the answer.
     pub token: u64,
     /// The message, with id 0.
-    pub message: Box<Message>,
+    pub message: Arc<Message>,
 }
 
 /// Which messages a cancel means.
@@ -234,9 +234,9 @@ pub struct QueryAnswer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
     /// A report on a message of the account.
-    Receipt(Box<Report>),
+    Receipt(Report),
     /// A message from a phone.
-    Inbound(Box<Inbound>),
+    Inbound(Inbound),
 }
 
 /// A report on a message, in our words; `link/translate` gives it the form that the account asks for.

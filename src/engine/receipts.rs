@@ -275,7 +275,7 @@ impl Engine {
         let key = DeliveryKey { message: id, serial: entry.reports };
         entry.reports = entry.reports.saturating_add(1);
         entry.reported_final |= !intermediate;
-        let delivery = Delivery::Receipt(Box::new(report));
+        let delivery = Delivery::Receipt(report);
         // A delivery is rebuilt from its message's events. Where part of those went into a chunk it gets a record of its own.
         let home = match (entry.home, entry.base) {
             (home @ Home::Batch(_), 0) => home,

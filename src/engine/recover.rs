@@ -193,7 +193,7 @@ impl Replay {
         match event {
             Event::Accepted(message) => {
                 let id = message.id;
-                engine.admit(*message);
+                engine.admit(Arc::from(message));
                 if let Some(entry) = engine.messages.get_mut(&id) {
                     entry.home = home;
                 }

@@ -157,7 +157,7 @@ impl Bench {
             expires_ms: 0,
             tlvs: Box::default(),
         };
-        self.step(vec![Input::Submit { session: SESSION, drafts: vec![Draft { token, message: Box::new(message) }] }]);
+        self.step(vec![Input::Submit { session: SESSION, drafts: vec![Draft { token, message: Arc::new(message) }] }]);
         self.answers.iter().find(|a| a.0 == token).and_then(|a| a.1.ok()).unwrap_or_default()
     }
 

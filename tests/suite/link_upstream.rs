@@ -343,7 +343,7 @@ fn ids_are_written_in_the_form_of_the_account() {
     let frames = rig.take_frames();
     let (_, Pdu::SubmitSmResp(Some(resp))) = frames[0].read() else { panic!() };
     assert_eq!(resp.message_id, format!("{:016x}", ID.0).as_bytes());
-    deliver(&mut rig, 1, Delivery::Receipt(Box::new(report())));
+    deliver(&mut rig, 1, Delivery::Receipt(report()));
     let frames = rig.take_frames();
     let (_, Pdu::DeliverSm(receipt)) = frames[0].read() else { panic!() };
     assert_eq!(receipt.tlvs.c_octet(tag::RECEIPTED_MESSAGE_ID), Some(format!("{:016x}", ID.0).as_bytes()), "as in the answer");
@@ -660,7 +660,7 @@ fn a_replace_hands_over_the_new_text_and_is_answered() {
 #[test]
 fn a_receipt_has_the_usual_text_and_the_tlvs_and_the_addresses_swapped() {
     let mut rig = office().bound(BindKind::Transceiver);
-    deliver(&mut rig, 1, Delivery::Receipt(Box::new(report())));
+    deliver(&mut rig, 1, Delivery::Receipt(report()));
     let frames = rig.take_frames();
     let (_, Pdu::DeliverSm(receipt)) = frames[0].read() else { panic!() };
     assert_eq!((receipt.esm_class, receipt.data_coding, receipt.registered_delivery), (0x04, 0, 0));
@@ -682,7 +682,7 @@ fn an_account_chooses_zone_seconds_errors_text_and_tlvs_of_its_receipts() {
     })
     .bound(BindKind::Transceiver);
     let failed = Report { state: ReceiptState::Undeliverable, error: b"0A3"[..].try_into().unwrap(), parts_delivered: 0, ..report() };
-    deliver(&mut rig, 1, Delivery::Receipt(Box::new(failed)));
+    deliver(&mut rig, 1, Delivery::Receipt(failed));
     let frames = rig.take_frames();
     let (_, Pdu::DeliverSm(receipt)) = frames[0].read() else { panic!() };
     let text = "id:1944864000000000001 sub:001 dlvrd:000 submit date:260301080000 done date:260301080101 stat:UNDELIV err:163 text:hello";
@@ -690,7 +690,7 @@ fn an_account_chooses_zone_seconds_errors_text_and_tlvs_of_its_receipts() {
     assert!(receipt.tlvs.is_empty());
 
     let mut rig = with(|account| account.receipts.text = false).bound(BindKind::Transceiver);
-    deliver(&mut rig, 1, Delivery::Receipt(Box::new(report())));
+    deliver(&mut rig, 1, Delivery::Receipt(report()));
     let frames = rig.take_frames();
     let (_, Pdu::DeliverSm(receipt)) = frames[0].read() else { panic!() };
     assert_eq!((receipt.short_message, receipt.tlvs.u8(tag::MESSAGE_STATE)), (&b""[..], Some(2)));
@@ -705,7 +705,7 @@ fn a_peer_below_version_34_gets_all_in_the_text_and_no_tlvs() {
     let mut rig = office.connect();
     bind(&mut rig, BindKind::Transceiver, b"demo", b"secret", 0x33);
     rig.take_frames();
-    deliver(&mut rig, 1, Delivery::Receipt(Box::new(report())));
+    deliver(&mut rig, 1, Delivery::Receipt(report()));
     let frames = rig.take_frames();
     let (_, Pdu::DeliverSm(receipt)) = frames[0].read() else { panic!("not a deliver_sm") };
     assert!(receipt.short_message.starts_with(b"id:1944864000000000001 "));
@@ -715,7 +715,7 @@ fn a_peer_below_version_34_gets_all_in_the_text_and_no_tlvs() {
 #[test]
 fn receipts_go_as_data_sm_where_the_account_wants_them_so() {
     let mut rig = with(|account| account.receipts.data_sm = true).bound(BindKind::Transceiver);
-    deliver(&mut rig, 1, Delivery::Receipt(Box::new(report())));
+    deliver(&mut rig, 1, Delivery::Receipt(report()));
     let frames = rig.take_frames();
     let (header, Pdu::DataSm(receipt)) = frames[0].read() else { panic!() };
     assert!(receipt.tlvs.first(tag::MESSAGE_PAYLOAD).unwrap().starts_with(b"id:1944864000000000001 "));
@@ -727,7 +727,7 @@ fn receipts_go_as_data_sm_where_the_account_wants_them_so() {
 #[test]
 fn an_intermediate_report_says_so() {
     let mut rig = office().bound(BindKind::Transceiver);
-    deliver(&mut rig, 1, Delivery::Receipt(Box::new(Report { state: ReceiptState::Enroute, intermediate: true, ..report() })));
+    deliver(&mut rig, 1, Delivery::Receipt(Report { state: ReceiptState::Enroute, intermediate: true, ..report() }));
     let frames = rig.take_frames();
     let (_, Pdu::DeliverSm(receipt)) = frames[0].read() else { panic!() };
     assert_eq!(receipt.esm_class, 0x20);
@@ -740,7 +740,7 @@ fn quoted_text_keeps_to_characters_that_every_default_alphabet_has() {
     let text = "Ünï 漢";
     let units: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
     let quoted = Report { text: units[..].try_into().unwrap(), text_encoding: Encoding::Ucs2, ..report() };
-    deliver(&mut rig, 1, Delivery::Receipt(Box::new(quoted)));
+    deliver(&mut rig, 1, Delivery::Receipt(quoted));
     let frames = rig.take_frames();
     let (_, Pdu::DeliverSm(receipt)) = frames[0].read() else { panic!() };
     assert!(receipt.short_message.ends_with(b" text:.n. ."));
@@ -755,7 +755,7 @@ fn what_the_client_says_to_a_delivery_decides_about_it() {
         (3, 0x65, DeliveryAnswer::Never),
         (4, 0x14, DeliveryAnswer::Later),
     ] {
-        deliver(&mut rig, token, Delivery::Receipt(Box::new(report())));
+        deliver(&mut rig, token, Delivery::Receipt(report()));
         let Some(Seen::Request { sequence }) = rig.take_seen().pop() else { panic!() };
         rig.peer.respond_message_id(0x8000_0005, sequence, status, b"");
         rig.pump();
@@ -766,7 +766,7 @@ fn what_the_client_says_to_a_delivery_decides_about_it() {
 #[test]
 fn a_delivery_without_an_answer_comes_again_later_and_its_late_answer_changes_nothing() {
     let mut rig = office().bound(BindKind::Transceiver);
-    deliver(&mut rig, 5, Delivery::Receipt(Box::new(report())));
+    deliver(&mut rig, 5, Delivery::Receipt(report()));
     let Some(Seen::Request { sequence }) = rig.take_seen().pop() else { panic!() };
     rig.pass_ms(29_000);
     assert!(answers(&mut rig).is_empty());
@@ -780,7 +780,7 @@ fn a_delivery_without_an_answer_comes_again_later_and_its_late_answer_changes_no
 #[test]
 fn deliveries_beyond_the_window_wait_for_room() {
     let mut rig = with(|account| account.receipts.window = 2).bound(BindKind::Transceiver);
-    let item = Arc::new(Delivery::Receipt(Box::new(report())));
+    let item = Arc::new(Delivery::Receipt(report()));
     replies(&mut rig, (1..=5).map(|token| UpstreamReply::Deliver { token: DeliveryToken(token), item: Arc::clone(&item) }).collect());
     let seen = rig.take_seen();
     assert_eq!(seen.len(), 2);
@@ -809,7 +809,7 @@ fn inbound(octets: &[u8]) -> Inbound {
 #[test]
 fn an_inbound_message_is_delivered_as_it_came() {
     let mut rig = office().bound(BindKind::Receiver);
-    deliver(&mut rig, 1, Delivery::Inbound(Box::new(inbound(b"hello"))));
+    deliver(&mut rig, 1, Delivery::Inbound(inbound(b"hello")));
     let frames = rig.take_frames();
     let (_, Pdu::DeliverSm(sm)) = frames[0].read() else { panic!() };
     assert_eq!(
@@ -828,7 +828,7 @@ fn an_inbound_message_is_written_in_the_clients_default_alphabet() {
         (Alphabet::Gsm7Packed, b"hello", &[0xE8, 0x32, 0x9B, 0xFD, 0x06], 0),
     ] {
         let mut rig = with(|account| account.default_alphabet = alphabet).bound(BindKind::Receiver);
-        deliver(&mut rig, 1, Delivery::Inbound(Box::new(inbound(octets))));
+        deliver(&mut rig, 1, Delivery::Inbound(inbound(octets)));
         let frames = rig.take_frames();
         let (_, Pdu::DeliverSm(sm)) = frames[0].read() else { panic!() };
         assert_eq!((sm.short_message, sm.data_coding), (expected, data_coding), "{alphabet:?}");
@@ -839,7 +839,7 @@ fn an_inbound_message_is_written_in_the_clients_default_alphabet() {
 fn a_long_inbound_message_goes_as_payload_or_in_parts_where_the_peer_knows_no_tlvs() {
     let long = vec![b'a'; 400];
     let mut rig = office().bound(BindKind::Receiver);
-    deliver(&mut rig, 1, Delivery::Inbound(Box::new(inbound(&long))));
+    deliver(&mut rig, 1, Delivery::Inbound(inbound(&long)));
     let frames = rig.take_frames();
     let (_, Pdu::DeliverSm(sm)) = frames[0].read() else { panic!() };
     assert_eq!((sm.short_message, sm.tlvs.first(tag::MESSAGE_PAYLOAD)), (&b""[..], Some(&long[..])));
@@ -849,7 +849,7 @@ fn a_long_inbound_message_goes_as_payload_or_in_parts_where_the_peer_knows_no_tl
     rig.take_inputs();
     rig.take_frames();
     rig.take_seen();
-    deliver(&mut rig, 1, Delivery::Inbound(Box::new(inbound(&long))));
+    deliver(&mut rig, 1, Delivery::Inbound(inbound(&long)));
     let frames = rig.take_frames();
     assert_eq!(frames.len(), 3);
     for frame in &frames {
@@ -869,7 +869,7 @@ fn a_delivery_to_a_session_that_is_leaving_comes_again_later() {
     rig.take_inputs();
     rig.peer.unbind(rig.now);
     rig.session.unbind(rig.now);
-    deliver(&mut rig, 3, Delivery::Receipt(Box::new(report())));
+    deliver(&mut rig, 3, Delivery::Receipt(report()));
     assert_eq!(answers(&mut rig), [(3, DeliveryAnswer::Later)]);
 }
 

@@ -9,6 +9,7 @@ use crate::smpp::pdu::{Addr, CancelSm, DataSm, Sm, SubmitMulti};
 use crate::smpp::tlv::tag;
 use crate::smpp::{Tlvs, check, status};
 use arrayvec::ArrayVec;
+use std::sync::Arc;
 
 /// Longest service_type, octets.
 const SERVICE_TYPE_MAX: usize = 5;
@@ -29,12 +30,12 @@ pub struct Submitter<'a> {
 }
 
 /// The message of a submit_sm, or the status to refuse it with.
-pub fn of_submit(sm: &Sm<'_>, by: &Submitter<'_>) -> Result<Box<Message>, u32> {
+pub fn of_submit(sm: &Sm<'_>, by: &Submitter<'_>) -> Result<Arc<Message>, u32> {
     message(sm, recipient(sm.destination)?, by)
 }
 
 /// The message of a data_sm.
-pub fn of_data(data: &DataSm<'_>, by: &Submitter<'_>) -> Result<Box<Message>, u32> {
+pub fn of_data(data: &DataSm<'_>, by: &Submitter<'_>) -> Result<Arc<Message>, u32> {
     let sm = Sm {
         service_type: data.service_type,
         source: data.source,
@@ -46,32 +47,32 @@ pub fn of_data(data: &DataSm<'_>, by: &Submitter<'_>) -> Result<Box<Message>, u3
     };
     let mut made = message(&sm, recipient(data.destination)?, by)?;
     if let Some(seconds) = data.tlvs.u32(tag::QOS_TIME_TO_LIVE) {
-        made.expires_ms = by.now.wall_ms + u64::from(seconds) * 1000;
+        Arc::make_mut(&mut made).expires_ms = by.now.wall_ms + u64::from(seconds) * 1000;
     }
     Ok(made)
 }
 
 /// What the messages of a submit_multi share; [`to_destination`] makes one for each recipient.
-pub fn of_multi(multi: &SubmitMulti<'_>, by: &Submitter<'_>) -> Result<Box<Message>, u32> {
+pub fn of_multi(multi: &SubmitMulti<'_>, by: &Submitter<'_>) -> Result<Arc<Message>, u32> {
     message(&multi.sm, Address::default(), by)
 }
 
 /// A copy of `message` for one destination of a submit_multi.
-pub fn to_destination(message: &Message, to: Addr<'_>) -> Result<Box<Message>, u32> {
-    Ok(Box::new(Message { destination: recipient(to)?, ..message.clone() }))
+pub fn to_destination(message: &Message, to: Addr<'_>) -> Result<Arc<Message>, u32> {
+    Ok(Arc::new(Message { destination: recipient(to)?, ..message.clone() }))
 }
 
 fn recipient(addr: Addr<'_>) -> Result<Address, u32> {
     address(addr).filter(|to| !to.digits.is_empty()).ok_or(status::ESME_RINVDSTADR)
 }
 
-fn message(sm: &Sm<'_>, destination: Address, by: &Submitter<'_>) -> Result<Box<Message>, u32> {
+fn message(sm: &Sm<'_>, destination: Address, by: &Submitter<'_>) -> Result<Arc<Message>, u32> {
     let source = source(sm.source, by.account)?;
     let service_type = ArrayVec::<u8, SERVICE_TYPE_MAX>::try_from(sm.service_type).map_err(|_| status::ESME_RINVSERTYP)?;
     check_flags(sm)?;
     let (body, part) = body::submitted(sm, by)?;
     let (due_ms, expires_ms) = times(sm.schedule_delivery_time, sm.validity_period, by.now)?;
-    Ok(Box::new(Message {
+    Ok(Arc::new(Message {
         id: MessageId(0),
         account: by.id,
         class: by.account.class,
