@@ -427,7 +427,7 @@ fn data_coding_tells_the_alphabet_also_with_a_message_class() {
         (0xF0, Encoding::Gsm7),
         (0xF5, Encoding::Binary),
     ] {
-        let body = submit(&mut rig, Sm { data_coding, ..sm(b"abcd") }).unwrap().message.body;
+        let body = submit(&mut rig, Sm { data_coding, ..sm(b"abcd") }).unwrap().message.body.clone();
         assert_eq!((body.encoding, body.raw_data_coding), (encoding, data_coding));
     }
 }
@@ -538,9 +538,9 @@ fn text_is_shortened_where_the_account_allows_it_and_kept_where_not() {
     let mut plain = office().bound(BindKind::Transceiver);
     assert_eq!(submit(&mut plain, coded(8, &curly)).unwrap().message.body.encoding, Encoding::Ucs2);
     let mut safe = with(|account| account.transliterate = Transliterate::Safe).bound(BindKind::Transceiver);
-    let body = submit(&mut safe, coded(8, &curly)).unwrap().message.body;
+    let body = submit(&mut safe, coded(8, &curly)).unwrap().message.body.clone();
     assert_eq!((body.encoding, &body.octets[..]), (Encoding::Gsm7, &b"it's \"here\""[..]));
-    let flash = submit(&mut safe, coded(0x18, &curly)).unwrap().message.body;
+    let flash = submit(&mut safe, coded(0x18, &curly)).unwrap().message.body.clone();
     assert_eq!((flash.encoding, flash.raw_data_coding), (Encoding::Gsm7, 0x10), "the class stays");
     let chinese = utf16("\u{4E2D}");
     assert_eq!(submit(&mut safe, coded(8, &chinese)).unwrap().message.body.encoding, Encoding::Ucs2);
@@ -556,7 +556,7 @@ fn data_coding_0_means_what_the_account_says() {
         (Alphabet::Gsm7Packed, &[0xE8, 0x32, 0x9B, 0xFD, 0x06], Encoding::Gsm7, b"hello"),
     ] {
         let mut rig = with(|account| account.default_alphabet = alphabet).bound(BindKind::Transceiver);
-        let body = submit(&mut rig, sm(octets)).unwrap().message.body;
+        let body = submit(&mut rig, sm(octets)).unwrap().message.body.clone();
         assert_eq!((body.encoding, &body.octets[..]), (encoding, expected), "{alphabet:?}");
     }
 }
