@@ -1,0 +1,209 @@
+//! What the engine costs per message, without sockets and without a disk: submitted, accepted after its group is in a journal in memory, sent,
+//! answered by the carrier, reported, the report handed over. The engine has one thread, so time is CPU.
+//!
+//! The journal in memory copies each group; encoding events is in the figure, writing them to a disk is not (see the bench `journal`).
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use hongyan::engine::Engine;
+use hongyan::engine::plan::{AccountPlan, Bounds, CarrierPlan, ClassPlan, Plan};
+use hongyan::engine::port::{
+    BindCommand, BindId, CarrierId, DeliveryAnswer, Draft, Input, Outcome, Output, ReceiptFacts, Received, SessionId, Ticket, UpstreamReply,
+};
+use hongyan::model::message::Report;
+use hongyan::model::state::ReceiptState;
+use hongyan::model::{AccountId, Address, Body, Class, Encoding, Message, MessageId, Now, State};
+use hongyan::number::prefix::PrefixTable;
+use hongyan::store::memory::{MemoryJournal, MemoryLedger};
+use hongyan::store::{Journal, Ledger};
+use hongyan::text::segment::SegmentRule;
+use std::sync::Arc;
+
+const TEXT: &[u8; 80] = b"Your code is 482913. It is valid for five minutes. Do not share it with anybody.";
+const SESSION: SessionId = SessionId(1);
+const BIND: BindId = BindId { carrier: CarrierId(0), index: 0, generation: 1 };
+
+fn plan() -> Arc<Plan> {
+    let carrier = CarrierPlan {
+        name: "north".into(),
+        rate_per_s: None,
+        burst: 0,
+        marketing_reserve_percent: 10,
+        segments: SegmentRule::default(),
+        one_receipt: false,
+        always_ask_receipt: false,
+        never_ask_receipt: false,
+        no_receipt_after_ms: 72 * 3_600_000,
+        id_form: None,
+        inbound_account: None,
+    };
+    let account = AccountPlan {
+        name: "shop".into(),
+        rate_per_s: None,
+        max_waiting: 1_000_000,
+        max_outbox: 1_000_000,
+        outbox_age_ms: 72 * 3_600_000,
+        correcting_receipt: false,
+        service_numbers: Vec::new(),
+    };
+    let class = ClassPlan { validity_ms: 3_600_000, retry_ms: vec![1_000], max_attempts: 3, doubt_wait_ms: 10_000, resend_in_doubt: true };
+    Arc::new(Plan {
+        node: 1,
+        home: hongyan::number::HomeRegion::CHINA,
+        accounts: vec![account],
+        carriers: vec![carrier],
+        routes: PrefixTable::new([("", vec![CarrierId(0)])]).expect("a route"),
+        classes: [class.clone(), class.clone(), class],
+        bounds: Bounds::default(),
+    })
+}
+
+/// The engine and all that surrounds it, reduced to what answers at once.
+struct World {
+    engine: Engine,
+    now: Now,
+    journal: MemoryJournal,
+    ledger: MemoryLedger,
+    outputs: Vec<Output>,
+    number: u64,
+    carrier_id: u64,
+    handed_over: u64,
+}
+
+impl World {
+    fn new(window: u32) -> World {
+        let now = Now { mono_us: 1_000_000, wall_ms: 1_790_000_000_000 };
+        let mut world = World {
+            engine: Engine::new(plan(), now),
+            now,
+            journal: MemoryJournal::new(),
+            ledger: MemoryLedger::new(),
+            outputs: Vec::new(),
+            number: 0,
+            carrier_id: 0,
+            handed_over: 0,
+        };
+        let account = AccountId(0);
+        world.run(vec![Input::SessionUp { session: SESSION, account, window }, Input::BindUp { bind: BIND, window }]);
+        world
+    }
+
+    /// As the link makes them of PDUs; to numbers that don't repeat soon.
+    fn drafts(&mut self, count: u64) -> Vec<Draft> {
+        let draft = |token: u64| {
+            let digits = format!("86138{:08}", (self.number + token) * 7_919 % 100_000_000);
+            let message = Message {
+                id: MessageId(0),
+                account: AccountId(0),
+                class: Class::Transactional,
+                source: Address::new(5, 0, b"SHOP").expect("short enough"),
+                destination: Address::new(1, 1, digits.as_bytes()).expect("short enough"),
+                number: hongyan::number::pack(digits.as_bytes()).expect("digits"),
+                body: Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: TEXT.as_slice().into() },
+                part: None,
+                report: Report { on_success: true, on_failure: true, intermediate: false },
+                service_type: Default::default(),
+                protocol_id: 0,
+                priority: 0,
+                accepted_ms: 0,
+                due_ms: 0,
+                expires_ms: 0,
+                tlvs: Box::default(),
+            };
+            Draft { token, message: Box::new(message) }
+        };
+        let drafts = (0..count).map(draft).collect();
+        self.number += count;
+        drafts
+    }
+
+    /// Steps until nothing follows any more: every message goes all the way and its report comes home.
+    fn run(&mut self, mut inputs: Vec<Input>) {
+        while !inputs.is_empty() {
+            self.now = self.now.plus_us(50);
+            let mut outputs = std::mem::take(&mut self.outputs);
+            self.engine.step(self.now, &mut inputs, &mut outputs);
+            outputs.drain(..).for_each(|output| self.answer(output, &mut inputs));
+            self.outputs = outputs;
+        }
+    }
+
+    fn answer(&mut self, output: Output, inputs: &mut Vec<Input>) {
+        match output {
+            Output::Append { batch, events, .. } => {
+                let position = self.journal.append(&events).expect("memory");
+                inputs.push(Input::Committed { batch, position });
+            }
+            Output::Ledger(update) => {
+                self.ledger.apply(&update).expect("memory");
+                self.journal.drop_before(update.absorbed + 1).expect("memory");
+                inputs.push(Input::LedgerApplied);
+            }
+            Output::Bind { commands, .. } => self.carrier(commands, inputs),
+            Output::Upstream { replies, .. } => {
+                let answers: Vec<_> = replies
+                    .into_iter()
+                    .filter_map(|reply| match reply {
+                        UpstreamReply::Deliver { token, .. } => Some((token, DeliveryAnswer::Taken)),
+                        _ => None,
+                    })
+                    .collect();
+                self.handed_over += answers.len() as u64;
+                if !answers.is_empty() {
+                    inputs.push(Input::Answered { session: SESSION, answers });
+                }
+            }
+        }
+    }
+
+    /// Takes every message and reports it as delivered.
+    fn carrier(&mut self, commands: Vec<BindCommand>, inputs: &mut Vec<Input>) {
+        let (mut outcomes, mut deliveries) = (Vec::new(), Vec::new());
+        for command in commands {
+            let BindCommand::Send { message, .. } = command else { continue };
+            self.carrier_id += 1;
+            let id: arrayvec::ArrayVec<u8, 64> = self.carrier_id.to_string().bytes().collect();
+            outcomes.push((Ticket { message: message.id, part: 0 }, Outcome::Sent { carrier_id: id.clone() }));
+            let facts = ReceiptFacts {
+                id,
+                other_id: Default::default(),
+                state: ReceiptState::Delivered,
+                stat: Default::default(),
+                is_final: true,
+                error: Default::default(),
+                network_error: None,
+                done_ms: Some(self.now.wall_ms),
+                submit_ms: Some(self.now.wall_ms),
+                numbers: [message.number, 0],
+            };
+            deliveries.push((self.carrier_id, Received::Receipt(Box::new(facts))));
+        }
+        if !outcomes.is_empty() {
+            inputs.push(Input::Outcomes { bind: BIND, outcomes });
+            inputs.push(Input::Received { bind: BIND, deliveries });
+        }
+    }
+}
+
+fn engine(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("engine, submit to report");
+    for batch in [1u64, 20, 200, 1000] {
+        // One world for all rounds of a batch: tables are as full as they get, and the ledger does its share.
+        let world = std::cell::RefCell::new(World::new(batch as u32));
+        group.throughput(Throughput::Elements(batch));
+        group.bench_function(format!("{batch} at a time"), |bencher| {
+            bencher.iter_batched(
+                || world.borrow_mut().drafts(batch),
+                |drafts| world.borrow_mut().run(vec![Input::Submit { session: SESSION, drafts }]),
+                BatchSize::SmallInput,
+            );
+        });
+        let world = world.into_inner();
+        let counts = world.engine.counts();
+        let delivered = counts.by_state[State::Delivered as usize];
+        assert_eq!((delivered, world.handed_over, counts.imbalance()), (world.number, world.number, 0), "every message went all the way");
+    }
+    group.finish();
+}
+
+criterion_group!(benches, engine);
+criterion_main!(benches);
