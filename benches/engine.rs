@@ -109,7 +109,7 @@ impl World {
                 expires_ms: 0,
                 tlvs: Box::default(),
             };
-            Draft { token, message: Box::new(message) }
+            Draft { token, message: Arc::new(message) }
         };
         let drafts = (0..count).map(draft).collect();
         self.number += count;
