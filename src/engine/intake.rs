@@ -104,7 +104,7 @@ impl Engine {
             with: NOWHERE,
             refused: super::outcome::Refused::Nothing,
         };
-        self.messages.insert(id, entry);
+        self.messages.insert(id, Box::new(entry));
         self.sweeping.push_back(id);
     }
 }

@@ -207,5 +207,16 @@ impl Entry {
     }
 }
 
-/// Live messages by id.
-pub type Messages = hashbrown::HashMap<MessageId, Entry>;
+/// Live messages by id. Boxed: the table grows by moving pointers, not messages, so that growing never holds up a step.
+pub type Messages = hashbrown::HashMap<MessageId, Box<Entry>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_waiting_message_is_small() {
+        let (entry, message) = (size_of::<Entry>(), size_of::<Message>());
+        assert!(entry <= 192 && message <= 232, "entry {entry}, message {message}");
+    }
+}

@@ -363,7 +363,7 @@ impl Engine {
     }
 
     /// Takes a message out of the table after its end was counted.
-    fn remove(&mut self, id: MessageId) -> Option<Entry> {
+    fn remove(&mut self, id: MessageId) -> Option<Box<Entry>> {
         let entry = self.messages.remove(&id)?;
         self.landed(entry.phase, entry.stream());
         if matches!(entry.phase, Phase::InFlight(_)) {
