@@ -64,6 +64,8 @@ async fn through_node(habit: &'static str, profile: &str, bind: BindMode, texts:
     let gateway = Gateway::start(config).await.unwrap();
     let port = gateway.smpp_address().port().to_string();
     let seen = peers_rig::run_with("smpplib_client.py", &[&port, "demo", "demo"], texts.to_string()).await;
+    // Silence, three times as long as it takes to be asked for a sign of life.
+    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
     gateway.stop().await;
     (seen, carrier.stop())
 }

@@ -119,26 +119,30 @@ fn client(address: SocketAddr) -> Vec<Octets> {
     peer.write_octets(&[0, 0, 0, 18, 0, 0, 1, 0x12, 0, 0, 0, 0, 0, 0, 0x70, 1, b'1', 0]);
     peer.ask(&Pdu::EnquireLink);
     // Receipts and inbound messages; and being asked whether we live.
-    answer_for(&mut peer, Duration::from_millis(1_500));
+    answer_until_asked(&mut peer);
     peer.send(&Pdu::Unbind);
     peer.wait_for_end();
     peer.received
 }
 
-/// Answers what comes for `time`.
-fn answer_for(peer: &mut RawPeer, time: Duration) {
-    let until = Instant::now() + time;
-    while Instant::now() < until {
+/// Answers what comes until the gateway asks for a sign of life: then nothing else was left to say.
+fn answer_until_asked(peer: &mut RawPeer) {
+    let until = Instant::now() + PATIENCE;
+    while !has(&peer.received, command::ENQUIRE_LINK) {
+        assert!(Instant::now() < until, "a silent session is never asked whether it lives");
         let Ok(Some(pdu)) = peer.next(Duration::from_millis(50)) else { continue };
         let sequence = header(&pdu).sequence;
         match header(&pdu).command_id {
             command::DELIVER_SM => peer.write(0, sequence, &Pdu::DeliverSmResp(Some(MessageIdResp::default()))),
             command::DATA_SM => peer.write(0, sequence, &Pdu::DataSmResp(Some(MessageIdResp::default()))),
             command::ENQUIRE_LINK => peer.write(0, sequence, &Pdu::EnquireLinkResp),
-            command::UNBIND => peer.write(0, sequence, &Pdu::UnbindResp),
             _ => {}
         }
     }
+}
+
+fn has(pdus: &[Octets], command_id: u32) -> bool {
+    pdus.iter().any(|pdu| header(pdu).command_id == command_id)
 }
 
 /// Clients of other kinds: separate sessions, receipts as data_sm, a wrong password, an unbind that comes from the gateway.
@@ -234,6 +238,11 @@ async fn tshark_reads_every_kind_of_pdu_that_the_gateway_sends_and_finds_none_ma
         last.wait_for_end();
         last.received
     });
+    let until = Instant::now() + PATIENCE;
+    while !has(&record.lock().unwrap(), command::ENQUIRE_LINK) {
+        assert!(Instant::now() < until, "a silent carrier is never asked whether it lives");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     gateway.stop().await;
     upstream.append(&mut others);
     upstream.append(&mut goodbye.await.unwrap());
