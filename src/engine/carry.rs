@@ -98,7 +98,7 @@ pub struct Homes {
     chunks: HashMap<u64, LiveChunk>,
     last_chunk: u64,
     octets: u64,
-    /// Names that died in a chunk while an update was on its way are kept for the next one.
+    /// The last durable batch.
     committed: u64,
 }
 
@@ -115,6 +115,16 @@ impl Homes {
         for batch in self.batches.iter_mut().rev().skip_while(|b| b.number > number).take_while(|b| b.position.is_none()) {
             batch.position = Some(position);
         }
+    }
+
+    /// Every batch up to `number` is durable.
+    pub fn is_durable(&self, number: u64) -> bool {
+        self.committed >= number
+    }
+
+    /// For recovery: what was read is durable.
+    pub fn read_up_to(&mut self, number: u64) {
+        self.committed = number;
     }
 
     /// A record joins the items of `home`; `open` is the batch that is being written, with `open_items`.

@@ -76,7 +76,8 @@ impl Engine {
         self.open_batch();
         event::write_sent(id, [part, parts], carrier, at_ms, reference, carrier_id, &mut self.writing.octets);
         self.apply_sent(id, part, parts, carrier, at_ms, reference, carrier_id);
-        if let Some(parked) = self.parked.take_match(carrier, number, carrier_id) {
+        // One that was sent twice is parked twice.
+        while let Some(parked) = self.parked.take_match(carrier, number, carrier_id) {
             self.tally.receipts_unparked += 1;
             self.parked_ended(&parked);
             self.matched(id, part, carrier, &parked.facts);
@@ -184,6 +185,16 @@ impl Engine {
         self.doubts.entry((carrier, crate::number::tail(entry.message.number))).or_default().push(id);
         let wait_ms = self.plan.class(entry.message.class).doubt_wait_ms;
         self.timers.set(self.now.mono_us + wait_ms * 1000, Timer::Doubt(id));
+    }
+
+    /// Whatever of it no carrier is known to have taken or refused may be out.
+    pub(super) fn doubt_open_parts(&mut self, id: MessageId) {
+        let Some(entry) = self.messages.get_mut(&id) else { return };
+        for part in 0..entry.parts.len() as u8 {
+            if matches!(entry.parts.get(part), Some(PartState::Unsent | PartState::InFlight)) {
+                entry.parts.set(part, PartState::Doubt);
+            }
+        }
     }
 
     pub(super) fn forget_doubt(&mut self, id: MessageId) {

@@ -35,13 +35,12 @@ impl Engine {
                     self.index.end(key);
                 }
                 if self.writing.octets.len() == before {
-                    // It said nothing new: nothing to wait for.
-                    return self.command(bind, BindCommand::Answer { token, stored: true });
+                    return self.stored_before(bind, token);
                 }
             }
             Found::Ended => {
                 self.tally.receipts_repeated += 1;
-                return self.command(bind, BindCommand::Answer { token, stored: true });
+                return self.stored_before(bind, token);
             }
             Found::Nothing => match self.settle_doubt(carrier, &facts) {
                 true => self.tally.receipts_matched += 1,
@@ -52,6 +51,15 @@ impl Engine {
             },
         }
         self.after_commit(Effect::Stored { bind, token });
+    }
+
+    /// A receipt said nothing new. What it repeats may be on its way to the disk still, and is answered no earlier.
+    fn stored_before(&mut self, bind: BindId, token: u64) {
+        let last = self.writing.batch - u64::from(self.writing.octets.is_empty());
+        match self.homes.is_durable(last) {
+            true => self.command(bind, BindCommand::Answer { token, stored: true }),
+            false => self.writing.effects.push_back((last, Effect::Stored { bind, token })),
+        }
     }
 
     fn find(&mut self, carrier: CarrierId, facts: &ReceiptFacts) -> Found {
@@ -235,13 +243,7 @@ impl Engine {
         }
         if state == State::InDoubt {
             // Provisional: it stays for a late answer or receipt.
-            if let Some(entry) = self.messages.get_mut(&id) {
-                for part in 0..entry.parts.len() as u8 {
-                    if matches!(entry.parts.get(part), Some(PartState::Unsent | PartState::InFlight)) {
-                        entry.parts.set(part, PartState::Doubt);
-                    }
-                }
-            }
+            self.doubt_open_parts(id);
             self.touch(id);
             self.set_phase(id, Phase::Settled(carrier, State::InDoubt));
         } else {

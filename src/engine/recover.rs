@@ -201,6 +201,7 @@ impl Replay {
             }
             Event::Attempt { message, carrier } => {
                 engine.touch(message);
+                engine.cut_for(message, carrier);
                 if let Some(entry) = engine.messages.get_mut(&message) {
                     entry.attempted = true;
                     entry.attempted_at = carrier;
@@ -208,7 +209,7 @@ impl Replay {
             }
             Event::Sent { message, part, parts, carrier, at_ms, reference, carrier_id } => {
                 let number = engine.messages.get(&message).map_or(0, |e| e.message.number);
-                if let Some(parked) = engine.parked.take_match(carrier, number, &carrier_id) {
+                while let Some(parked) = engine.parked.take_match(carrier, number, &carrier_id) {
                     engine.parked_ended(&parked);
                 }
                 engine.apply_sent(message, part, parts, carrier, at_ms, reference, &carrier_id);
@@ -227,7 +228,10 @@ impl Replay {
                     engine.index.end(key);
                 }
             }
-            Event::Verdict { message, state, carrier, at_ms, error } => engine.apply_verdict(message, state, carrier, at_ms, error),
+            Event::Verdict { message, state, carrier, at_ms, error } => {
+                engine.cut_for(message, carrier);
+                engine.apply_verdict(message, state, carrier, at_ms, error);
+            }
             Event::HandedOver { key, .. } => {
                 if let Some(token) = self.deliveries.remove(&key) {
                     self.engine.outbox_gone(token);
@@ -260,6 +264,8 @@ impl Replay {
                     entry.reported_final = reported_final;
                 }
                 if state != State::Waiting {
+                    engine.cut_for(message, carrier);
+                    engine.doubt_open_parts(message);
                     engine.set_phase(message, Phase::Settled(carrier, state));
                 }
             }
@@ -286,6 +292,7 @@ impl Replay {
         engine.counting = true;
         // The batch in which the last walk ended may have had no event of its own: its number is used up all the same.
         engine.writing.batch = engine.writing.batch.max(self.counted + 1);
+        engine.homes.read_up_to(engine.writing.batch - 1);
         engine.recount();
         engine.outbox_recovered();
         let mut ids: Vec<MessageId> = engine.messages.keys().copied().collect();
@@ -318,20 +325,20 @@ impl Engine {
         }
     }
 
-    /// An otp was about to be written to a socket when the process ended: it may be out. It waits as a doubt.
-    fn recovered_attempt(&mut self, id: MessageId) {
+    /// How many parts a message was cut into is on record only with the first that a carrier took; until then it follows from its text.
+    fn cut_for(&mut self, id: MessageId, carrier: crate::model::CarrierId) {
         let Some(entry) = self.messages.get_mut(&id) else { return };
-        let carrier = entry.attempted_at;
         if !entry.parts.any_taken() {
-            // How many parts it was cut into is not on record, but follows from its text.
             let parts = crate::text::segment::count(&entry.message.body, &self.plan.carrier(carrier).segments);
             entry.parts = super::messages::Parts::unsent(parts.min(255) as u8);
         }
-        for part in 0..entry.parts.len() as u8 {
-            if entry.parts.get(part) == Some(super::messages::PartState::Unsent) {
-                entry.parts.set(part, super::messages::PartState::Doubt);
-            }
-        }
+    }
+
+    /// An otp was about to be written to a socket when the process ended: it may be out. It waits as a doubt.
+    fn recovered_attempt(&mut self, id: MessageId) {
+        let Some(entry) = self.messages.get(&id) else { return };
+        let carrier = entry.attempted_at;
+        self.doubt_open_parts(id);
         self.enter_doubt(id, carrier);
     }
 }
