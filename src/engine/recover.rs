@@ -153,8 +153,11 @@ impl Replay {
                 open = Some(batch);
                 self.engine.writing.batch = batch;
             }
-            if batch < self.carried || self.is_absorbed(batch, &event) {
+            if batch < self.carried {
                 return;
+            }
+            if self.is_absorbed(batch, &event) {
+                return self.unpark(&event);
             }
             self.events += 1;
             self.engine.counting = batch > self.counted;
@@ -188,7 +191,18 @@ impl Replay {
         self.absorbed.get(&id).is_some_and(|&upto| batch <= upto)
     }
 
+    /// The answer that this event tells of has found its receipts among those parked.
+    fn unpark(&mut self, event: &Event) {
+        let Event::Sent { message, carrier, carrier_id, .. } = event else { return };
+        let engine = &mut self.engine;
+        let number = engine.messages.get(message).map_or(0, |e| e.message.number);
+        while let Some(parked) = engine.parked.take_match(*carrier, number, carrier_id) {
+            engine.parked_ended(&parked);
+        }
+    }
+
     fn apply(&mut self, event: Event, home: Home) -> Option<Item> {
+        self.unpark(&event);
         let engine = &mut self.engine;
         match event {
             Event::Accepted(message) => {
@@ -208,10 +222,6 @@ impl Replay {
                 }
             }
             Event::Sent { message, part, parts, carrier, at_ms, reference, carrier_id } => {
-                let number = engine.messages.get(&message).map_or(0, |e| e.message.number);
-                while let Some(parked) = engine.parked.take_match(carrier, number, &carrier_id) {
-                    engine.parked_ended(&parked);
-                }
                 engine.apply_sent(message, part, parts, carrier, at_ms, reference, &carrier_id);
             }
             Event::SentBefore { message, part, parts, carrier, at_ms, reference, key, reported } => {
