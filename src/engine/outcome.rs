@@ -228,7 +228,9 @@ impl Engine {
             self.forget_doubt(id);
             let Some(entry) = self.messages.get_mut(&id) else { return };
             for part in 0..entry.parts.len() as u8 {
-                if entry.parts.get(part) == Some(PartState::Doubt) {
+                // Where nothing was taken the whole message leaves again.
+                let again = matches!(entry.parts.get(part), Some(PartState::Doubt)) || !some_taken;
+                if again {
                     entry.parts.set(part, PartState::Unsent);
                 }
             }

@@ -86,7 +86,9 @@ impl Engine {
         }) else {
             return false;
         };
-        let Some(part) = self.lone_doubt(id, carrier) else { return false };
+        if !self.is_lone_doubt(id, carrier) {
+            return false;
+        }
         let Some(entry) = self.messages.get(&id) else { return false };
         // Dates of receipts have minutes, and zones are often wrong by hours: only a submit date before the message rules it out.
         let fits = facts.submit_ms.is_none_or(|submit_ms| submit_ms + 86_400_000 > entry.message.accepted_ms);
@@ -94,33 +96,33 @@ impl Engine {
             return false;
         }
         self.tally.doubts_settled += 1;
-        let (parts, reference, at_ms) = (entry.parts.len() as u8, entry.reference, self.now.wall_ms);
+        let (reference, at_ms) = (entry.reference, self.now.wall_ms);
         self.open_batch();
-        event::write_sent(id, [part, parts], carrier, at_ms, reference, &facts.id, &mut self.writing.octets);
-        self.apply_sent(id, part, parts, carrier, at_ms, reference, &facts.id);
-        self.matched(id, part, carrier, facts);
-        self.settle_parts(id, carrier);
+        event::write_sent(id, [0, 1], carrier, at_ms, reference, &facts.id, &mut self.writing.octets);
+        self.apply_sent(id, 0, 1, carrier, at_ms, reference, &facts.id);
+        self.matched(id, 0, carrier, facts);
         true
     }
 
-    /// The part of message `id` that a receipt with an unknown id can only mean: the one part in doubt of the one message in doubt for its phone, while no
-    /// other message to that phone is with the carrier without an answer.
-    fn lone_doubt(&self, id: MessageId, carrier: CarrierId) -> Option<u8> {
-        let entry = self.messages.get(&id)?;
+    /// A receipt with an unknown id can only mean message `id`: it is the one in doubt for its phone, while no other to that phone is with the carrier
+    /// without an answer. Of several parts nobody could say which is meant: an earlier copy of any of them may be out.
+    fn is_lone_doubt(&self, id: MessageId, carrier: CarrierId) -> bool {
+        let Some(entry) = self.messages.get(&id) else { return false };
         let phone = entry.message.number;
         let only = self.doubts.get(&(carrier, number::tail(phone))).is_some_and(|ids| ids.as_slice() == [id]);
         let flights = &self.dispatchers[carrier.0 as usize].flights;
         let alone = Class::ALL.iter().all(|&class| flights.of(Stream::new(phone, class)).is_none());
-        let part = entry.parts.as_slice().iter().position(|&s| s == PartState::Doubt)?;
-        (only && alone && entry.parts.count(PartState::Doubt) == 1).then_some(part as u8)
+        only && alone && entry.parts.as_slice() == [PartState::Doubt]
     }
 
     /// A doubt's time is over: a receipt that came for its phone while the answer was still awaited may settle it after all.
     pub(super) fn settle_by_parked(&mut self, id: MessageId, carrier: CarrierId) -> bool {
-        let Some(part) = self.lone_doubt(id, carrier) else { return false };
+        if !self.is_lone_doubt(id, carrier) {
+            return false;
+        }
         let Some(entry) = self.messages.get(&id) else { return false };
         let Some(carrier_id) = self.parked.id_for(carrier, entry.message.number, entry.message.accepted_ms) else { return false };
-        self.part_taken(id, part, carrier, &carrier_id);
+        self.part_taken(id, 0, carrier, &carrier_id);
         true
     }
 
