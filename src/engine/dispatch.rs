@@ -192,6 +192,16 @@ impl Engine {
         for ticket in in_doubt {
             self.outcome(bind, *ticket, Outcome::InDoubt);
         }
+        // What was said to it in this very step never left the engine.
+        let dispatcher = self.dispatchers.get_mut(bind.carrier.0 as usize);
+        let slots = dispatcher.and_then(|dispatcher| dispatcher.binds.iter_mut().find(|b| b.id == bind));
+        for command in slots.map(|slots| std::mem::take(&mut slots.commands)).unwrap_or_default() {
+            if let BindCommand::Send { message, first_part, end_part, .. } = command {
+                for part in first_part..end_part {
+                    self.outcome(bind, Ticket { message: message.id, part }, Outcome::NotSent);
+                }
+            }
+        }
         let failover_us = self.plan.bounds.failover_after_ms * 1000;
         if let Some(dispatcher) = self.dispatchers.get_mut(bind.carrier.0 as usize) {
             dispatcher.binds.retain(|b| b.id != bind);
