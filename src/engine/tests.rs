@@ -489,3 +489,151 @@ fn parts_whose_siblings_never_come_are_handed_on_marked_incomplete() {
     bench.pass(2_000);
     assert_eq!(inbound_texts(&bench), [("b".to_owned(), true)]);
 }
+
+fn bind(generation: u32) -> BindId {
+    BindId { generation, ..BIND }
+}
+
+/// A message of three parts, sent, with nothing answered yet.
+fn three_parts(bench: &mut Bench, token: u64, class: Class) -> MessageId {
+    bench.submit(token, class, &"x".repeat(400))
+}
+
+#[test]
+fn a_part_that_was_taken_is_not_sent_again_when_an_earlier_one_is() {
+    let mut bench = Bench::new().up();
+    let id = three_parts(&mut bench, 1, Class::Transactional);
+    bench.outcome(id, 0, Outcome::Throttled { status: 0x58 });
+    bench.sent(id, 1, "p1");
+    bench.outcome(id, 2, Outcome::Throttled { status: 0x58 });
+    bench.pass(2_100);
+    assert_eq!(bench.sends[1..], [(BIND, id, 0, 1), (BIND, id, 2, 3)]);
+}
+
+#[test]
+fn a_failed_part_ends_its_message_at_once_and_the_slots_of_the_others_come_free_with_their_answers() {
+    let mut bench = Bench::new();
+    bench.step(vec![Input::SessionUp { session: SESSION, account: AccountId(0), window: 10 }, Input::BindUp { bind: BIND, window: 3 }]);
+    let broken = three_parts(&mut bench, 1, Class::Transactional);
+    bench.sent(broken, 0, "p0");
+    bench.receipt(1, "p0", ReceiptState::Undeliverable, 1);
+    assert_eq!((bench.reported(), bench.engine.alive()), (vec![(broken, ReceiptState::Undeliverable)], 0));
+    let next = three_parts(&mut bench, 2, Class::Transactional);
+    assert_eq!(bench.sends.len(), 1, "two of three slots are still taken");
+    bench.sent(broken, 1, "p1");
+    bench.sent(broken, 2, "p2");
+    assert_eq!(bench.sends[1..], [(BIND, next, 0, 3)]);
+}
+
+#[test]
+fn a_late_answer_of_another_bind_leaves_the_slot_of_the_copy_in_flight_alone() {
+    let mut bench = Bench::new();
+    bench.step(vec![
+        Input::SessionUp { session: SESSION, account: AccountId(0), window: 10 },
+        Input::BindUp { bind: BIND, window: 1 },
+        Input::BindUp { bind: bind(2), window: 2 },
+    ]);
+    let id = bench.submit(2, Class::Marketing, "x");
+    let first = bench.sends[0].0;
+    let ticket = Ticket { message: id, part: 0 };
+    bench.step(vec![Input::Outcomes { bind: first, outcomes: vec![(ticket, Outcome::InDoubt)] }]);
+    bench.step(vec![Input::BindDown { bind: first, unsent: vec![], in_doubt: vec![] }]);
+    bench.step(vec![Input::BindUp { bind: bind(3), window: 1 }]);
+    bench.pass(10_100);
+    let second = bench.sends[1].0;
+    assert_ne!(first, second, "once again, with another bind");
+    let taken = |id: &str| Outcome::Sent { carrier_id: id.bytes().collect() };
+    bench.step(vec![Input::Outcomes { bind: first, outcomes: vec![(ticket, taken("late"))] }]);
+    bench.step(vec![Input::Outcomes { bind: second, outcomes: vec![(ticket, taken("copy"))] }]);
+    for token in 10..13 {
+        let id = bench.submit(token, Class::Transactional, "y");
+        let (with, ..) = *bench.sends.last().unwrap();
+        bench.step(vec![Input::Outcomes { bind: with, outcomes: vec![(Ticket { message: id, part: 0 }, taken("y"))] }]);
+    }
+    assert_eq!(bench.sends.len(), 5, "every slot came free again");
+}
+
+#[test]
+fn a_repeated_receipt_is_answered_only_once_the_first_is_durable() {
+    let mut bench = Bench::new().up();
+    let id = bench.submit(1, Class::Transactional, "x");
+    bench.sent(id, 0, "7");
+    bench.hold_commits = true;
+    bench.receipt(1, "7", ReceiptState::Delivered, 1);
+    bench.receipt(2, "7", ReceiptState::Delivered, 1);
+    assert!(bench.stored.is_empty());
+    for (batch, events) in std::mem::take(&mut bench.held) {
+        let position = bench.journal.append(&events).unwrap();
+        bench.step(vec![Input::Committed { batch, position }]);
+    }
+    assert_eq!(bench.stored, [1, 2]);
+}
+
+#[test]
+fn no_part_of_an_attempted_otp_is_sent_after_a_crash_even_if_another_part_was_answered() {
+    let mut bench = Bench::new().up();
+    let id = three_parts(&mut bench, 1, Class::Otp);
+    bench.sent(id, 0, "p0");
+    let mut bench = bench.crash().crash();
+    assert!(bench.sends.is_empty());
+    bench.pass(11_000);
+    assert_eq!((bench.sends.len(), bench.reported()), (0, vec![(id, ReceiptState::Unknown)]));
+}
+
+#[test]
+fn an_otp_for_a_bind_that_goes_down_as_its_attempt_becomes_durable_is_sent_elsewhere() {
+    let mut bench = Bench::new().up();
+    bench.hold_commits = true;
+    bench.submit(1, Class::Otp, "code");
+    let (batch, events) = bench.held.remove(0);
+    let position = bench.journal.append(&events).unwrap();
+    bench.step(vec![Input::Committed { batch, position }]);
+    let (batch, events) = bench.held.remove(0);
+    let position = bench.journal.append(&events).unwrap();
+    bench.hold_commits = false;
+    let down = Input::BindDown { bind: BIND, unsent: vec![], in_doubt: vec![] };
+    bench.step(vec![Input::Committed { batch, position }, down, Input::BindUp { bind: bind(2), window: 1 }]);
+    assert_eq!(bench.sends.iter().map(|s| s.0).collect::<Vec<_>>(), [bind(2)]);
+}
+
+#[test]
+fn a_receipt_that_came_while_its_answer_was_awaited_settles_the_doubt_when_its_time_is_over() {
+    let mut bench = Bench::new().up();
+    let id = bench.submit(1, Class::Otp, "code");
+    bench.receipt(1, "early", ReceiptState::Delivered, 1);
+    bench.outcome(id, 0, Outcome::InDoubt);
+    bench.pass(11_000);
+    assert_eq!((bench.reported(), bench.engine.alive()), (vec![(id, ReceiptState::Delivered)], 0));
+}
+
+#[test]
+fn a_message_goes_on_when_its_last_doubt_is_settled_while_other_parts_are_open() {
+    let mut bench = Bench::new().up();
+    let id = three_parts(&mut bench, 1, Class::Otp);
+    bench.sent(id, 0, "p0");
+    bench.outcome(id, 1, Outcome::InDoubt);
+    bench.outcome(id, 2, Outcome::Throttled { status: 0x58 });
+    bench.sent(id, 1, "late");
+    bench.pass(2_100);
+    assert_eq!(bench.sends[1..], [(BIND, id, 2, 3)]);
+}
+
+#[test]
+fn what_happens_in_the_step_in_which_a_walk_ends_is_not_lost() {
+    let mut bench = Bench::with(Bounds { journal_octets: 600, ..Bounds::default() });
+    bench.step(vec![Input::SessionUp { session: SESSION, account: AccountId(0), window: 0 }]);
+    for round in 0..40 {
+        bench.submit(round, Class::Transactional, "waits until its time is over, or a little longer");
+    }
+    // Every step from here on expires a message at the dispatcher while walks begin and end.
+    bench.now = bench.now.plus_us(3_600_000_000 - 500_000);
+    for round in 40..80u64 {
+        bench.submit(round, Class::Transactional, "short");
+        bench.pass(30);
+    }
+    bench.step(vec![Input::BindUp { bind: BIND, window: 100 }]);
+    let before = bench.engine.counts();
+    let bench = bench.crash();
+    let after = bench.engine.counts();
+    assert_eq!((after.accepted, &after.by_state[2..]), (before.accepted, &before.by_state[2..]));
+}

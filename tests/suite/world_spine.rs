@@ -1,17 +1,137 @@
-//! The whole gateway in one thread: many worlds, each from a seed, each with its own mixture of misfortunes, held against the promises.
+//! The whole gateway in one thread: many worlds, each from a seed, held against the promises. A failing seed is printed and replays.
 
-use hongyan::sim::world::{Settings, run};
+use hongyan::sim::behaviour::ReceiptBind;
+use hongyan::sim::world::{Outcome, Settings, run};
+
+/// Seeds of the long test: `HONGYAN_SEEDS=FIRST..LAST` or `HONGYAN_SEEDS=COUNT`, else two hundred.
+fn seeds() -> std::ops::Range<u64> {
+    let number = |text: &str| text.parse().expect("HONGYAN_SEEDS is COUNT or FIRST..LAST");
+    match std::env::var("HONGYAN_SEEDS") {
+        Ok(text) => match text.split_once("..") {
+            Some((first, last)) => number(first)..number(last),
+            None => 0..number(&text),
+        },
+        Err(_) => 0..200,
+    }
+}
+
+/// Runs worlds of these settings; the sum of what they came to. Prints every failure.
+fn worlds(seeds: std::ops::Range<u64>, settings: impl Fn(u64) -> Settings) -> Outcome {
+    let mut failed = Vec::new();
+    let mut sum = Outcome::default();
+    for seed in seeds {
+        match run(seed, &settings(seed)) {
+            Ok(outcome) => {
+                sum.accepted += outcome.accepted;
+                sum.acknowledged += outcome.acknowledged;
+                sum.repeated += outcome.repeated;
+                sum.reported += outcome.reported;
+                sum.crashes += outcome.crashes;
+                sum.carried += outcome.carried;
+                sum.events = sum.events.max(outcome.events);
+            }
+            Err(failure) => {
+                println!("{failure}");
+                failed.push(seed);
+            }
+        }
+    }
+    assert!(failed.is_empty(), "seeds {failed:?}");
+    sum
+}
 
 #[test]
-fn a_calm_world_reports_everything_once() {
-    let outcome = run(1, &Settings::calm()).unwrap_or_else(|failure| panic!("{failure}"));
-    assert_eq!((outcome.accepted, outcome.acknowledged, outcome.repeated), (80, 80, 0));
+fn in_every_world_the_promises_hold() {
+    let sum = worlds(seeds(), Settings::drawn);
+    assert!(sum.acknowledged <= sum.accepted && sum.crashes > 0 && sum.carried > 0, "{sum:?}");
+}
+
+#[test]
+fn a_calm_world_takes_everything_sends_it_once_and_reports_it() {
+    let sum = worlds(0..5, |_| Settings { long_share: 0.3, ..Settings::calm() });
+    assert_eq!((sum.accepted, sum.acknowledged, sum.repeated), (400, 400, 0));
 }
 
 #[test]
 fn the_same_seed_gives_the_same_world() {
-    for seed in 0..5 {
+    for seed in 0..10 {
         let settings = Settings::drawn(seed);
-        assert_eq!(run(seed, &settings).ok(), run(seed, &settings).ok(), "seed {seed}");
+        let [first, second] = [(), ()].map(|()| run(seed, &settings).unwrap_or_else(|failure| panic!("{failure}")));
+        assert_eq!(first, second, "seed {seed}");
     }
+}
+
+/// A short world with everything in it that a crash could tear apart.
+fn short(seed: u64) -> Settings {
+    let mut settings = Settings { messages: 12, busy_ms: 1_500, long_share: 0.4, journal_octets: 1_500, ..Settings::calm() };
+    settings.behaviour.early_receipts = 0.3;
+    settings.behaviour.receipt_jitter_ms = 500;
+    settings.behaviour.lost_answers = if seed.is_multiple_of(2) { 0.2 } else { 0.0 };
+    settings.response_timeout_ms = 300;
+    settings
+}
+
+#[test]
+fn a_crash_at_any_step_loses_nothing_acknowledged() {
+    for seed in 0..4 {
+        let events = worlds(seed..seed + 1, short).events.min(900);
+        for at in (seed..events).step_by(4) {
+            worlds(seed..seed + 1, |seed| Settings { crash_at_event: Some(at), ..short(seed) });
+        }
+    }
+}
+
+#[test]
+fn lost_and_late_answers_end_in_no_loss_and_in_doubles_only_where_they_are_allowed() {
+    let sum = worlds(1000..1040, |seed| {
+        let mut settings = Settings { long_share: 0.3, ..Settings::calm() };
+        settings.behaviour.lost_answers = 0.2;
+        settings.behaviour.answer_jitter_ms = if seed.is_multiple_of(2) { 6_000 } else { 50 };
+        settings
+    });
+    assert!(sum.repeated > 0, "a doubt of a notice is sent once again");
+}
+
+#[test]
+fn connections_cut_at_any_octet_on_both_sides_lose_nothing() {
+    worlds(2000..2030, |_| Settings {
+        cut_carrier_every_ms: 500,
+        cut_upstream_every_ms: 500,
+        stall_every_ms: 2_000,
+        half_open_share: 0.4,
+        ..Settings::calm()
+    });
+}
+
+#[test]
+fn receipts_that_are_early_doubled_or_come_on_another_bind_are_told_once() {
+    worlds(3000..3030, |_| {
+        let mut settings = Settings::calm();
+        settings.behaviour.early_receipts = 0.5;
+        settings.behaviour.duplicate_receipts = 0.5;
+        settings.behaviour.receipt_bind = ReceiptBind::Other;
+        settings
+    });
+}
+
+#[test]
+fn an_upstream_that_answers_late_or_not_at_all_gets_its_reports_at_least_once() {
+    worlds(4000..4030, |_| Settings {
+        upstream_later: 0.3,
+        upstream_never: 0.1,
+        upstream_silent: 0.3,
+        crash_every_ms: 4_000,
+        ..Settings::calm()
+    });
+}
+
+#[test]
+fn what_is_carried_into_the_ledger_survives_crash_upon_crash() {
+    let sum = worlds(5000..5030, |_| Settings { crash_every_ms: 700, journal_octets: 1_200, long_share: 0.3, ..Settings::calm() });
+    assert!(sum.carried > 100 && sum.crashes > 300, "{sum:?}");
+}
+
+#[test]
+fn failing_syncs_slow_disks_and_a_jumping_clock_lose_nothing() {
+    worlds(6000..6030, |_| Settings { failed_sync_every_ms: 3_000, disk_every_ms: 2_000, wall_jump_every_ms: 1_000, ..Settings::calm() });
 }

@@ -188,6 +188,9 @@ impl World {
                 continue;
             }
             self.happen(due)?;
+            if self.settings.crash_at_event == Some(self.events) {
+                self.crash()?;
+            }
         }
         Err(Wrong { what: "the world stands still".into(), message: None })
     }

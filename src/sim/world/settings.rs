@@ -17,6 +17,8 @@ pub struct Settings {
     pub journal_octets: u64,
     /// The gateway is killed.
     pub crash_every_ms: u64,
+    /// The gateway is killed right after this event of the world, once.
+    pub crash_at_event: Option<u64>,
     /// A sync of the journal fails; the gateway stops and is started again.
     pub failed_sync_every_ms: u64,
     /// The journal's thread says that the disk is slow, or down to its reserve, for a while.
@@ -60,6 +62,7 @@ impl Settings {
             same_number_share: 0.0,
             journal_octets: 6_000,
             crash_every_ms: 0,
+            crash_at_event: None,
             failed_sync_every_ms: 0,
             disk_every_ms: 0,
             cut_carrier_every_ms: 0,
