@@ -464,7 +464,8 @@ impl World {
         while from < output.len() {
             let left = output.len() - from;
             let piece = if self.dice.chance(0.1) { 1 + self.dice.up_to(left as u64 - 1) as usize } else { left };
-            let arrives_us = self.now_us + 50 + self.dice.up_to(if self.dice.clone().roll() % 8 == 0 { 20_000 } else { 500 });
+            let latency_us = if self.dice.chance(0.125) { 20_000 } else { 500 };
+            let arrives_us = self.now_us + 50 + self.dice.up_to(latency_us);
             let parcel = Parcel::Octets(output[from..from + piece].to_vec());
             self.send(at, side, arrives_us, parcel);
             from += piece;

@@ -459,7 +459,8 @@ impl World {
         gateway.writing = Some((position, last));
         match appended {
             Ok(_) => {
-                let sync_us = 200 + self.dice.up_to(if self.dice.clone().roll() % 16 == 0 { 200_000 } else { 3_000 });
+                let slowest_us = if self.dice.chance(0.06) { 200_000 } else { 3_000 };
+                let sync_us = 200 + self.dice.up_to(slowest_us);
                 let life = self.gateway.life;
                 self.after(sync_us, Due::Synced { life });
             }
