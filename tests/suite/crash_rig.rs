@@ -108,6 +108,6 @@ impl Drop for GatewayProcess {
 
 /// Sends SIGTERM to one process.
 pub fn terminate(process: u32) {
-    let sent = Command::new("kill").args(["-TERM", &process.to_string()]).status().unwrap();
-    assert!(sent.success());
+    let process = rustix::process::Pid::from_raw(process as i32).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
 }
