@@ -8,7 +8,7 @@ use super::messages::{PartState, Parts, Phase};
 use super::outcome::Refused;
 use super::plan::CarrierPlan;
 use super::port::{BindCommand, BindId, CarrierId, Outcome, Output, Ticket};
-use super::throttle::Bucket;
+use super::throttle::{Adaptive, Bucket};
 use super::timers::Timer;
 use super::{Effect, Engine};
 use crate::model::{Class, Message, MessageId, Now, State};
@@ -17,12 +17,6 @@ use crate::text::segment::{self, Concatenation};
 use hashbrown::HashMap;
 use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
-
-/// First and last pause after a throttle answer; it doubles from one to the other while they keep coming.
-const PAUSE_MIN_US: u64 = 1_000_000;
-const PAUSE_MAX_US: u64 = 8_000_000;
-/// A throttle answer this long after the last pause starts again at the shortest.
-const PAUSE_FORGET_US: u64 = 30_000_000;
 
 /// One live bind.
 #[derive(Debug)]
@@ -43,8 +37,9 @@ pub struct Dispatcher {
     pub wake_at: u64,
     bucket: Bucket,
     binds: Vec<BindSlots>,
-    paused_until: u64,
-    pause_us: u64,
+    /// Messages that wait here, by class.
+    pub(super) waiting: [i64; 3],
+    adaptive: Adaptive,
     reserve_percent: i64,
     throttled_us: u64,
     pub(super) flights: Flights,
@@ -60,8 +55,8 @@ impl Dispatcher {
             wake_at: u64::MAX,
             bucket: Bucket::new(carrier.rate_per_s, carrier.burst, now),
             binds: Vec::new(),
-            paused_until: 0,
-            pause_us: PAUSE_MIN_US,
+            waiting: [0; 3],
+            adaptive: Adaptive::new(now),
             reserve_percent: i64::from(carrier.marketing_reserve_percent),
             throttled_us: 0,
             flights: Flights::default(),
@@ -79,7 +74,7 @@ impl Dispatcher {
     pub fn figures(&self) -> CarrierFigures {
         CarrierFigures {
             states: self.ends,
-            lanes: Class::ALL.map(|class| self.lanes.depth(class) as u64),
+            lanes: self.waiting.map(|waiting| waiting.max(0) as u64),
             throttled_ms: self.throttled_us / 1000,
             outcomes: self.outcomes,
         }
@@ -94,7 +89,10 @@ impl Dispatcher {
     pub(super) fn count_outcome(&mut self, outcome: &Outcome) {
         let counts = &mut self.outcomes;
         match outcome {
-            Outcome::Sent { .. } => counts.sent += 1,
+            Outcome::Sent { .. } => {
+                counts.sent += 1;
+                self.adaptive.taken();
+            }
             Outcome::Later { .. } => counts.later += 1,
             Outcome::Throttled { .. } => counts.throttled += 1,
             Outcome::Elsewhere { .. } => counts.elsewhere += 1,
@@ -124,6 +122,12 @@ impl Dispatcher {
         Some((at, if slots.free > reserve { Class::Marketing } else { Class::Transactional }))
     }
 
+    /// Permits of the configured rate and of the rate that the carrier's answers allow: both or none.
+    fn permit(&mut self, segments: u32, now: Now) -> Result<(), u64> {
+        self.bucket.take(segments, now)?;
+        self.adaptive.take(segments, now).inspect_err(|_| self.bucket.give_back(segments))
+    }
+
     /// One slot of a bind is free again.
     pub(super) fn release(&mut self, bind: BindId) {
         if let Some(slots) = self.binds.iter_mut().find(|b| b.id == bind) {
@@ -133,13 +137,7 @@ impl Dispatcher {
 
     /// The carrier asks to slow down: nothing leaves for a while, longer each time it must ask again.
     pub(super) fn pause(&mut self, now: Now) {
-        if self.paused_until > now.mono_us {
-            return;
-        }
-        let forgotten = self.paused_until == 0 || now.mono_us - self.paused_until > PAUSE_FORGET_US;
-        self.pause_us = if forgotten { PAUSE_MIN_US } else { (self.pause_us * 2).min(PAUSE_MAX_US) };
-        self.paused_until = now.mono_us + self.pause_us;
-        self.throttled_us += self.pause_us;
+        self.throttled_us += self.adaptive.throttled(now);
     }
 }
 
@@ -219,8 +217,8 @@ impl Engine {
         if self.dispatchers[at].lanes.is_empty() {
             return;
         }
-        if self.dispatchers[at].paused_until > now.mono_us {
-            self.dispatchers[at].wake_at = self.dispatchers[at].paused_until;
+        if let Some(until) = self.dispatchers[at].adaptive.paused(now) {
+            self.dispatchers[at].wake_at = until;
             return;
         }
         while let Some((bind, least)) = self.dispatchers[at].roomiest() {
@@ -234,7 +232,7 @@ impl Engine {
                 self.dispatchers[at].lanes.push_front(class, id);
                 return;
             }
-            if let Err(earliest) = self.dispatchers[at].bucket.take(open as u32, now) {
+            if let Err(earliest) = self.dispatchers[at].permit(open as u32, now) {
                 self.dispatchers[at].lanes.push_front(class, id);
                 self.dispatchers[at].wake_at = earliest;
                 return;

@@ -46,7 +46,7 @@ pub mod throttle;
 pub mod timers;
 
 use crate::model::id::MessageIds;
-use crate::model::{AccountId, MessageId, Now, Refusal, State};
+use crate::model::{AccountId, Class, MessageId, Now, Refusal, State};
 use crate::telemetry::{AccountFigures, Conservation, EngineSnapshot, OtherFigures, ReceiptFigures};
 use carry::{Home, Homes, Item};
 use counts::{Counts, Tally};
@@ -340,11 +340,20 @@ impl Engine {
         let before = std::mem::replace(&mut entry.phase, to);
         let (from, to) = (before.state(), to.state());
         let stream = entry.stream();
-        let account = entry.message.account;
+        let (account, class, after) = (entry.message.account, entry.message.class, entry.phase);
+        self.count_waiting(before, class, -1);
+        self.count_waiting(after, class, 1);
         if from != to {
             self.count(account, Some(from), to);
         }
         self.landed(before, stream);
+    }
+
+    /// Lanes hold stale places too; what really waits for a carrier is counted here.
+    fn count_waiting(&mut self, phase: Phase, class: Class, change: i64) {
+        if let Phase::Waiting(carrier) = phase {
+            self.dispatchers[carrier.0 as usize].waiting[class as usize] += change;
+        }
     }
 
     /// The one place where a change of state is counted.
@@ -366,6 +375,7 @@ impl Engine {
     fn remove(&mut self, id: MessageId) -> Option<Box<Entry>> {
         let entry = self.messages.remove(&id)?;
         self.landed(entry.phase, entry.stream());
+        self.count_waiting(entry.phase, entry.message.class, -1);
         if matches!(entry.phase, Phase::InFlight(_)) {
             let flying = (0..entry.parts.len() as u8).filter(|&part| entry.parts.get(part) == Some(messages::PartState::InFlight));
             self.abandoned.extend(flying.map(|part| (port::Ticket { message: id, part }, entry.with)));

@@ -152,7 +152,8 @@ impl Engine {
             is_final: facts.is_final,
             error: error_of(&facts.error),
             network_error: facts.network_error,
-            done_ms: facts.done_ms.unwrap_or(at_ms),
+            // A carrier's date has minutes at best: nothing is done before it was handed in.
+            done_ms: facts.done_ms.unwrap_or(at_ms).max(self.messages.get(&id).map_or(0, |e| e.message.accepted_ms)),
         };
         if !self.says_something_new(id, part, &receipt) {
             self.tally.receipts_repeated += 1;

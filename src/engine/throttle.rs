@@ -87,6 +87,13 @@ impl Bucket {
         Ok(())
     }
 
+    /// Another rate from now on; what is paid towards a large message stays paid.
+    fn change(&mut self, rate_per_s: u32, burst: u32, now: Now) {
+        let paid = if let Kind::Limited(limited) = &self.kind { limited.paid } else { 0 };
+        *self = Bucket::new(Some(rate_per_s), burst, now);
+        self.give_back(paid);
+    }
+
     /// Gives back permits for what was not sent after all.
     pub fn give_back(&mut self, permits: u32) {
         if let Kind::Limited(limited) = &mut self.kind {
@@ -97,6 +104,117 @@ impl Bucket {
     /// True while the rate is 0.
     pub fn is_paused(&self) -> bool {
         matches!(self.kind, Kind::Paused)
+    }
+}
+
+/// What a carrier's throttle answers (ESME_RTHROTTLED, ESME_RMSGQFUL) allow: a short pause, then a rate below the one at which it said no, which grows
+/// until it says no again. Without such answers nothing is limited. The dispatch engine's closed loop, with floors and ceilings, takes this place.
+#[derive(Debug)]
+pub struct Adaptive {
+    bucket: Option<Bucket>,
+    rate_per_s: f64,
+    /// The rate at which it last said no; below it the rate grows fast, near it slowly.
+    ceiling_per_s: f64,
+    /// Segments granted since `second_us`: how much was asked of it when it says no for the first time.
+    granted: u64,
+    second_us: u64,
+    taken: bool,
+    since_us: u64,
+    grown_us: u64,
+    paused_until_us: u64,
+    pause_us: u64,
+}
+
+/// Shortest and longest pause; it doubles while the carrier takes nothing between two of them.
+const PAUSE_MIN_US: u64 = 500_000;
+const PAUSE_MAX_US: u64 = 8_000_000;
+/// How often the rate grows.
+const GROW_US: u64 = 500_000;
+/// So long without a throttle answer the rate grows fast again, whatever it last said no to.
+const CALM_US: u64 = 10_000_000;
+/// So long without a throttle answer, and the limit is forgotten.
+const FORGET_US: u64 = 60_000_000;
+
+impl Adaptive {
+    /// No limit.
+    pub fn new(now: Now) -> Adaptive {
+        Adaptive {
+            bucket: None,
+            rate_per_s: 0.0,
+            ceiling_per_s: f64::INFINITY,
+            granted: 0,
+            second_us: now.mono_us,
+            taken: false,
+            since_us: now.mono_us,
+            grown_us: 0,
+            paused_until_us: 0,
+            pause_us: PAUSE_MIN_US,
+        }
+    }
+
+    /// The carrier took a segment.
+    pub fn taken(&mut self) {
+        self.taken = true;
+    }
+
+    /// Until when (mono_us) nothing may leave, if it is paused.
+    pub fn paused(&self, now: Now) -> Option<u64> {
+        Some(self.paused_until_us).filter(|&until| until > now.mono_us)
+    }
+
+    /// The carrier said no. Gives the pause that begins, microseconds; 0 while one is under way (what was in flight says no too).
+    pub fn throttled(&mut self, now: Now) -> u64 {
+        if self.paused(now).is_some() {
+            return 0;
+        }
+        self.pause_us = if self.taken { PAUSE_MIN_US } else { (self.pause_us * 2).min(PAUSE_MAX_US) };
+        let rate = match &self.bucket {
+            None => self.granted as f64,
+            Some(_) => {
+                self.ceiling_per_s = self.rate_per_s;
+                let at_once = now.mono_us < self.since_us + 1_000_000;
+                self.rate_per_s * if at_once { 0.7 } else { 0.85 }
+            }
+        };
+        self.paused_until_us = now.mono_us + self.pause_us;
+        (self.taken, self.since_us) = (false, self.paused_until_us);
+        self.set_rate(rate.max(1.0), Now { mono_us: self.paused_until_us, ..now });
+        self.pause_us
+    }
+
+    /// Takes permits of the rate that it allows now, or says when to ask again.
+    pub fn take(&mut self, segments: u32, now: Now) -> Result<(), u64> {
+        if now.mono_us > self.second_us + 1_000_000 {
+            (self.granted, self.second_us) = (0, now.mono_us);
+        }
+        if let Some(bucket) = &mut self.bucket
+            && bucket.take(segments, now).is_err()
+        {
+            // It is empty now: a new one of a higher rate, which starts empty, takes nothing away.
+            self.grow(now);
+            self.bucket.as_mut().map_or(Ok(()), |bucket| bucket.take(segments, now))?;
+        }
+        self.granted += u64::from(segments);
+        Ok(())
+    }
+
+    fn grow(&mut self, now: Now) {
+        let calm = now.mono_us > self.since_us + CALM_US;
+        if now.mono_us > self.since_us + FORGET_US {
+            (self.bucket, self.ceiling_per_s) = (None, f64::INFINITY);
+        } else if now.mono_us > self.grown_us + GROW_US.max((2e6 / self.rate_per_s) as u64) {
+            // Fast up to where it last said no, then slowly: the way back must not cost another no at once.
+            let near = self.rate_per_s > self.ceiling_per_s * 0.8 && !calm;
+            self.set_rate(self.rate_per_s * if near { 1.01 } else { 1.1 } + 0.1, now);
+        }
+    }
+
+    fn set_rate(&mut self, rate_per_s: f64, now: Now) {
+        self.rate_per_s = rate_per_s;
+        self.grown_us = now.mono_us;
+        // A twentieth of a second at once: the carrier's own burst is unknown.
+        let burst = (rate_per_s / 20.0).max(1.0) as u32;
+        self.bucket.get_or_insert_with(|| Bucket::new(None, 0, now)).change(rate_per_s as u32, burst, now);
     }
 }
 
@@ -140,5 +258,44 @@ mod tests {
         assert!((1_490_000..1_600_000).contains(&now), "five segments at ten a second take half a second, not {now}");
         assert_eq!(Bucket::new(Some(0), 0, at(0)).take(1, at(0)), Err(u64::MAX));
         assert_eq!(Bucket::new(None, 0, at(0)).take(1000, at(0)), Ok(()));
+    }
+
+    /// A carrier that takes `rate` segments a second with a burst of `burst`, asked for as much as it allows for `seconds`: how many it took, how often it said no.
+    fn against_a_carrier(rate: f64, burst: f64, seconds: u64) -> (u64, u64) {
+        let (mut ours, mut tokens, mut refused, mut taken) = (Adaptive::new(at(1_000_000)), burst, 0, 0);
+        for now_us in (1_000_000..1_000_000 + seconds * 1_000_000).step_by(1_000) {
+            tokens = (tokens + rate / 1000.0).min(burst);
+            // A window of fifty, answered within the millisecond.
+            for _ in 0..50 {
+                if ours.paused(at(now_us)).is_some() || ours.take(1, at(now_us)).is_err() {
+                    break;
+                }
+                if tokens >= 1.0 {
+                    tokens -= 1.0;
+                    taken += 1;
+                    ours.taken();
+                } else {
+                    refused += 1;
+                    ours.throttled(at(now_us));
+                }
+            }
+        }
+        (taken, refused)
+    }
+
+    #[test]
+    fn a_carrier_that_throttles_gets_most_of_what_it_allows_and_is_seldom_hit_harder() {
+        for (rate, burst) in [(100.0, 20.0), (1000.0, 100.0), (20.0, 1.0)] {
+            let (taken, refused) = against_a_carrier(rate, burst, 60);
+            let allowed = rate * 60.0 + burst;
+            assert!(taken as f64 >= allowed * 0.7, "{taken} of {allowed} at {rate}/s");
+            assert!(refused as f64 <= allowed * 0.02 + 10.0, "{refused} refused at {rate}/s");
+        }
+    }
+
+    #[test]
+    fn a_carrier_that_takes_nothing_is_asked_ever_more_seldom() {
+        let (taken, refused) = against_a_carrier(0.0, 0.0, 60);
+        assert!(taken == 0 && refused <= 12, "{refused}");
     }
 }

@@ -51,10 +51,11 @@ pub fn pack(digits: &[u8]) -> Option<u64> {
     Some((digits.len() as u64) << 60 | value)
 }
 
-/// The last eight digits of a packed number: the same for a number in its national and its international form.
+/// A key of the last eight digits of a packed number: the same for a number in its national and its international form. 0 only for none.
 #[inline]
 pub fn tail(packed: u64) -> u64 {
-    (packed & ((1 << 50) - 1)) % 100_000_000
+    // The bit above keeps a number that ends in eight zeros apart from none.
+    if packed == 0 { 0 } else { (packed & ((1 << 50) - 1)) % 100_000_000 | 1 << 32 }
 }
 
 /// True if one of the two is the other with or without what may stand in front (country code, trunk prefix): the same phone, for all that
