@@ -55,7 +55,7 @@ pub fn pack(digits: &[u8]) -> Option<u64> {
 #[inline]
 pub fn tail(packed: u64) -> u64 {
     // The bit above keeps a number that ends in eight zeros apart from none.
-    if packed == 0 { 0 } else { (packed & ((1 << 50) - 1)) % 100_000_000 | 1 << 32 }
+    if packed == 0 { 0 } else { ((packed & ((1 << 50) - 1)) % 100_000_000) | (1 << 32) }
 }
 
 /// True if one of the two is the other with or without what may stand in front (country code, trunk prefix): the same phone, for all that
