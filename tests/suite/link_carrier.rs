@@ -664,7 +664,10 @@ fn a_transmitter_bind_takes_deliveries_too() {
 
 // The end
 
-fn down(rig: &mut Rig<CarrierBind>) -> (Vec<(u64, u8)>, Vec<(u64, u8)>) {
+/// Message and part.
+type Tickets = Vec<(u64, u8)>;
+
+fn down(rig: &mut Rig<CarrierBind>) -> (Tickets, Tickets) {
     let plain = |tickets: Vec<Ticket>| tickets.into_iter().map(|ticket| (ticket.message.0, ticket.part)).collect();
     match rig.take_inputs().pop() {
         Some(Input::BindDown { bind: BIND, unsent, in_doubt }) => (plain(unsent), plain(in_doubt)),
