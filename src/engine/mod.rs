@@ -18,7 +18,7 @@
 //! | what is written down | [`event`], [`carry`], [`recover`] |
 //!
 //! Two rules hold the promises. *An effect that promises something waits for its batch*: the yes to a submission, the answer to a receipt, the
-//! delivery to upstream and the sending of an otp are [`Effect`]s, released when `Committed` covers the batch that says so. *State is
+//! delivery to upstream and the sending of an otp are *effects*, released when `Committed` covers the batch that says so. *State is
 //! changed by the same functions live and in replay*, so that what recovery rebuilds is what was there.
 
 pub mod carry;

@@ -1,6 +1,6 @@
 //! The deterministic world: a whole gateway in one thread, from one seed and a virtual clock. Upstream clients and simulated carriers speak SMPP in
 //! octets with the real handlers and the real engine; journal and ledger are in memory and forget what was not synced when the
-//! gateway is killed. A [`judge`](judge::Judge) beside it holds every step against the promises of the design.
+//! gateway is killed. A judge beside it holds every step against the promises of the design.
 //!
 //! | file | what |
 //! |---|---|
