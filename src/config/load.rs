@@ -216,8 +216,12 @@ fn resolve(
         }
     }
     let (key, secret) = if let Some(hash) = places.hash {
-        if !hash.expose().starts_with("$argon2id$") {
-            c.problem(at, "password_hash", "is no argon2id hash; allowed: a PHC string that starts with $argon2id$");
+        if !is_argon2id(hash.expose()) {
+            c.problem(
+                at,
+                "password_hash",
+                "is no argon2id hash; allowed: a PHC string $argon2id$v=19$m=...,t=...,p=...$SALT$HASH, as the argon2 tools print it",
+            );
             return None;
         }
         return Some(AccountSecret::Hash(hash.clone()));
@@ -242,9 +246,25 @@ fn resolve(
     Some(AccountSecret::Plain(secret))
 }
 
+/// True if a password can be checked against `text`: salt, hash and parameters are there and make sense.
+fn is_argon2id(text: &str) -> bool {
+    argon2::PasswordHash::new(text).is_ok_and(|hash| {
+        let parameters = argon2::Params::try_from(&hash);
+        hash.algorithm.as_str() == "argon2id" && hash.salt.is_some() && hash.hash.is_some() && parameters.is_ok()
+    })
+}
+
+/// True if a process can't listen on both: the same port, and one address covers the other.
+fn overlap(one: std::net::SocketAddr, other: std::net::SocketAddr) -> bool {
+    let covers = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && covers
+}
+
 fn check(config: &Config, c: &mut Checks) {
     config.gateway.check("gateway", c);
     config.listen.check("listen", c);
+    let clash = config.metrics.enabled && overlap(config.listen.address, config.metrics.address);
+    c.require("metrics", "address", !clash, "is listen.address too", "a port of its own");
     config.class.check("class", c);
     for (index, account) in config.accounts.iter().enumerate() {
         let at = format!("account[{index}]");
@@ -253,6 +273,10 @@ fn check(config: &Config, c: &mut Checks) {
         c.require(&at, "name", !before.iter().any(|other| other.name == account.name), "is taken by an account above", "a name of its own");
         let taken = before.iter().any(|other| other.system_id == account.system_id);
         c.require(&at, "system_id", !taken, "is taken by an account above", "a system_id of its own");
+        for number in &account.service_numbers {
+            let owned = before.iter().any(|other| other.service_numbers.contains(number));
+            c.require(&at, "service_numbers", !owned, &format!("{number} belongs to an account above"), "service numbers of its own");
+        }
     }
     for (index, carrier) in config.carriers.iter().enumerate() {
         let at = format!("carrier[{index}]");

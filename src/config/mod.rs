@@ -12,6 +12,7 @@ mod locate;
 mod profile;
 mod rules;
 mod secret;
+mod simulate;
 mod values;
 
 pub use account::{Account, AccountReceipts, AccountSecret, BindType, ReceiptIdForm, Transliterate};
@@ -20,10 +21,11 @@ pub use check::{ConfigError, Problem};
 pub use gateway::{ClassPolicy, Classes, Gateway, Listen, Log, LogFormat, Metrics};
 pub use profile::{
     Abilities, AddressForm, AddressShape, Alphabet, Alphabets, Concatenation, ErrorRules, IdSource, Profile, ReceiptHabits, ReceiptIdHabit,
-    Shaping, Simulate, SimulatedId, StaticTlv, Validity,
+    Shaping, StaticTlv, Validity,
 };
 pub use rules::{ErrorClass, default_error_class};
 pub use secret::Secret;
+pub use simulate::{Simulate, SimulatedId};
 pub use values::{Cidr, OctetRule, SourcePattern, Zone};
 
 use crate::model::{AccountId, CarrierId};

@@ -7,7 +7,7 @@ use std::path::Path;
 const GOOD: &str = r#"[gateway]
 node = 3
 [listen]
-address = "127.0.0.1:0"
+address = "127.0.0.1:2775"
 max_connections = 50
 [[account]]
 name = "acme"
@@ -61,7 +61,7 @@ fn each_mistake_is_told_with_line_key_and_what_is_allowed() {
         ("node = 3", "home_region = \"China\"", 2, "gateway.home_region", "two capital letters"),
         ("node = 3", "node = ", 2, "", "not TOML"),
         ("[listen]", "[lisen]", 3, "lisen", "`listen`"),
-        ("\"127.0.0.1:0\"", "\"localhost\"", 4, "listen.address", "socket address"),
+        ("\"127.0.0.1:2775\"", "\"localhost\"", 4, "listen.address", "socket address"),
         ("max_connections = 50", "max_connections = 0", 5, "listen.max_connections", "1 to 100000"),
         ("max_connections = 50", "inactivity_ms = 20000", 5, "listen.inactivity_ms", "more than enquire_link_ms"),
         ("name = \"acme\"", "name = \"Ac me\"", 7, "account[0].name", "a-z, 0-9"),
@@ -72,6 +72,14 @@ fn each_mistake_is_told_with_line_key_and_what_is_allowed() {
         ("password = \"s3cret\"", "password_env = \"NOT_SET\"", 9, "account[0].password_env", "NOT_SET is not set"),
         ("password = \"s3cret\"", "password_file = \"no/such\"", 9, "account[0].password_file", "a file that holds"),
         ("password = \"s3cret\"", "password_hash = \"md5\"", 9, "account[0].password_hash", "$argon2id$"),
+        ("password = \"s3cret\"", "password_hash = \"$argon2id$v=19$zzz\"", 9, "account[0].password_hash", "$SALT$HASH"),
+        (
+            "password = \"s3cret\"",
+            "password_hash = \"$argon2i$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$YWJjZGVmZ2hpamtsbW5vcA\"",
+            9,
+            "account[0].password_hash",
+            "no argon2id hash",
+        ),
         ("password = \"s3cret\"", "", 6, "account[0].password", "exactly one of password, password_hash"),
         ("\"192.0.2.0/24\"", "\"192.0.2.0/33\"", 10, "account[0].allowed_addresses", "192.0.2.0/24"),
         ("window = 50", "window = 0", 11, "account[0].window", "1 to 10000"),
@@ -115,6 +123,28 @@ fn all_problems_are_told_at_once() {
     let text = GOOD.replace("node = 3", "node = 11").replace("date_digits = 10", "date_digits = 9");
     let error = Config::parse_as("t.toml", &text, Path::new("."), &|_| None).unwrap_err();
     assert_eq!(error.problems.iter().map(|problem| problem.line).collect::<Vec<_>>(), [2, 19], "{error}");
+}
+
+#[test]
+fn two_owners_of_a_service_number_and_two_listeners_on_one_port_are_refused() {
+    let text = GOOD
+        .replace("window = 50", "service_numbers = [\"10690001\"]")
+        .replace("system_id = \"beta\"", "system_id = \"beta\"\nservice_numbers = [\"10690002\", \"10690001\"]");
+    let error = Config::parse_as("t.toml", &text, Path::new("."), &|_| None).unwrap_err().to_string();
+    assert!(error.starts_with("t.toml:16: account[1].service_numbers: 10690001 belongs to an account above"), "{error}");
+    for (metrics, clash) in [("127.0.0.1:2775", true), ("0.0.0.0:2775", true), ("127.0.0.2:2775", false), ("127.0.0.1:9464", false)] {
+        let text = format!("[metrics]\naddress = \"{metrics}\"\n{GOOD}");
+        let refused = Config::parse_as("t.toml", &text, Path::new("."), &|_| None).err().map(|error| error.to_string());
+        assert_eq!(refused.is_some(), clash, "{metrics}");
+        assert!(refused.is_none_or(|error| error.starts_with("t.toml:2: metrics.address: is listen.address too")));
+    }
+}
+
+#[test]
+fn an_argon2id_hash_with_salt_and_parameters_is_taken() {
+    let hash = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$YWJjZGVmZ2hpamtsbW5vcA";
+    let text = GOOD.replacen("password = \"s3cret\"", &format!("password_hash = \"{hash}\""), 1);
+    assert!(Config::parse_as("t.toml", &text, Path::new("."), &|_| None).is_ok());
 }
 
 #[test]
