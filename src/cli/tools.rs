@@ -20,13 +20,18 @@ pub(super) fn smsc(args: &SmscArgs, output: &mut Output) -> Result<(), String> {
 }
 
 pub(super) fn load(args: &LoadArgs, output: &mut Output) -> Result<(), String> {
-    let report = load::run(args, &mut progress)?;
+    let outcome = load::run(args, &mut progress)?;
     if args.json {
-        output.json(&report, false);
+        output.json(&outcome.report, false);
     } else {
-        load::describe(&report).iter().for_each(|line| output.line(line));
+        load::describe(&outcome.report).iter().for_each(|line| output.line(line));
     }
-    Ok(())
+    let mut problems = outcome.problems;
+    if let Some(warning) = outcome.warning {
+        output.warning(&warning);
+        problems.push("the carrier's report could not be compared".to_owned());
+    }
+    judge(&problems)
 }
 
 pub(super) fn relay(args: &RelayArgs, output: &mut Output) -> Result<(), String> {
@@ -43,7 +48,12 @@ pub(super) fn bench(args: &BenchArgs, output: &mut Output) -> Result<(), String>
     } else {
         bench::describe(&result).iter().for_each(|line| output.line(line));
     }
-    Ok(())
+    judge(&bench::problems(&result))
+}
+
+/// Failed if there is any problem; the result has been printed already.
+fn judge<T: AsRef<str>>(problems: &[T]) -> Result<(), String> {
+    if problems.is_empty() { Ok(()) } else { Err(problems.iter().map(AsRef::as_ref).collect::<Vec<_>>().join("\n")) }
 }
 
 impl CarrierEnd for Smsc {

@@ -3,6 +3,7 @@
 
 use super::command::{ShapeArgs, follow, fresh_run_id};
 use super::generator::{Load, LoadSettings};
+use super::verdict;
 use crate::model::mark::{RunId, RunMarks};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
@@ -30,7 +31,8 @@ pub trait CarrierEnd {
     hongyan bench                                      a million messages through the gateway, as fast as it goes\n  \
     hongyan bench --relay                              the same, and through a bare relay for comparison\n  \
     hongyan bench --rate 20000 --messages 400000       at a fixed rate\n  \
-    hongyan bench --json > result.json")]
+    hongyan bench --json > result.json\n\n\
+    Exit codes: 0 measured and nothing lost or doubled, 1 failed (the reason is on standard error), 2 wrong usage.")]
 pub struct BenchArgs {
     /// Messages in all
     #[arg(long, default_value_t = 1_000_000)]
@@ -156,6 +158,8 @@ fn run_in<C: CarrierEnd>(
         result["speed_of_relay"] = json!(speed);
         result["cpu_of_relay"] = json!(cpu);
     }
+    let problems = verdict::of_bench(&result, args.wait > 0.0 && args.shape.registered_delivery & 3 != 0);
+    result["problems"] = json!(problems);
     Ok(result)
 }
 
@@ -377,7 +381,17 @@ pub fn describe(result: &Value) -> Vec<String> {
         lines.push(String::new());
         lines.push(format!("the gateway makes {speed:.2} of the relay's messages/s, at {cpu:.1} times its CPU"));
     }
+    lines.push(String::new());
+    lines.push(match problems(result).as_slice() {
+        [] => "ok: nothing lost, nothing doubled, nothing unanswered".to_owned(),
+        found => format!("failed: {}", found.join("; ")),
+    });
     lines
+}
+
+/// What went wrong, in words; empty if nothing did.
+pub fn problems(result: &Value) -> Vec<&str> {
+    result["problems"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 /// The journal's histogram of syncs on a metrics page: (upper bound in seconds, syncs up to it), ascending.

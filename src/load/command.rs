@@ -3,6 +3,7 @@
 use super::generator::{Load, LoadReport, LoadSettings};
 use super::relay::relay;
 use super::session::Shape;
+use super::verdict;
 use crate::model::mark::{MARK_LEN, RunId};
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,7 +16,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
     hongyan load                                            10,000 messages to 127.0.0.1:2775 as demo/demo\n  \
     hongyan load --messages 1000000 --binds 4 --window 500  as fast as the windows allow\n  \
     hongyan load --rate 20000 --duration-s 30 --json        open loop: latency from the intended time\n  \
-    hongyan load --account a:secret --account b:secret      sessions take the accounts in turn")]
+    hongyan load --account a:secret --account b:secret      sessions take the accounts in turn\n\n\
+    Exit codes: 0 if all that was accepted was reported once, 1 if nothing could be sent or anything was lost, doubled or left unanswered\n\
+    (receipts are not judged with --wait 0, without receipts asked for, or when interrupted), 2 wrong usage.")]
 pub struct LoadArgs {
     /// Where the peer listens
     #[arg(long, default_value = "127.0.0.1:2775", value_name = "ADDRESS:PORT")]
@@ -134,19 +137,34 @@ impl LoadArgs {
     }
 }
 
-/// Runs the load; `line` gets a line of progress each second. SIGINT and SIGTERM end it early. Returns the report.
+/// What a load came to.
+pub struct Outcome {
+    /// The report: always there, whatever went wrong.
+    pub report: Value,
+    /// What could not be looked at.
+    pub warning: Option<String>,
+    /// What went wrong, in words; empty if nothing did.
+    pub problems: Vec<String>,
+}
+
+/// Runs the load; `line` gets a line of progress each second. SIGINT and SIGTERM end it early.
 ///
 /// # Errors
-/// In words: the generator can't be started, the carrier's report can't be read.
-pub fn run(args: &LoadArgs, line: &mut dyn FnMut(&str)) -> Result<Value, String> {
+/// In words: the generator can't be started.
+pub fn run(args: &LoadArgs, line: &mut dyn FnMut(&str)) -> Result<Outcome, String> {
     let load = Load::start(args.settings()).map_err(|error| format!("can't start: {error}"))?;
     follow(&load, line)?;
     let (report, _) = load.join(|| None);
     let mut value = serde_json::to_value(&report).map_err(|error| error.to_string())?;
+    let mut warning = None;
     if let Some(file) = &args.carrier_report {
-        value["carrier"] = carrier_run(file, &report)?;
+        match carrier_run(file, &report) {
+            Ok(seen) => value["carrier"] = seen,
+            Err(why) => warning = Some(why),
+        }
     }
-    Ok(value)
+    let problems = verdict::of_load(&value, args.wait > 0.0 && args.shape.registered_delivery & 3 != 0);
+    Ok(Outcome { report: value, warning, problems })
 }
 
 /// What the carrier's report says about this run.
@@ -168,6 +186,7 @@ pub fn follow(load: &Load, line: &mut dyn FnMut(&str)) -> Result<(), String> {
             use tokio::signal::unix::{SignalKind, signal};
             let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
             let mut before = load.tally();
+            let mut problem_before = None;
             let mut polls = 0u32;
             while !load.is_finished() {
                 tokio::select! {
@@ -188,6 +207,13 @@ pub fn follow(load: &Load, line: &mut dyn FnMut(&str)) -> Result<(), String> {
                         now.reported - before.reported
                     ));
                     before = now;
+                    let problem = load.bind_problem();
+                    if problem != problem_before
+                        && let Some(problem) = &problem
+                    {
+                        line(problem);
+                    }
+                    problem_before = problem;
                 }
             }
             Ok::<_, std::io::Error>(())

@@ -105,6 +105,10 @@ pub struct LoadReport {
     pub cpu_us_per_message: f64,
     /// Sessions that ended before their time, by cause.
     pub lost_sessions: std::collections::BTreeMap<&'static str, u64>,
+    /// Why a session could not be bound, in words: the last time that happened.
+    pub bind_problem: Option<String>,
+    /// Ended before its time by [`Load::stop`]: what was still to come is not lost.
+    pub interrupted: bool,
 }
 
 /// A running load.
@@ -134,6 +138,7 @@ impl Load {
             shape: settings.shape.clone(),
             ledger: Ledger::new(settings.run, settings.shape.registered_delivery & 3 != 0).into(),
             schedule: Schedule::new(messages, until_us, settings.rate_per_s, 0, sessions).into(),
+            bind_problem: None.into(),
         });
         let stop = Arc::new(AtomicBool::new(false));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -145,6 +150,11 @@ impl Load {
     /// The counts so far.
     pub fn tally(&self) -> Tally {
         lock(&self.shared.ledger).tally()
+    }
+
+    /// Why a session could not be bound, in words: the last time that happened.
+    pub fn bind_problem(&self) -> Option<String> {
+        lock(&self.shared.bind_problem).clone()
     }
 
     /// Is it over?
@@ -181,6 +191,8 @@ impl Load {
             per_s: if elapsed_s > 0.0 { done as f64 / elapsed_s } else { 0.0 },
             cpu_us_per_message: course.cpu_us as f64 / tally.sent.max(1) as f64,
             lost_sessions: course.lost_sessions,
+            bind_problem: lock(&self.shared.bind_problem).clone(),
+            interrupted: self.stop.load(Ordering::Relaxed),
             tally,
         };
         let judged = carrier().map(|marks| ledger.judge(&marks));
@@ -353,7 +365,12 @@ async fn keep_bound(
                 let session = Session::new(protocol, clock.now());
                 driver::drive(stream, handler, session, mailbox.clone(), reports, clock, DriverLimits::default()).await
             }
-            _ => CloseCause::Io,
+            connected => {
+                if let Err(error) = connected {
+                    *lock(&shared.bind_problem) = Some(format!("no connection to {}: {error}", settings.target));
+                }
+                CloseCause::Io
+            }
         };
         if mailbox.is_closed() {
             return;

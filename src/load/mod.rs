@@ -7,3 +7,4 @@ pub mod ledger;
 pub mod relay;
 pub mod schedule;
 pub mod session;
+pub mod verdict;

@@ -34,6 +34,8 @@ pub struct Shared {
     pub ledger: Mutex<Ledger>,
     /// What is still to be sent.
     pub schedule: Mutex<Schedule>,
+    /// Why a session could not be bound, in words: the last time that happened.
+    pub bind_problem: Mutex<Option<String>>,
 }
 
 /// Locks what nobody panics under.
@@ -247,6 +249,11 @@ impl Handler for LoadSession {
             }
             Event::Timeout { .. } => self.unanswered += 1,
             Event::Bound { .. } => lock(&self.shared.schedule).bound(self.place, true),
+            Event::BindRefused { status } => {
+                let name = status::name(status).unwrap_or("a status of its own");
+                let why = format!("the bind as {} was refused: {name} ({status:#04x})", self.credentials.0);
+                *lock(&self.shared.bind_problem) = Some(why);
+            }
             _ => {}
         }
     }

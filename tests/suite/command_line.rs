@@ -1,5 +1,7 @@
 //! The binary's habits: exit codes, results on standard output and reasons on standard error, help with examples, no secrets told.
 
+use hongyan::sim::behaviour::Behaviour;
+use hongyan::sim::smsc::{Smsc, SmscSettings};
 use serde_json::Value;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -99,4 +101,66 @@ fn completions_know_the_commands_for_each_shell() {
         let done = hongyan(&["completions", shell]);
         assert!(done.status.success() && text(&done.stdout).contains("inspect"), "{shell}");
     }
+}
+
+/// Runs `hongyan load` with these further arguments; gives the exit code, its JSON report and what it said on standard error.
+fn load(target: &str, more: &[&str]) -> (Option<i32>, Value, String) {
+    let arguments = ["load", "--target", target, "--messages", "50", "--json"];
+    let done = hongyan(&[&arguments, more].concat());
+    let report = serde_json::from_slice(&done.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&done.stdout)));
+    (done.status.code(), report, text(&done.stderr).to_owned())
+}
+
+#[test]
+fn a_load_that_can_t_bind_fails_and_says_why_after_its_report() {
+    let settings = SmscSettings { password: Some("right".to_owned()), ..SmscSettings::default() };
+    let smsc = Smsc::start(settings).unwrap();
+    let target = smsc.local_addr().to_string();
+    let (code, report, said) = load(&target, &["--account", "demo:wrong", "--give-up-ms", "300"]);
+    assert_eq!((code, report["sent"].as_u64()), (Some(1), Some(0)), "{said}");
+    assert!(said.contains("error: nothing could be sent: the bind as demo was refused: ESME_RINVPASWD (0x0e)"), "{said}");
+    smsc.stop();
+    let (code, report, said) = load(&target, &["--give-up-ms", "300"]);
+    assert_eq!((code, report["sent"].as_u64()), (Some(1), Some(0)), "{said}");
+    assert!(said.contains(&format!("nothing could be sent: no connection to {target}")), "{said}");
+}
+
+#[test]
+fn a_load_fails_if_receipts_are_lost_or_doubled_unless_nobody_waits_for_them() {
+    let with = |behaviour| Smsc::start(SmscSettings { behaviour, ..SmscSettings::default() }).unwrap();
+    let good = with(Behaviour::default());
+    let (code, report, said) = load(&good.local_addr().to_string(), &[]);
+    assert_eq!((code, report["reported"].as_u64()), (Some(0), Some(50)), "{said}");
+    let silent = with(Behaviour { receipts: Vec::new(), ..Behaviour::default() });
+    let target = silent.local_addr().to_string();
+    let (code, report, said) = load(&target, &["--wait", "0.2"]);
+    assert_eq!((code, report["unreported"].as_u64()), (Some(1), Some(50)), "{said}");
+    assert!(said.contains("error: 50 accepted and not reported (lost)"), "{said}");
+    assert_eq!(load(&target, &["--wait", "0"]).0, Some(0));
+    assert_eq!(load(&target, &["--registered-delivery", "0"]).0, Some(0));
+    let twice = with(Behaviour { duplicate_receipts: 1.0, receipt_delay_ms: 50, ..Behaviour::default() });
+    let (code, _, said) = load(&twice.local_addr().to_string(), &["--rate", "100"]);
+    assert!(code == Some(1) && said.contains("receipts came twice"), "{said}");
+}
+
+#[test]
+fn a_missing_carrier_report_is_a_warning_after_the_result_and_a_failure() {
+    let smsc = Smsc::start(SmscSettings::default()).unwrap();
+    let (code, report, said) = load(&smsc.local_addr().to_string(), &["--carrier-report", "no/such.json"]);
+    assert_eq!((code, report["reported"].as_u64()), (Some(1), Some(50)), "{said}");
+    assert!(said.contains("warning: can't read no/such.json"), "{said}");
+}
+
+#[test]
+fn a_benchmark_ends_with_its_verdict_and_as_json_it_is_one_object_on_standard_output() {
+    let dir = tempfile::tempdir().unwrap();
+    let small =
+        ["bench", "--messages", "300", "--warm-up", "0", "--accounts", "1", "--binds", "1", "--data-dir", dir.path().to_str().unwrap()];
+    let done = hongyan(&[&small[..], &["--json"]].concat());
+    let result: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!((text(&done.stdout).lines().count(), done.status.code()), (1, Some(0)), "{}", text(&done.stderr));
+    assert_eq!((result["gateway"]["reached"].as_u64(), &result["problems"]), (Some(300), &serde_json::json!([])));
+    assert!(text(&done.stderr).starts_with("gateway: process "), "{}", text(&done.stderr));
+    let told = hongyan(&[&small[..], &["--only-relay"]].concat());
+    assert!(text(&told.stdout).lines().last().unwrap().starts_with("ok: nothing lost"), "{}", text(&told.stdout));
 }

@@ -39,7 +39,7 @@ pub struct SmscArgs {
     /// Seed of its dice
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Behave as this profile says: a shipped one (standard, hex-ids, text-receipts), profiles/NAME.toml, or a path ending in .toml
+    /// Behave as this profile says: a shipped one (standard, hex-ids, ...), profiles/NAME.toml, or a path ending in .toml
     #[arg(long, value_name = "NAME|FILE")]
     pub profile: Option<String>,
     /// Write the final report here too
