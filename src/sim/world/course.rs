@@ -46,6 +46,8 @@ pub(super) enum Due {
     Connect { slot: usize },
     /// An upstream submits.
     Submit { number: usize },
+    /// An upstream cancels.
+    Cancel { number: usize },
     /// An upstream answers a delivery.
     Respond { at: usize, sequence: u32, status: u32, report: Option<(u64, u8)> },
     /// Something goes wrong.
@@ -168,7 +170,15 @@ impl World {
             true => [25, 25, 50][self.dice.up_to(2) as usize],
             false => 1 + self.dice.up_to(15) as usize,
         };
-        Record::new(account, class, digits, registered, mark(number).repeat(marks).into_bytes())
+        let mut record = Record::new(account, class, digits, registered, mark(number).repeat(marks).into_bytes());
+        if self.dice.chance(self.settings.scheduled_share) {
+            record.delay_s = 1 + self.dice.up_to(8);
+        }
+        if self.dice.chance(self.settings.short_lived_share) {
+            record.validity_s = record.delay_s + 1 + self.dice.up_to(8);
+        }
+        record.to_cancel = self.dice.chance(self.settings.cancelled_share);
+        record
     }
 
     /// Runs to the end.
@@ -211,6 +221,7 @@ impl World {
             Due::Bind { life, carrier, index } => self.connect_bind(life, carrier, index),
             Due::Connect { slot } => self.connect_client(slot),
             Due::Submit { number } => self.submit(number),
+            Due::Cancel { number } => self.cancel(number),
             Due::Respond { at, sequence, status, report } => self.respond(at, sequence, status, report),
             Due::Misfortune(kind) => self.misfortune(kind),
             Due::DiskWell { life } => self.disk_well(life),

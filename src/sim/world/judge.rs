@@ -83,6 +83,12 @@ pub struct Record {
     pub digits: String,
     /// registered_delivery.
     pub registered: u8,
+    /// schedule_delivery_time: seconds; 0 for at once.
+    pub delay_s: u64,
+    /// validity_period: seconds; 0 for the default, which no message of a world may ever reach.
+    pub validity_s: u64,
+    /// Its upstream means to cancel it.
+    pub to_cancel: bool,
     /// Octets of the text; every part shows the mark.
     pub text: Vec<u8>,
     /// What the upstream was told.
@@ -115,6 +121,9 @@ impl Record {
             class,
             digits,
             registered,
+            delay_s: 0,
+            validity_s: 0,
+            to_cancel: false,
             text,
             said: Said::Nothing,
             id: None,
@@ -508,6 +517,14 @@ impl Judge {
         }
     }
 
+    /// The upstream was told that its message is cancelled.
+    pub fn cancelled(&mut self, number: usize) -> Judged {
+        match self.records[number].conclusions.last() {
+            Some(State::Cancelled) => Ok(()),
+            other => wrong(number, format!("said to be cancelled, but has ended as {other:?}")),
+        }
+    }
+
     // ---- at the end ----
 
     /// Everything is at rest.
@@ -556,7 +573,8 @@ fn verdict(record: &mut Record, number: usize, state: State, at_ms: u64) -> Judg
     record.conclusions.push(state);
     record.is_closed = state != State::InDoubt;
     let legal = match state {
-        State::Expired => at_ms >= record.expires_ms,
+        State::Expired => at_ms >= record.expires_ms && record.validity_s > 0,
+        State::Cancelled => record.to_cancel && record.parts.iter().all(|p| p.standing == Standing::Free),
         State::Rejected | State::Undelivered => record.refusals > 0 || record.crashed,
         State::InDoubt => record.attempted || record.parts.iter().any(|p| p.sends > 0),
         State::SentFinal | State::NoReceipt => record.parts.iter().all(|p| p.sent_durably),

@@ -13,9 +13,13 @@ use crate::model::state::ReceiptState;
 use crate::sim::behaviour::Dice;
 use crate::sim::carrier::{Action, BindKey, Carrier, Submit};
 use crate::sim::delivery::{What, Written};
+use crate::smpp::pdu::CancelSm;
 use crate::smpp::tlv::tag;
 use crate::smpp::{self, Addr, Bind, BindKind, CloseCause, Event, Pdu, Session, Sm, TlvBuf, command, status};
 use std::collections::BTreeMap;
+
+/// Marks the token of a cancel among those of submissions.
+const CANCEL: u64 = 1 << 63;
 
 /// A session that an upstream wants to have.
 #[derive(Debug)]
@@ -118,13 +122,21 @@ impl World {
         match event {
             Event::Bound { .. } => self.slots[client.slot].bound = Some(at),
             Event::Response { token, status, pdu, .. } => {
-                let number = token as usize;
+                let number = (token & !CANCEL) as usize;
+                if token & CANCEL != 0 {
+                    self.note(Some(number), || format!("upstream's cancel is answered with {status:#x}"));
+                    return if status == status::ESME_ROK { self.judge.cancelled(number) } else { Ok(()) };
+                }
                 let id = match pdu {
                     Some(Pdu::SubmitSmResp(Some(body))) => MessageId::parse(body.message_id),
                     _ => None,
                 };
                 let said = id.filter(|_| status == status::ESME_ROK).map_or(Said::No(status), Said::Yes);
                 self.note(Some(number), || format!("upstream is told {said:?}"));
+                if self.judge.records[number].to_cancel && matches!(said, Said::Yes(_)) {
+                    let us = self.dice.up_to(1_500_000);
+                    self.after(us, Due::Cancel { number });
+                }
                 return self.judge.upstream_told(number, said);
             }
             Event::Request { sequence, pdu: Pdu::DeliverSm(sm) } => self.client_got(at, sequence, &sm),
@@ -173,11 +185,10 @@ impl World {
 
     pub(super) fn submit(&mut self, number: usize) -> Judged {
         let now = self.now();
-        let record = &self.judge.records[number];
-        let usable = |slot: &&ClientSlot| slot.account == record.account && slot.kind.transmits();
-        let places: Vec<usize> = self.slots.iter().filter(usable).filter_map(|slot| slot.bound).collect();
-        let (digits, text, registered) = (record.digits.clone(), record.text.clone(), record.registered);
-        let chosen = places.len().checked_sub(1).map(|last| places[self.dice.up_to(last as u64) as usize]);
+        let record = self.judge.records[number].clone();
+        let (digits, text) = (record.digits, record.text);
+        let chosen = self.transmitter(record.account);
+        let (schedule, validity) = (relative(record.delay_s), relative(record.validity_s));
         let mut payload = TlvBuf::new();
         let long = text.len() > 254;
         if long {
@@ -186,7 +197,9 @@ impl World {
         let sm = Sm {
             source: Addr { ton: 5, npi: 0, addr: b"SHOP" },
             destination: Addr { ton: 1, npi: 1, addr: digits.as_bytes() },
-            registered_delivery: registered,
+            schedule_delivery_time: schedule.as_bytes(),
+            validity_period: validity.as_bytes(),
+            registered_delivery: record.registered,
             short_message: if long { b"" } else { &text },
             tlvs: payload.as_tlvs(),
             ..Sm::default()
@@ -201,6 +214,30 @@ impl World {
         } else {
             let us = 50_000 + self.dice.up_to(100_000);
             self.after(us, Due::Submit { number });
+        }
+        Ok(())
+    }
+
+    /// One of the account's connections that is bound to submit.
+    fn transmitter(&mut self, account: usize) -> Option<usize> {
+        let usable = |slot: &&ClientSlot| slot.account == account && slot.kind.transmits();
+        let places: Vec<usize> = self.slots.iter().filter(usable).filter_map(|slot| slot.bound).collect();
+        let last = places.len().checked_sub(1)?;
+        Some(places[self.dice.up_to(last as u64) as usize])
+    }
+
+    pub(super) fn cancel(&mut self, number: usize) -> Judged {
+        let now = self.now();
+        let record = &self.judge.records[number];
+        let (account, Said::Yes(id)) = (record.account, record.said) else { return Ok(()) };
+        let Some(at) = self.transmitter(account) else { return Ok(()) };
+        let digits = id.digits();
+        let cancel = CancelSm { message_id: &digits, source: Addr { ton: 5, npi: 0, addr: b"SHOP" }, ..CancelSm::default() };
+        if let Some(end) = &mut self.connections[at].ends[Side::Peer as usize]
+            && end.session.request(CANCEL | number as u64, &Pdu::CancelSm(cancel), now).is_ok()
+        {
+            self.note(Some(number), || "upstream cancels".into());
+            self.after(0, Due::Nudge { at, side: Side::Peer });
         }
         Ok(())
     }
@@ -345,6 +382,11 @@ impl World {
         operator.bound.retain(|(known, _)| *known != key);
         self.wake_operators(end.carrier, usize::MAX);
     }
+}
+
+/// A relative time of the protocol (v3.4 7.1.1); empty for 0.
+fn relative(seconds: u64) -> String {
+    if seconds == 0 { String::new() } else { format!("0000000000{seconds:02}000R") }
 }
 
 /// Which part a submission is, from 0: by the header or the sar_ TLVs.

@@ -13,6 +13,12 @@ pub struct Settings {
     pub long_share: f64,
     /// Share of messages to a number that another message went to shortly before.
     pub same_number_share: f64,
+    /// Share of messages that are not to leave before some seconds have passed.
+    pub scheduled_share: f64,
+    /// Share of messages that are worth nothing after some seconds.
+    pub short_lived_share: f64,
+    /// Share of messages that their upstream cancels soon after.
+    pub cancelled_share: f64,
     /// Octets of journal at which what is old is carried into the ledger.
     pub journal_octets: u64,
     /// The gateway is killed.
@@ -60,6 +66,9 @@ impl Settings {
             busy_ms: 20_000,
             long_share: 0.2,
             same_number_share: 0.0,
+            scheduled_share: 0.0,
+            short_lived_share: 0.0,
+            cancelled_share: 0.0,
             journal_octets: 6_000,
             crash_every_ms: 0,
             crash_at_event: None,
@@ -105,6 +114,9 @@ impl Settings {
         let mut share = |rare: f64, frequent: f64| [0.0, 0.0, rare, frequent][dice.up_to(3) as usize];
         settings.long_share = share(0.2, 0.6);
         settings.same_number_share = share(0.1, 0.5);
+        settings.scheduled_share = share(0.1, 0.5);
+        settings.short_lived_share = share(0.1, 0.4);
+        settings.cancelled_share = share(0.1, 0.4);
         settings.half_open_share = share(0.2, 0.7);
         settings.upstream_later = share(0.05, 0.4);
         settings.upstream_never = share(0.02, 0.2);
