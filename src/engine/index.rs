@@ -62,6 +62,16 @@ pub fn same_id(sent: &[u8], id: &[u8]) -> bool {
     FORMS.iter().any(|&form| form.apply(id, &mut b) && key_of(CarrierId(0), id, form, &mut a) == Some(stored))
 }
 
+/// The key under which the id of an answer is kept.
+pub fn answer_key(carrier: CarrierId, sent: &[u8]) -> Option<Key> {
+    (!sent.is_empty()).then(|| key_of(carrier, sent, IdForm::StripZeros, &mut Id::new())).flatten()
+}
+
+/// The keys that a receipt's id may mean, in any form.
+pub fn receipt_keys(carrier: CarrierId, id: &[u8]) -> impl Iterator<Item = Key> {
+    FORMS.iter().filter_map(move |&form| if id.is_empty() { None } else { key_of(carrier, id, form, &mut Id::new()) })
+}
+
 impl IdIndex {
     /// An empty index for `carriers` carriers.
     pub fn new(carriers: usize) -> IdIndex {

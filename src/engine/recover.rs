@@ -5,6 +5,7 @@ use super::Engine;
 use super::carry::{Home, Item, Name, STATE_BLOB};
 use super::counts::Counts;
 use super::event::{self, DeliveryKey, Event, EventError};
+use super::index;
 use super::messages::Phase;
 use super::parked::ParkedReceipt;
 use super::plan::Plan;
@@ -48,6 +49,8 @@ struct Replay {
     /// For items that came from a chunk: the batch up to which the chunk is true.
     absorbed: HashMap<MessageId, u64>,
     deliveries: HashMap<DeliveryKey, DeliveryToken>,
+    /// Parked receipts by every key that their ids may mean.
+    parked: HashMap<index::Key, Vec<u64>>,
     /// Counters are true up to this batch.
     counted: u64,
     /// Everything alive from batches before this one is in chunks.
@@ -60,7 +63,8 @@ struct Replay {
 pub fn recover(plan: Arc<Plan>, journal: &mut dyn Journal, ledger: &mut dyn Ledger, now: Now) -> Result<(Engine, Recovered), RecoverError> {
     let mut engine = Engine::new(plan, now);
     engine.replaying = true;
-    let mut replay = Replay { engine, absorbed: HashMap::new(), deliveries: HashMap::new(), counted: 0, carried: 0, events: 0 };
+    let mut replay =
+        Replay { engine, absorbed: HashMap::new(), deliveries: HashMap::new(), parked: HashMap::new(), counted: 0, carried: 0, events: 0 };
     let mut failed = None;
     let mut fail = |place: String, source: EventError| {
         failed = Some(RecoverError::Event { place, source });
@@ -195,9 +199,16 @@ impl Replay {
     fn unpark(&mut self, event: &Event) {
         let Event::Sent { message, carrier, carrier_id, .. } = event else { return };
         let engine = &mut self.engine;
-        let number = engine.messages.get(message).map_or(0, |e| e.message.number);
-        while let Some(parked) = engine.parked.take_match(*carrier, number, carrier_id) {
-            engine.parked_ended(&parked);
+        if let Some(number) = engine.messages.get(message).map(|e| e.message.number) {
+            while let Some(parked) = engine.parked.take_match(*carrier, number, carrier_id) {
+                engine.parked_ended(&parked);
+            }
+        } else {
+            // The message has ended and was left out; nobody remembers its phone.
+            let keys = index::answer_key(*carrier, carrier_id).and_then(|key| self.parked.remove(&key));
+            for parked in keys.into_iter().flatten().filter_map(|key| engine.parked.remove(key)).collect::<Vec<_>>() {
+                engine.parked_ended(&parked);
+            }
         }
     }
 
@@ -248,8 +259,10 @@ impl Replay {
                 }
             }
             Event::Parked { carrier, at_ms, facts } => {
+                let ids: Vec<_> = [&facts.id, &facts.other_id].into_iter().flat_map(|id| index::receipt_keys(carrier, id)).collect();
                 let key = engine.parked.insert(ParkedReceipt { carrier, facts: *facts, at_ms, home });
                 engine.writing.items.push(Item::Parked(key));
+                ids.into_iter().for_each(|id| self.parked.entry(id).or_default().push(key));
                 return Some(Item::Parked(key));
             }
             Event::InboundPart { carrier, at_ms, part } => {

@@ -419,7 +419,7 @@ impl Judge {
                 record.id = None;
             }
             record.crashed = true;
-            record.doubted |= record.parts.iter().any(|p| p.sends > 0 && !p.sent_durably);
+            record.doubted |= record.attempted || record.parts.iter().any(|p| p.sends > 0 && !p.sent_durably);
             if record.final_key.is_some_and(|key| !record.handed_over.contains(&key)) {
                 record.final_key = None;
             }
