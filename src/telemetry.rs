@@ -10,12 +10,12 @@ mod table;
 
 pub use endpoint::Endpoint;
 pub use snapshot::{
-    AccountFigures, CarrierFigures, Conservation, EngineSnapshot, JournalSnapshot, LinkSnapshot, OUTCOMES, OtherFigures, OutcomeCounts,
-    ReceiptFigures, SessionFigures, WindowFigures,
+    AccountFigures, BIND_REFUSALS, CarrierFigures, Conservation, EngineSnapshot, JournalSnapshot, LinkSnapshot, OUTCOMES, OtherFigures,
+    OutcomeCounts, REFUSAL_CAUSES, ReceiptFigures, SessionFigures, WindowFigures, refusal_cause,
 };
 pub use table::{Kind, METRICS, Metric};
 
-use crate::model::{Class, Refusal, State};
+use crate::model::{Class, State};
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
@@ -29,7 +29,7 @@ pub struct Telemetry {
     handle: PrometheusHandle,
     accounts: Vec<AccountHandles>,
     carriers: Vec<CarrierHandles>,
-    refusals: Vec<Counter>,
+    binds_refused: Vec<Counter>,
     receipts: ReceiptHandles,
     other: OtherHandles,
     conservation: ConservationHandles,
@@ -43,6 +43,7 @@ struct AccountHandles {
     outbox: Gauge,
     outbox_dropped: Counter,
     sessions: Gauge,
+    refusals: Vec<Counter>,
 }
 
 struct CarrierHandles {
@@ -109,7 +110,7 @@ impl Telemetry {
         Telemetry {
             accounts: accounts.iter().map(|name| AccountHandles::new(r, name)).collect(),
             carriers: carriers.iter().map(|name| CarrierHandles::new(r, name)).collect(),
-            refusals: Refusal::ALL.iter().map(|cause| counter(r, &table::REFUSALS, &[cause.name()])).collect(),
+            binds_refused: BIND_REFUSALS.iter().map(|cause| counter(r, &table::BINDS_REFUSED, &[cause])).collect(),
             receipts: ReceiptHandles {
                 matched: counter(r, &table::RECEIPTS, &["matched"]),
                 orphaned: counter(r, &table::RECEIPTS, &["orphaned"]),
@@ -160,9 +161,6 @@ impl Telemetry {
                 counter.absolute(count);
             }
         }
-        for (counter, count) in self.refusals.iter().zip(snapshot.refusals) {
-            counter.absolute(count);
-        }
         self.receipts.matched.absolute(snapshot.receipts.matched);
         self.receipts.orphaned.absolute(snapshot.receipts.orphaned);
         self.receipts.repeated.absolute(snapshot.receipts.repeated);
@@ -182,7 +180,9 @@ impl Telemetry {
     pub fn publish_links(&self, snapshot: &LinkSnapshot) {
         for (handles, figures) in self.accounts.iter().zip(&snapshot.accounts) {
             handles.sessions.set(f64::from(figures.sessions));
+            absolute_all(&handles.refusals, &figures.refusals);
         }
+        absolute_all(&self.binds_refused, &snapshot.bind_refusals);
         for (handles, figures) in self.carriers.iter().zip(&snapshot.carriers) {
             handles.binds_up.set(f64::from(figures.binds_up));
             handles.window_size.set(f64::from(figures.window_size));
@@ -231,6 +231,7 @@ impl AccountHandles {
             outbox: gauge(r, &table::OUTBOX, &[name]),
             outbox_dropped: counter(r, &table::OUTBOX_DROPPED, &[name]),
             sessions: gauge(r, &table::SESSIONS, &[name]),
+            refusals: (0..REFUSAL_CAUSES).map(|cause| counter(r, &table::REFUSALS, &[name, refusal_cause(cause)])).collect(),
         }
     }
 }
@@ -246,6 +247,12 @@ impl CarrierHandles {
             window_size: gauge(r, &table::WINDOW_SIZE, &[name]),
             window_used: gauge(r, &table::WINDOW_USED, &[name]),
         }
+    }
+}
+
+fn absolute_all(counters: &[Counter], values: &[u64]) {
+    for (counter, value) in counters.iter().zip(values) {
+        counter.absolute(*value);
     }
 }
 

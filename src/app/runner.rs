@@ -10,7 +10,7 @@ use crate::store::local::{LocalJournal, LocalLedger, free_space};
 use crate::store::space::{SpaceGauge, SpaceLevel};
 use crate::store::writer::{AppendError, JournalHandle, JournalWriter, WriterEvent, WriterSettings};
 use crate::store::{LedgerUpdate, StoreError};
-use crate::telemetry::{EngineSnapshot, JournalSnapshot, LinkSnapshot, SessionFigures, Telemetry};
+use crate::telemetry::{EngineSnapshot, JournalSnapshot, Telemetry};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -215,8 +215,7 @@ impl EngineTask {
         self.telemetry.publish_engine(&snapshot);
         self.figures.send_replace(snapshot);
         let plan = self.engine.plan();
-        let accounts = self.engine.sessions_by_account().into_iter().map(|sessions| SessionFigures { sessions }).collect();
-        self.telemetry.publish_links(&LinkSnapshot { accounts, carriers: self.registry.windows(plan.carriers.len()) });
+        self.telemetry.publish_links(&self.registry.snapshot(&self.engine.sessions_by_account(), plan.carriers.len()));
         let bytes = self.engine.journal_octets();
         let disk_free_bytes = free_space(&self.directory).unwrap_or(0);
         self.telemetry.publish_journal(&JournalSnapshot { bytes, groups: self.engine.journal_groups(), disk_free_bytes });

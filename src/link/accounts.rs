@@ -1,21 +1,18 @@
 //! Who may bind: accounts by system_id, their passwords, addresses and bind limits, and the growing delay after failures. An
 //! argon2id check runs elsewhere (see [`Verifier`]); what it found is remembered, so that a storm of binds costs one check.
 
+use super::failures::{Failures, LineGate};
 use crate::config::{Account, AccountSecret, BindType};
 use crate::engine::port::SessionId;
-use crate::model::{AccountId, Now};
+use crate::model::{AccountId, Now, Refusal};
 use crate::smpp::{BindKind, status};
+use crate::telemetry::{BIND_REFUSALS, REFUSAL_CAUSES};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Most (address, system_id) pairs whose failures are remembered; beyond it new ones go unpunished until old ones end.
-pub const FAILURES_MAX: usize = 10_000;
-/// Longest delay after failures.
-const DELAY_MAX_MS: u64 = 60_000;
-/// Failures are forgotten after so long without another.
-const FORGET_MS: u64 = 10 * 60_000;
 /// Most argon2id checks of one account under way at once; the rest is told to come back.
 pub const CHECKS_MAX: usize = 4;
 
@@ -26,6 +23,64 @@ pub struct AccountEntry {
     pub id: AccountId,
     /// Its settings.
     pub settings: Account,
+    refusals: [AtomicU64; REFUSAL_CAUSES],
+}
+
+impl AccountEntry {
+    /// Counts a request of this account that was refused.
+    pub fn refused(&self, cause: Refusal) {
+        self.refused_times(cause, 1);
+    }
+
+    /// Counts so many.
+    pub fn refused_times(&self, cause: Refusal, times: u64) {
+        self.refusals[cause as usize].fetch_add(times, Ordering::Relaxed);
+    }
+
+    /// Counts requests that could not be read at all.
+    pub fn malformed(&self, requests: u64) {
+        self.refusals[REFUSAL_CAUSES - 1].fetch_add(requests, Ordering::Relaxed);
+    }
+
+    /// Its refusals since the start, in the order of [`crate::telemetry::refusal_cause`].
+    pub fn refusals(&self) -> [u64; REFUSAL_CAUSES] {
+        std::array::from_fn(|cause| self.refusals[cause].load(Ordering::Relaxed))
+    }
+}
+
+/// Why a bind was refused, in the order of [`BIND_REFUSALS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BindCause {
+    /// No account has this system_id.
+    UnknownSystemId,
+    /// The password is wrong.
+    WrongPassword,
+    /// The account may not bind from this address, or not in this way.
+    NotAllowed,
+    /// The account has as many binds as it may.
+    Limit,
+    /// Earlier failures: it was not looked at.
+    Delayed,
+    /// Too many passwords of the account are being checked.
+    Busy,
+}
+
+impl BindCause {
+    /// The status of the bind response (5.1.3).
+    fn status(self) -> u32 {
+        match self {
+            BindCause::UnknownSystemId => status::ESME_RINVSYSID,
+            BindCause::WrongPassword => status::ESME_RINVPASWD,
+            BindCause::NotAllowed | BindCause::Delayed => status::ESME_RBINDFAIL,
+            BindCause::Limit => status::ESME_RALYBND,
+            BindCause::Busy => status::ESME_RSYSERR,
+        }
+    }
+
+    /// The name in logs and metrics.
+    pub fn name(self) -> &'static str {
+        BIND_REFUSALS[self as usize]
+    }
 }
 
 /// All accounts that may bind. Shared by all sessions; the accounts never change, the small state beside them does.
@@ -36,12 +91,14 @@ pub struct Accounts {
     /// Keys of the hash under which verified passwords are remembered: drawn anew in each run, never written anywhere.
     keys: (RandomState, RandomState),
     state: Mutex<State>,
+    bind_refusals: [AtomicU64; BIND_REFUSALS.len()],
 }
 
 #[derive(Debug, Default)]
 struct State {
     per_account: HashMap<AccountId, PerAccount>,
-    failures: HashMap<(IpAddr, u64), Failures>,
+    failures: Failures,
+    lines: LineGate,
 }
 
 #[derive(Debug, Default)]
@@ -50,12 +107,6 @@ struct PerAccount {
     /// Its clones are the checks under way: one that is dropped with its session gives its place back.
     checks: Arc<()>,
     verified: Option<PasswordMark>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Failures {
-    count: u32,
-    last_ms: u64,
 }
 
 /// A keyed hash of (system_id, password).
@@ -137,11 +188,17 @@ impl Accounts {
             .iter()
             .enumerate()
             .map(|(index, settings)| {
-                let entry = AccountEntry { id: AccountId(index as u32), settings: settings.clone() };
+                let entry = AccountEntry { id: AccountId(index as u32), settings: settings.clone(), refusals: Default::default() };
                 (settings.system_id.as_bytes().into(), Arc::new(entry))
             })
             .collect();
-        Accounts { by_system_id, failed_bind_delay_ms, keys: (RandomState::new(), RandomState::new()), state: Mutex::default() }
+        Accounts {
+            by_system_id,
+            failed_bind_delay_ms,
+            keys: (RandomState::new(), RandomState::new()),
+            state: Mutex::default(),
+            bind_refusals: Default::default(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -156,12 +213,23 @@ impl Accounts {
 
     /// Looks at a bind request. `Right` still needs [`Accounts::take_bind`].
     pub fn check(&self, session: SessionId, kind: BindKind, system_id: &[u8], password: &[u8], peer: IpAddr, now: Now) -> BindCheck {
+        self.judge(session, kind, system_id, password, peer, now).unwrap_or_else(|cause| self.refused(cause, session, system_id, peer, now))
+    }
+
+    fn judge(
+        &self,
+        session: SessionId,
+        kind: BindKind,
+        system_id: &[u8],
+        password: &[u8],
+        peer: IpAddr,
+        now: Now,
+    ) -> Result<BindCheck, BindCause> {
         if self.is_delayed(peer, system_id, now) {
-            return BindCheck::Refused { status: status::ESME_RBINDFAIL, failed: false };
+            return Err(BindCause::Delayed);
         }
         let Some(entry) = self.by_system_id.get(system_id) else {
-            self.failed(peer, system_id, now);
-            return BindCheck::Refused { status: status::ESME_RINVSYSID, failed: true };
+            return Err(BindCause::UnknownSystemId);
         };
         let kind = match kind {
             BindKind::Transmitter => BindType::Tx,
@@ -169,42 +237,78 @@ impl Accounts {
             BindKind::Transceiver => BindType::Trx,
         };
         if !entry.settings.allows_address(peer) || !entry.settings.bind_types.contains(&kind) {
-            return BindCheck::Refused { status: status::ESME_RBINDFAIL, failed: false };
+            return Err(BindCause::NotAllowed);
         }
         let mark = self.mark(system_id, password);
         match &entry.settings.secret {
-            AccountSecret::Plain(right) if same(right.expose().as_bytes(), password) => BindCheck::Right(Arc::clone(entry)),
-            AccountSecret::Plain(_) => {
-                self.failed(peer, system_id, now);
-                BindCheck::Refused { status: status::ESME_RINVPASWD, failed: true }
-            }
+            AccountSecret::Plain(right) if same(right.expose().as_bytes(), password) => Ok(BindCheck::Right(Arc::clone(entry))),
+            AccountSecret::Plain(_) => Err(BindCause::WrongPassword),
             AccountSecret::Hash(_) => {
                 let mut state = self.state();
                 let account = state.per_account.entry(entry.id).or_default();
                 if account.verified == Some(mark) {
-                    return BindCheck::Right(Arc::clone(entry));
+                    return Ok(BindCheck::Right(Arc::clone(entry)));
                 }
                 if Arc::strong_count(&account.checks) > CHECKS_MAX {
-                    return BindCheck::Refused { status: status::ESME_RSYSERR, failed: false };
+                    return Err(BindCause::Busy);
                 }
                 let _under_way = Arc::clone(&account.checks);
-                BindCheck::Ask(AuthenticateJob { session, account: Arc::clone(entry), password: password.into(), mark, _under_way })
+                let account = Arc::clone(entry);
+                Ok(BindCheck::Ask(AuthenticateJob { session, account, password: password.into(), mark, _under_way }))
             }
         }
     }
 
-    /// Takes note of a finished check and says what the bind gets.
-    pub fn finish(&self, done: Authenticated, peer: IpAddr, now: Now) -> BindCheck {
+    /// Takes note of a finished check of `session` and says what the bind gets.
+    pub fn finish(&self, session: SessionId, done: Authenticated, peer: IpAddr, now: Now) -> BindCheck {
         if done.right {
             self.state().per_account.entry(done.account.id).or_default().verified = Some(done.mark);
             return BindCheck::Right(done.account);
         }
-        self.failed(peer, done.account.settings.system_id.as_bytes(), now);
-        BindCheck::Refused { status: status::ESME_RINVPASWD, failed: true }
+        self.refused(BindCause::WrongPassword, session, done.account.settings.system_id.as_bytes(), peer, now)
     }
 
-    /// Counts a bind of the account; `false` if it has as many as it may.
-    pub fn take_bind(&self, entry: &AccountEntry) -> bool {
+    /// Counts and tells a refusal, and what the bind gets for it.
+    fn refused(&self, cause: BindCause, session: SessionId, system_id: &[u8], peer: IpAddr, now: Now) -> BindCheck {
+        let failed = matches!(cause, BindCause::UnknownSystemId | BindCause::WrongPassword);
+        self.bind_refusals[cause as usize].fetch_add(1, Ordering::Relaxed);
+        let passes = {
+            let mut state = self.state();
+            if failed {
+                state.failures.add(peer, self.keys.0.hash_one(system_id), now.mono_ms());
+            }
+            state.lines.pass(peer, now.mono_ms())
+        };
+        if let Some(untold) = passes {
+            let system_id = system_id.escape_ascii();
+            tracing::warn!(session = session.0, %peer, %system_id, cause = cause.name(), untold, "bind refused");
+        }
+        BindCheck::Refused { status: cause.status(), failed }
+    }
+
+    /// Binds refused since the start, in the order of [`BIND_REFUSALS`].
+    pub fn bind_refusals(&self) -> [u64; BIND_REFUSALS.len()] {
+        std::array::from_fn(|cause| self.bind_refusals[cause].load(Ordering::Relaxed))
+    }
+
+    /// Requests refused since the start, for each account that has an entry in `of` (by its id).
+    pub fn refusals(&self, of: &mut [[u64; REFUSAL_CAUSES]]) {
+        for entry in self.by_system_id.values() {
+            if let Some(place) = of.get_mut(entry.id.0 as usize) {
+                *place = entry.refusals();
+            }
+        }
+    }
+
+    /// Counts a bind of the account; refuses it if the account has as many as it may.
+    pub fn take_bind(&self, entry: &AccountEntry, session: SessionId, peer: IpAddr, now: Now) -> Result<(), BindCheck> {
+        if self.count_bind(entry) {
+            return Ok(());
+        }
+        Err(self.refused(BindCause::Limit, session, entry.settings.system_id.as_bytes(), peer, now))
+    }
+
+    fn count_bind(&self, entry: &AccountEntry) -> bool {
         let mut state = self.state();
         let account = state.per_account.entry(entry.id).or_default();
         let room = account.binds < entry.settings.max_binds;
@@ -224,31 +328,9 @@ impl Accounts {
         self.state().per_account.get(&account).map_or(0, |account| account.binds)
     }
 
-    /// The first failure costs nothing (a slip); from the second on the delay doubles.
     fn is_delayed(&self, peer: IpAddr, system_id: &[u8], now: Now) -> bool {
-        let key = (peer, self.keys.0.hash_one(system_id));
-        let state = self.state();
-        let Some(failures) = state.failures.get(&key) else { return false };
-        let doubled = self.failed_bind_delay_ms.saturating_mul(1 << failures.count.saturating_sub(2).min(16));
-        failures.count > 1 && now.mono_ms() < failures.last_ms + doubled.min(DELAY_MAX_MS)
-    }
-
-    fn failed(&self, peer: IpAddr, system_id: &[u8], now: Now) {
-        let key = (peer, self.keys.0.hash_one(system_id));
-        let now_ms = now.mono_ms();
-        let mut state = self.state();
-        if state.failures.len() >= FAILURES_MAX && !state.failures.contains_key(&key) {
-            state.failures.retain(|_, failures| now_ms < failures.last_ms + FORGET_MS);
-            if state.failures.len() >= FAILURES_MAX {
-                return;
-            }
-        }
-        let failures = state.failures.entry(key).or_insert(Failures { count: 0, last_ms: now_ms });
-        if now_ms >= failures.last_ms + FORGET_MS {
-            failures.count = 0;
-        }
-        failures.count = failures.count.saturating_add(1);
-        failures.last_ms = now_ms;
+        let name = self.keys.0.hash_one(system_id);
+        self.state().failures.delays(peer, name, self.failed_bind_delay_ms, now.mono_ms())
     }
 
     fn mark(&self, system_id: &[u8], password: &[u8]) -> PasswordMark {

@@ -356,6 +356,8 @@ impl Handler for CarrierBind {
                 self.progress.window.store(window, Ordering::Relaxed);
                 self.progress.status.store(BOUND, Ordering::Release);
                 self.is_up = true;
+                let (kind, version) = (self.kind.name(), session.peer_version());
+                tracing::info!(carrier = %self.context.settings.name, bind = self.id.index, kind, version, window, "bind is up");
                 self.inputs.push(Input::BindUp { bind: self.id, window });
             }
             Event::BindRefused { status } => self.progress.status.store(status, Ordering::Release),

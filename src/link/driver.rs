@@ -218,6 +218,7 @@ pub async fn drive<H: Handler>(
         ticked: Vec::new(),
         ending: Ending::No,
         unbinding: false,
+        paused: false,
         limits,
     };
     driver.run(clock).await
@@ -243,6 +244,8 @@ struct Driver<H: Handler> {
     ticked: Vec<Event<'static>>,
     ending: Ending,
     unbinding: bool,
+    /// We did not read, for reasons of our own, since the last look.
+    paused: bool,
     limits: DriverLimits,
 }
 
@@ -280,10 +283,9 @@ impl<H: Handler> Driver<H> {
         ready.mail = self.mailbox.poll(cx, &mut self.commands, &mut self.ending);
         let unsent = self.session.output().len();
         let freed = self.reports.poll(cx);
-        if self.reports.waiting.is_empty()
-            && unsent <= self.limits.unsent_pause
-            && let Poll::Ready(result) = self.io.poll_read(cx, self.limits.read_buffer)
-        {
+        if !self.reports.waiting.is_empty() || unsent > self.limits.unsent_pause {
+            self.paused = true;
+        } else if let Poll::Ready(result) = self.io.poll_read(cx, self.limits.read_buffer) {
             ready.read = Some(result);
         }
         let deadline = self.deadline();
@@ -302,6 +304,10 @@ impl<H: Handler> Driver<H> {
     fn handle(&mut self, ready: Ready, now: Now) -> Option<CloseCause> {
         if ready.failed {
             return Some(CloseCause::Io);
+        }
+        if std::mem::take(&mut self.paused) {
+            // Before any timer is looked at: what the peer sent meanwhile lies unread.
+            self.session.excuse_silence(now);
         }
         if ready.mail {
             for command in self.commands.drain(..) {

@@ -10,7 +10,7 @@ use crate::config::{Account, Listen};
 use crate::engine::port::SessionId;
 use crate::smpp::{Session, Settings};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -44,6 +44,7 @@ impl Listener {
         let socket = TcpListener::bind(settings.address).await?;
         let address = socket.local_addr()?;
         let accounts = Arc::new(Accounts::new(accounts, settings.failed_bind_delay_ms));
+        shared.registry.add_accounts(Arc::clone(&accounts));
         let verifier = BlockingVerifier { registry: Arc::clone(&shared.registry), turns: Arc::new(Semaphore::new(CHECKS_AT_ONCE)) };
         let context = UpstreamContext {
             accounts: Arc::clone(&accounts),
@@ -115,7 +116,7 @@ impl Port {
             match accepted {
                 Ok((stream, peer)) => {
                     last += 1;
-                    self.serve(stream, peer.ip(), SessionId(last));
+                    self.serve(stream, peer, SessionId(last));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "can't take a connection");
@@ -126,7 +127,7 @@ impl Port {
     }
 
     /// Gives a connection its task; beyond the bound it is closed at once.
-    fn serve(&self, stream: TcpStream, peer: IpAddr, id: SessionId) {
+    fn serve(&self, stream: TcpStream, peer: SocketAddr, id: SessionId) {
         let Ok(place) = Arc::clone(&self.connections).try_acquire_owned() else {
             tracing::warn!(%peer, "too many connections: closed");
             return;
@@ -137,14 +138,14 @@ impl Port {
         }
         let LinkShared { registry, engine, clock } = self.shared.clone();
         let session = Session::new(self.session_settings, clock.now());
-        let handler = Upstream::new(id, peer, Arc::clone(&self.context));
+        let handler = Upstream::new(id, peer.ip(), Arc::clone(&self.context)).from_port(peer.port());
         let mailbox: Mailbox<UpstreamCommand> = Mailbox::new();
         registry.add_session(id, mailbox.clone());
         let limits = self.limits;
         tokio::spawn(async move {
-            let cause = drive(stream, handler, session, mailbox, engine, clock, limits).await;
+            // The handler has told its end.
+            drive(stream, handler, session, mailbox, engine, clock, limits).await;
             registry.remove_session(id);
-            tracing::info!(session = id.0, %peer, cause = cause.name(), "session ended");
             drop(place);
         });
     }

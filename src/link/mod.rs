@@ -8,6 +8,7 @@
 pub mod accounts;
 pub mod carrier;
 pub mod driver;
+mod failures;
 pub mod listener;
 pub mod pool;
 pub mod registry;

@@ -1,13 +1,14 @@
 //! Which sessions and binds live, and where to leave what the engine says to them. The only map that is shared between the engine's
 //! thread and the drivers; looked up once per batch.
 
+use super::accounts::Accounts;
 use super::carrier::{BindProgress, Bound};
 use super::driver::Mailbox;
 use super::upstream::UpstreamCommand;
 use crate::engine::port::{BindCommand, BindId, Input, SessionId, Ticket, UpstreamReply};
-use crate::telemetry::WindowFigures;
+use crate::telemetry::{LinkSnapshot, REFUSAL_CAUSES, SessionFigures, WindowFigures};
 use dashmap::DashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A live bind.
 struct LiveBind {
@@ -20,6 +21,8 @@ struct LiveBind {
 pub struct Registry {
     sessions: DashMap<SessionId, Mailbox<UpstreamCommand>>,
     binds: DashMap<BindId, LiveBind>,
+    /// The listener's, for what they have counted.
+    accounts: OnceLock<Arc<Accounts>>,
 }
 
 impl Registry {
@@ -81,8 +84,25 @@ impl Registry {
         self.sessions.len()
     }
 
-    /// Binds and windows by carrier, for the metrics; `carriers`: how many there are.
-    pub fn windows(&self, carriers: usize) -> Vec<WindowFigures> {
+    /// Whose refusals [`Registry::snapshot`] tells; the first call counts.
+    pub fn add_accounts(&self, accounts: Arc<Accounts>) {
+        let _first_one_stays = self.accounts.set(accounts);
+    }
+
+    /// What the links have counted, for the metrics. `sessions`: bound sessions by account; `carriers`: how many there are.
+    pub fn snapshot(&self, sessions: &[u32], carriers: usize) -> LinkSnapshot {
+        let mut refusals = vec![[0; REFUSAL_CAUSES]; sessions.len()];
+        let mut bind_refusals = Default::default();
+        if let Some(accounts) = self.accounts.get() {
+            accounts.refusals(&mut refusals);
+            bind_refusals = accounts.bind_refusals();
+        }
+        let accounts = sessions.iter().zip(refusals).map(|(&sessions, refusals)| SessionFigures { sessions, refusals }).collect();
+        LinkSnapshot { accounts, carriers: self.windows(carriers), bind_refusals }
+    }
+
+    /// Binds and windows by carrier; `carriers`: how many there are.
+    fn windows(&self, carriers: usize) -> Vec<WindowFigures> {
         let mut figures = vec![WindowFigures::default(); carriers];
         for bind in self.binds.iter().filter(|bind| bind.progress.bound() == Bound::Yes) {
             let Some(carrier) = figures.get_mut(usize::from(bind.key().carrier.0)) else { continue };

@@ -1,5 +1,7 @@
 //! One upstream session: a client's requests become the engine's inputs, the engine's replies become responses and
 //! deliveries. Sans-io: the driver (or the deterministic world) feeds it. Whether a message is taken is the engine's to say.
+//!
+//! `submit_multi`: see the module `multi` for which ids its receipts carry.
 
 mod multi;
 
@@ -7,19 +9,20 @@ use super::accounts::{AccountEntry, Accounts, Authenticated, BindCheck, Verifier
 use super::driver::Handler;
 use super::translate::body::default_alphabet;
 use super::translate::receipt::{self, DeliveryWriter};
-use super::translate::status::{delivery_answer, message_state, of_refusal};
+use super::translate::status::{cause, delivery_answer, message_state, of_refusal};
 use super::translate::submit::{self, Submitter};
 use crate::engine::port::{
     Delivery, DeliveryAnswer, DeliveryToken, Draft, Inbound, Input, QueryAnswer, Replacement, SessionId, UpstreamReply,
 };
 use crate::model::{MessageId, Now, Refusal};
 use crate::smpp::pdu::{CancelSm, QuerySm, QuerySmResp, ReplaceSm, SubmitMulti, UnsuccessesBuf};
+use crate::smpp::session::Counters;
 use crate::smpp::tlv::tag;
-use crate::smpp::{Bind, BindKind, CloseCause, Destination, Event, Pdu, RequestError, Session, command, status};
+use crate::smpp::{Addr, Bind, BindKind, CloseCause, Destination, Event, Pdu, RequestError, Session, command, status};
 use crate::text::segment::{self, SegmentRule};
 use multi::Multi;
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// How long the answer to a bind with wrong credentials is held back.
@@ -80,6 +83,8 @@ const KIND_REPLACE: u64 = 1 << 32;
 pub struct Upstream {
     id: SessionId,
     peer: IpAddr,
+    /// Of the peer, for the log; 0 where nobody knows it.
+    port: u16,
     context: Arc<UpstreamContext>,
     account: Option<Arc<AccountEntry>>,
     pending: Option<Pending>,
@@ -92,6 +97,8 @@ pub struct Upstream {
     pieces: Vec<Pieces>,
     multis: Vec<Option<Multi>>,
     writer: DeliveryWriter,
+    /// What the session had refused by itself at the last look.
+    counted: Counters,
 }
 
 impl Upstream {
@@ -100,6 +107,7 @@ impl Upstream {
         Upstream {
             id,
             peer,
+            port: 0,
             context,
             account: None,
             pending: None,
@@ -111,7 +119,14 @@ impl Upstream {
             pieces: Vec::new(),
             multis: Vec::new(),
             writer: DeliveryWriter::default(),
+            counted: Counters::default(),
         }
+    }
+
+    /// The same, with the peer's port for the log.
+    #[must_use]
+    pub fn from_port(self, port: u16) -> Upstream {
+        Upstream { port, ..self }
     }
 
     fn bind_request(&mut self, bind: Pending, request: &Bind<'_>, session: &mut Session, now: Now) {
@@ -135,8 +150,8 @@ impl Upstream {
     }
 
     fn accept(&mut self, bind: Pending, entry: Arc<AccountEntry>, session: &mut Session, now: Now) {
-        if !self.context.accounts.take_bind(&entry) {
-            session.refuse_bind(bind.sequence, bind.kind, status::ESME_RALYBND);
+        if let Err(refused) = self.context.accounts.take_bind(&entry, self.id, self.peer, now) {
+            self.decide(bind, refused, session, now);
             return;
         }
         let settings = &entry.settings;
@@ -148,26 +163,36 @@ impl Upstream {
             return;
         }
         let window = if bind.kind.receives() { settings.receipts.window } else { 0 };
+        let (account, peer) = (&entry.settings.name, SocketAddr::new(self.peer, self.port));
+        tracing::info!(session = self.id.0, %account, %peer, kind = bind.kind.name(), version = bind.version, "upstream bound");
+        self.counted = session.counters();
         self.inputs.push(Input::SessionUp { session: self.id, account: entry.id, window });
         self.account = Some(entry);
     }
 
     fn request(&mut self, sequence: u32, pdu: &Pdu<'_>, session: &mut Session, now: Now) {
         let Some(entry) = &self.account else { return };
-        let by = Submitter { id: entry.id, account: &entry.settings, version: session.peer_version(), now };
+        let by = Submitter { id: entry.id, account: &entry.settings, version: version(session), now };
         match pdu {
             Pdu::SubmitSm(sm) => match submit::of_submit(sm, &by) {
                 Ok(message) => self.drafts.push(Draft { token: KIND_SUBMIT | u64::from(sequence), message }),
-                Err(status) => session.respond_message_id(command::SUBMIT_SM, sequence, status, b""),
+                Err(status) => {
+                    entry.refused(cause(status));
+                    session.respond_message_id(command::SUBMIT_SM, sequence, status, b"");
+                }
             },
             Pdu::DataSm(data) => match submit::of_data(data, &by) {
                 Ok(message) => self.drafts.push(Draft { token: KIND_DATA | u64::from(sequence), message }),
-                Err(status) => session.respond_message_id(command::DATA_SM, sequence, status, b""),
+                Err(status) => {
+                    entry.refused(cause(status));
+                    session.respond_message_id(command::DATA_SM, sequence, status, b"");
+                }
             },
             Pdu::SubmitMulti(multi) => {
                 let entry = Arc::clone(entry);
-                let by = Submitter { id: entry.id, account: &entry.settings, version: session.peer_version(), now };
+                let by = Submitter { id: entry.id, account: &entry.settings, version: version(session), now };
                 if let Err(status) = self.submit_multi(sequence, multi, &by, session) {
+                    entry.refused(cause(status));
                     session.respond(sequence, status, &Pdu::SubmitMultiResp(None));
                 }
             }
@@ -175,16 +200,16 @@ impl Upstream {
             Pdu::CancelSm(cancel) => self.cancel(sequence, cancel, session),
             Pdu::ReplaceSm(replace) => self.replace(sequence, replace, session, now),
             // The broadcast family is read and not served; what only a message centre sends never comes here.
-            other => respond_unserved(sequence, other, session),
+            other => {
+                entry.refused(Refusal::Unsupported);
+                respond_unserved(sequence, other, session);
+            }
         }
     }
 
     fn submit_multi(&mut self, sequence: u32, multi: &SubmitMulti<'_>, by: &Submitter<'_>, session: &mut Session) -> Result<(), u32> {
         if multi.dests.is_empty() {
             return Err(status::ESME_RINVNUMDESTS);
-        }
-        if multi.destinations().any(|to| matches!(to, Destination::List(_))) {
-            return Err(status::ESME_RINVDLNAME);
         }
         let shared = submit::of_multi(multi, by)?;
         let slot = self.multis.iter().position(Option::is_none).unwrap_or(self.multis.len());
@@ -197,15 +222,26 @@ impl Upstream {
             recipients: Vec::with_capacity(multi.dests.len()),
         };
         for to in multi.destinations() {
-            let Destination::Sme(addr) = to else { continue };
-            match submit::to_destination(&shared, addr) {
+            let addr = match to {
+                Destination::Sme(addr) => addr,
+                // The list of those refused knows numbers only: the name stands in the number's place.
+                Destination::List(name) => Addr { ton: 0, npi: 0, addr: name },
+            };
+            let made = match to {
+                Destination::Sme(addr) => submit::to_destination(&shared, addr),
+                Destination::List(_) => Err(status::ESME_RINVDLNAME),
+            };
+            match made {
                 Ok(message) => {
                     let token = KIND_MULTI | (slot as u64) << 8 | state.recipients.len() as u64;
                     state.recipients.push(message.destination.clone());
                     state.waiting += 1;
                     self.drafts.push(Draft { token, message });
                 }
-                Err(status) => state.refused(addr, status),
+                Err(status) => {
+                    self.refused(status);
+                    state.refused(addr, status);
+                }
             }
         }
         if state.waiting == 0 {
@@ -222,6 +258,7 @@ impl Upstream {
         let id = self.parse_id(query.message_id);
         let (Some(message), Some(source)) = (id, submit::address(query.source)) else {
             let status = if id.is_none() { status::ESME_RINVMSGID } else { status::ESME_RINVSRCADR };
+            self.refused(status);
             session.respond(sequence, status, &Pdu::QuerySmResp(None));
             return;
         };
@@ -235,7 +272,10 @@ impl Upstream {
                 self.flush_drafts();
                 self.inputs.push(Input::Cancel { session: self.id, token: KIND_CANCEL | u64::from(sequence), what });
             }
-            Err(status) => session.respond(sequence, status, &Pdu::CancelSmResp),
+            Err(status) => {
+                self.refused(status);
+                session.respond(sequence, status, &Pdu::CancelSmResp);
+            }
         }
     }
 
@@ -246,7 +286,10 @@ impl Upstream {
                 let token = KIND_REPLACE | u64::from(sequence);
                 self.inputs.push(Input::Replace { session: self.id, token, message, source, with });
             }
-            Err(status) => session.respond(sequence, status, &Pdu::ReplaceSmResp),
+            Err(status) => {
+                self.refused(status);
+                session.respond(sequence, status, &Pdu::ReplaceSmResp);
+            }
         }
     }
 
@@ -282,13 +325,40 @@ impl Upstream {
         }
     }
 
+    /// Counts a request that is refused with this status.
+    fn refused(&self, status: u32) {
+        if let Some(entry) = &self.account {
+            entry.refused(cause(status));
+        }
+    }
+
+    /// Counts what the session has refused by itself since the last look.
+    fn count_refused_by_session(&mut self, session: &Session) {
+        let (now, before) = (session.counters(), self.counted);
+        let Some(entry) = &self.account else { return };
+        if now == before {
+            return;
+        }
+        self.counted = now;
+        entry.malformed(now.undecodable - before.undecodable);
+        entry.refused_times(Refusal::Throttled, now.over_window - before.over_window);
+        entry.refused_times(Refusal::NotAllowed, now.wrong_state - before.wrong_state);
+        entry.refused_times(Refusal::Unsupported, now.unknown_commands - before.unknown_commands);
+    }
+
     fn reply(&mut self, reply: UpstreamReply, session: &mut Session, now: Now) {
         match reply {
             UpstreamReply::Answer { token, result } => self.answer(token, result, session),
             UpstreamReply::Queried { token, result } => self.queried(token as u32, result, session),
             UpstreamReply::Done { token, result } => {
-                let status = result.map_or_else(|refusal| of_refusal(refusal, session.peer_version()), |()| status::ESME_ROK);
-                let pdu = if token & KIND_REPLACE != 0 { Pdu::ReplaceSmResp } else { Pdu::CancelSmResp };
+                let (pdu, gone) = match token & KIND_REPLACE != 0 {
+                    true => (Pdu::ReplaceSmResp, status::ESME_RREPLACEFAIL),
+                    false => (Pdu::CancelSmResp, status::ESME_RCANCELFAIL),
+                };
+                let status = match result {
+                    Ok(()) => status::ESME_ROK,
+                    Err(refusal) => self.refused_by_engine(refusal, gone, session),
+                };
                 session.respond(token as u32, status, &pdu);
             }
             UpstreamReply::Deliver { token, item } => {
@@ -314,7 +384,8 @@ impl Upstream {
                 session.respond_message_id(command, token as u32, status::ESME_ROK, &id);
             }
             Err(refusal) => {
-                let status = of_refusal(refusal, session.peer_version());
+                entry.refused(refusal);
+                let status = of_refusal(refusal, version(session));
                 session.respond_message_id(command, token as u32, status, b"");
             }
         }
@@ -330,12 +401,13 @@ impl Upstream {
                 state.first_id.get_or_insert(id);
             }
             Err(refusal) => {
+                entry.refused(refusal);
                 let to = state.recipients[(token & 0xFF) as usize].clone();
-                state.refused(receipt::addr(&to), of_refusal(refusal, session.peer_version()));
+                state.refused(receipt::addr(&to), of_refusal(refusal, version(session)));
             }
         }
         if state.waiting == 0 {
-            let by = Submitter { id: entry.id, account: &entry.settings, version: session.peer_version(), now: Now::default() };
+            let by = Submitter { id: entry.id, account: &entry.settings, version: version(session), now: Now::default() };
             state.respond(&by, session);
             self.multis[slot] = None;
         }
@@ -357,10 +429,19 @@ impl Upstream {
                 session.respond(sequence, status::ESME_ROK, &Pdu::QuerySmResp(Some(resp)));
             }
             Err(refusal) => {
-                let status = of_refusal(refusal, session.peer_version());
+                let status = self.refused_by_engine(refusal, status::ESME_RQUERYFAIL, session);
                 session.respond(sequence, status, &Pdu::QuerySmResp(None));
             }
         }
+    }
+
+    /// The status for what the engine refused to do with a message. `gone`: the one for an id in our form that names no message that is alive
+    /// here (it is over, or was never this source's): only ids that can't be ours are called invalid.
+    fn refused_by_engine(&self, refusal: Refusal, gone: u32, session: &Session) -> u32 {
+        if let Some(entry) = &self.account {
+            entry.refused(refusal);
+        }
+        if refusal == Refusal::UnknownMessage { gone } else { of_refusal(refusal, version(session)) }
     }
 
     /// Sends a delivery, or keeps it until the window has room.
@@ -450,6 +531,11 @@ impl Upstream {
     }
 }
 
+/// The lower of the peer's version and ours: what both know.
+fn version(session: &Session) -> u8 {
+    session.peer_version().min(session.settings().interface_version)
+}
+
 /// A request that is read and not served: its own response with 0x03.
 fn respond_unserved(sequence: u32, pdu: &Pdu<'_>, session: &mut Session) {
     let resp = match pdu {
@@ -491,7 +577,7 @@ impl Handler for Upstream {
                 }
             }
             UpstreamCommand::Authenticated(done) => {
-                let check = self.context.accounts.finish(done, self.peer, now);
+                let check = self.context.accounts.finish(self.id, done, self.peer, now);
                 if let Some(bind) = self.pending.take() {
                     self.decide(bind, check, session, now);
                 }
@@ -503,6 +589,7 @@ impl Handler for Upstream {
         if !self.waiting.is_empty() {
             self.pump(session, now);
         }
+        self.count_refused_by_session(session);
         self.hand_over(reports);
     }
 
@@ -516,7 +603,13 @@ impl Handler for Upstream {
         }
     }
 
-    fn closed(&mut self, _session: &mut Session, _cause: CloseCause, _now: Now, reports: &mut Vec<Input>) {
+    fn closed(&mut self, session: &mut Session, cause: CloseCause, _now: Now, reports: &mut Vec<Input>) {
+        self.count_refused_by_session(session);
+        let (id, peer, cause) = (self.id.0, SocketAddr::new(self.peer, self.port), cause.name());
+        match &self.account {
+            Some(entry) => tracing::info!(session = id, account = %entry.settings.name, %peer, cause, "session ended"),
+            None => tracing::debug!(session = id, %peer, cause, "connection ended unbound"),
+        }
         self.hand_over(reports);
         // Deliveries that wait here, and those that were not answered, the engine takes back by itself.
         self.waiting.clear();

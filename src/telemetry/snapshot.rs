@@ -15,7 +15,7 @@ pub struct EngineSnapshot {
     pub accounts: Vec<AccountFigures>,
     /// By carrier.
     pub carriers: Vec<CarrierFigures>,
-    /// Submissions refused, in the order of `Refusal::ALL`.
+    /// Submissions that intake refused, in the order of `Refusal::ALL`. Not exported: the links count all refusals as they answer them.
     pub refusals: [u64; Refusal::ALL.len()],
     /// Receipts.
     pub receipts: ReceiptFigures,
@@ -131,6 +131,19 @@ pub struct LinkSnapshot {
     pub accounts: Vec<SessionFigures>,
     /// By carrier.
     pub carriers: Vec<WindowFigures>,
+    /// Binds refused since the start, in the order of [`BIND_REFUSALS`].
+    pub bind_refusals: [u64; BIND_REFUSALS.len()],
+}
+
+/// Names of the causes for which binds are refused.
+pub const BIND_REFUSALS: [&str; 6] = ["unknown_system_id", "wrong_password", "not_allowed", "limit", "delayed", "busy"];
+
+/// Causes for which requests of upstreams are refused: those of [`Refusal`], and last what could not be read at all.
+pub const REFUSAL_CAUSES: usize = Refusal::ALL.len() + 1;
+
+/// The name of a cause, by its place in [`SessionFigures::refusals`].
+pub fn refusal_cause(place: usize) -> &'static str {
+    Refusal::ALL.get(place).map_or("malformed", |cause| cause.name())
 }
 
 /// One account in the links' eyes.
@@ -138,6 +151,8 @@ pub struct LinkSnapshot {
 pub struct SessionFigures {
     /// Bound sessions.
     pub sessions: u32,
+    /// Requests refused since the start, by cause (see [`refusal_cause`]), whoever refused them: each is counted where its answer is written.
+    pub refusals: [u64; REFUSAL_CAUSES],
 }
 
 /// One carrier in the links' eyes.

@@ -35,7 +35,10 @@ pub(super) const BUILD: Metric = metric("hongyan_build", Gauge, &["version"], "A
 pub(super) const ACCEPTED: Metric =
     metric("hongyan_accepted_total", Counter, &["account"], "Messages accepted (made durable and answered yes) since the start");
 pub(super) const MESSAGES: Metric = metric("hongyan_messages", Gauge, &["account", "state"], "Accepted messages by the state they are in");
-pub(super) const REFUSALS: Metric = metric("hongyan_refusals_total", Counter, &["cause"], "Submissions refused, by cause");
+pub(super) const REFUSALS: Metric =
+    metric("hongyan_refusals_total", Counter, &["account", "cause"], "Requests of a bound upstream answered with a refusal, by cause");
+pub(super) const BINDS_REFUSED: Metric =
+    metric("hongyan_binds_refused_total", Counter, &["cause"], "Binds of upstreams that were refused, by cause");
 pub(super) const SESSIONS: Metric = metric("hongyan_sessions", Gauge, &["account"], "Bound upstream sessions");
 pub(super) const OUTBOX: Metric =
     metric("hongyan_outbox", Gauge, &["account"], "Receipts and inbound messages that wait for a receiver of the account");
@@ -101,6 +104,7 @@ pub const METRICS: &[Metric] = &[
     ACCEPTED,
     MESSAGES,
     REFUSALS,
+    BINDS_REFUSED,
     SESSIONS,
     OUTBOX,
     OUTBOX_DROPPED,

@@ -1,6 +1,7 @@
 //! What is exported is what is declared, and the figures arrive where they belong.
 
 use super::*;
+use crate::model::Refusal;
 
 /// Names, label names and types on a page.
 fn declared_types(page: &str) -> Vec<(String, String)> {
@@ -41,14 +42,19 @@ fn figures_arrive_under_the_names_of_account_carrier_and_state() {
     engine.accounts[1].outbox = 3;
     engine.carriers[0].lanes[Class::Marketing as usize] = 5;
     engine.carriers[0].outcomes.throttled = 2;
-    engine.refusals[Refusal::ALL.iter().position(|cause| *cause == Refusal::NoRoute).unwrap()] = 4;
+    // What intake refused is part of what the links count: it must not be added once more.
+    engine.refusals[Refusal::NoRoute as usize] = 3;
+    let mut acme = SessionFigures { sessions: 1, ..SessionFigures::default() };
+    acme.refusals[Refusal::NoRoute as usize] = 4;
+    acme.refusals[REFUSAL_CAUSES - 1] = 2;
     engine.receipts.matched = 9;
     engine.conservation = Conservation { accepted: 8, states: [0; 10] };
     engine.conservation.states[State::Delivered as usize] = 7;
     telemetry.publish_engine(&engine);
     telemetry.publish_links(&LinkSnapshot {
-        accounts: vec![SessionFigures { sessions: 1 }, SessionFigures { sessions: 2 }],
+        accounts: vec![acme, SessionFigures { sessions: 2, ..SessionFigures::default() }],
         carriers: vec![WindowFigures { binds_up: 1, window_size: 10, window_used: 6 }],
+        bind_refusals: [0, 5, 0, 0, 0, 0],
     });
     let page = telemetry.render();
     for line in [
@@ -57,7 +63,10 @@ fn figures_arrive_under_the_names_of_account_carrier_and_state() {
         "hongyan_outbox{account=\"beta\"} 3",
         "hongyan_lane{carrier=\"north\",class=\"marketing\"} 5",
         "hongyan_carrier_outcomes_total{carrier=\"north\",outcome=\"throttled\"} 2",
-        "hongyan_refusals_total{cause=\"no_route\"} 4",
+        "hongyan_refusals_total{account=\"acme\",cause=\"no_route\"} 4",
+        "hongyan_refusals_total{account=\"acme\",cause=\"malformed\"} 2",
+        "hongyan_refusals_total{account=\"beta\",cause=\"no_route\"} 0",
+        "hongyan_binds_refused_total{cause=\"wrong_password\"} 5",
         "hongyan_receipts_total{result=\"matched\"} 9",
         "hongyan_sessions{account=\"beta\"} 2",
         "hongyan_window_used{carrier=\"north\"} 6",

@@ -9,7 +9,9 @@ use hongyan::link::registry::Registry;
 use hongyan::model::clock::SystemClock;
 use hongyan::model::{CarrierId, MessageId};
 use hongyan::smpp::decode::DecodeLimits;
-use hongyan::smpp::{Bind, BindKind, Pdu, Sm, decode, encode, frame};
+use hongyan::smpp::pdu::{DestinationsBuf, SubmitMulti};
+use hongyan::smpp::tlv::tag;
+use hongyan::smpp::{Addr, Bind, BindKind, Destination, Pdu, Sm, decode, encode, frame};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -213,7 +215,7 @@ async fn a_lost_bind_comes_back_as_a_new_generation_and_its_ghost_commands_go_ho
     assert_eq!(peer.take_bind(0).await, BindKind::Transceiver);
     let Input::BindUp { bind: first, window: 10 } = engine.next().await else { panic!() };
     assert_eq!((first.carrier, first.index, first.generation), (CarrierId(0), 0, 1));
-    assert_eq!(engine.shared.registry.windows(1)[0].binds_up, 1);
+    assert_eq!(engine.shared.registry.snapshot(&[], 1).carriers[0].binds_up, 1);
     drop(peer);
     assert!(matches!(engine.next().await, Input::BindDown { bind, .. } if bind == first));
     let mut peer = Peer::accept(&smsc).await;
@@ -306,4 +308,70 @@ async fn a_pool_that_can_not_connect_stops_at_once() {
     let pool = start(settings, &engine);
     tokio::task::yield_now().await;
     timeout(PATIENCE, pool.stop()).await.expect("it does not wait for its delay");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_receipts_of_a_submit_multi_carry_the_id_of_its_response_plus_their_place_among_those_taken() {
+    let data = tempfile::tempdir().unwrap();
+    let (gateway, smsc) = super::spine::start(data.path(), Default::default()).await;
+    let mut peer = Peer::connect(gateway.smpp_address()).await;
+    assert_eq!(peer.bind(b"demo", b"demo").await, 0);
+    let mut dests = DestinationsBuf::default();
+    let phones = [&b"8613800138000"[..], b"not-a-number", b"8613800138001", b"8613800138002"];
+    for addr in phones {
+        assert!(dests.push(Destination::Sme(Addr { ton: 1, npi: 1, addr })));
+    }
+    let source = Addr { ton: 5, npi: 0, addr: b"SHOP" };
+    let sm = Sm { source, registered_delivery: 1, short_message: b"to all", ..Sm::default() };
+    peer.say(0, 2, &Pdu::SubmitMulti(SubmitMulti { sm, dests: dests.as_destinations() })).await;
+    let (mut first, mut found) = (0, Vec::new());
+    while first == 0 || found.len() < 3 {
+        let frame = peer.hear().await.expect("the gateway answers and reports");
+        match decode(&frame, &DecodeLimits::default()).unwrap() {
+            (_, Pdu::SubmitMultiResp(Some(resp))) => {
+                first = number(resp.message_id);
+                let refused: Vec<_> = resp.unsuccess.iter().map(|one| (one.destination.addr.to_vec(), one.status)).collect();
+                assert_eq!(refused, [(phones[1].to_vec(), 0x0B)]);
+            }
+            (header, Pdu::DeliverSm(receipt)) => {
+                found.push((number(receipt.tlvs.c_octet(tag::RECEIPTED_MESSAGE_ID).unwrap()), receipt.source.addr.to_vec()));
+                peer.say(0, header.sequence, &Pdu::DeliverSmResp(None)).await;
+            }
+            (_, other) => panic!("{other:?}"),
+        }
+    }
+    found.sort();
+    let expected = [0, 2, 3].map(|at| phones[at].to_vec()).into_iter().enumerate().map(|(n, phone)| (first + n as u64, phone));
+    assert_eq!(found, expected.collect::<Vec<_>>());
+    drop(peer);
+    gateway.stop().await;
+    smsc.stop();
+}
+
+fn number(id: &[u8]) -> u64 {
+    std::str::from_utf8(id).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_peer_that_we_did_not_read_is_not_blamed_for_its_silence() {
+    let (sender, inputs) = mpsc::channel(1);
+    let shared = LinkShared { registry: Arc::new(Registry::default()), engine: sender, clock: SystemClock::start() };
+    let mut engine = Engine { shared, inputs, ready: Default::default() };
+    let listen = Listen { inactivity_ms: 200, ..listen() };
+    let listener = Listener::start(&listen, &[Account::plain("demo", "secret")], engine.shared.clone()).await.unwrap();
+    let mut peer = Peer::connect(listener.local_addr()).await;
+    assert_eq!(peer.bind(b"demo", b"secret").await, 0);
+    // The one place of the hand-over is taken by the session's beginning: with this submission the session stops reading.
+    let to = Addr { ton: 1, npi: 1, addr: b"8613812341234" };
+    peer.say(0, 2, &Pdu::SubmitSm(Sm { destination: to, short_message: b"hi", ..Sm::default() })).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    peer.say(0, 3, &Pdu::EnquireLink).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert!(matches!(engine.next().await, Input::SessionUp { .. }));
+    assert!(matches!(engine.next().await, Input::Submit { .. }));
+    let heard = peer.hear().await.expect("the session lives");
+    assert_eq!((command(&heard), sequence(&heard)), (0x8000_0015, 3), "the answer, and no unbind before it");
+    drop(peer);
+    drop(engine);
+    listener.stop(PATIENCE).await;
 }

@@ -14,6 +14,7 @@ use hongyan::model::{AccountId, Address, Body, Encoding, MessageId, Refusal, Sta
 use hongyan::smpp::pdu::{CancelSm, DataSm, DestinationsBuf, QuerySm, ReplaceSm, SubmitMulti};
 use hongyan::smpp::tlv::tag;
 use hongyan::smpp::{Addr, Bind, BindKind, CloseCause, Destination, Pdu, Settings, Sm, TlvBuf};
+use hongyan::telemetry::{BIND_REFUSALS, REFUSAL_CAUSES, refusal_cause};
 use std::sync::{Arc, Mutex};
 
 const ID: MessageId = MessageId(1_944_864_000_000_000_001);
@@ -375,15 +376,6 @@ fn submissions_that_make_no_sense_are_refused_with_the_fields_own_status() {
 }
 
 #[test]
-fn a_version_5_peer_hears_its_own_statuses() {
-    let mut office = office();
-    let mut rig = office.connect();
-    bind(&mut rig, BindKind::Transceiver, b"demo", b"secret", 0x50);
-    rig.take_inputs();
-    assert_eq!(submit(&mut rig, Sm { data_coding: 0x0B, ..sm(b"x") }).unwrap_err(), 0x104);
-}
-
-#[test]
 fn two_bodies_at_once_are_refused_and_a_payload_alone_is_taken() {
     let mut rig = office().bound(BindKind::Transceiver);
     let mut tlvs = TlvBuf::new();
@@ -505,6 +497,127 @@ fn submit_multi_to_a_distribution_list_is_refused() {
     ask(&mut rig, 9, &Pdu::SubmitMulti(SubmitMulti { sm: sm(b"x"), dests: dests.as_destinations() }));
     assert_eq!(rig.take_seen(), [Seen::Response { token: 9, status: 0x34, late: false }]);
     assert!(rig.take_inputs().is_empty());
+}
+
+#[test]
+fn a_distribution_list_among_good_recipients_is_listed_as_refused_and_the_rest_is_taken() {
+    let mut office = office();
+    let mut rig = office.bound(BindKind::Transceiver);
+    let mut dests = DestinationsBuf::default();
+    let to = |addr| Destination::Sme(Addr { ton: 1, npi: 1, addr });
+    for one in [to(b"8613800000001"), Destination::List(b"friends"), to(b"8613800000002")] {
+        assert!(dests.push(one));
+    }
+    ask(&mut rig, 9, &Pdu::SubmitMulti(SubmitMulti { sm: sm(b"to all"), dests: dests.as_destinations() }));
+    let Some(Input::Submit { drafts, .. }) = rig.take_inputs().pop() else { panic!() };
+    assert_eq!(drafts.len(), 2);
+    let taken = drafts.iter().enumerate();
+    let answers = taken.map(|(at, draft)| UpstreamReply::Answer { token: draft.token, result: Ok(MessageId(ID.0 + at as u64)) }).collect();
+    replies(&mut rig, answers);
+    assert_eq!(rig.take_seen(), [Seen::Response { token: 9, status: 0, late: false }]);
+    let frames = rig.take_frames();
+    let (_, Pdu::SubmitMultiResp(Some(resp))) = frames[0].read() else { panic!() };
+    assert_eq!(resp.message_id, ID_TEXT);
+    let refused: Vec<_> = resp.unsuccess.iter().map(|one| (one.destination.addr.to_vec(), one.status)).collect();
+    assert_eq!(refused, [(b"friends".to_vec(), 0x34)]);
+    assert_eq!(refusals(&office, "unsupported"), 1);
+}
+
+/// What the account's requests were refused for, so far.
+fn refusals(office: &Office, name: &str) -> u64 {
+    let mut all = [[0; REFUSAL_CAUSES]];
+    office.context.accounts.refusals(&mut all);
+    (0..REFUSAL_CAUSES).filter(|&cause| refusal_cause(cause) == name).map(|cause| all[0][cause]).sum()
+}
+
+#[test]
+fn a_refusal_is_counted_once_under_its_cause_whoever_refused() {
+    let mut office = with(|account| account.window = 1);
+    let mut rig = office.bound(BindKind::Transceiver);
+    assert!(submit(&mut rig, Sm { validity_period: b"000101000000000+", ..sm(b"x") }).is_err(), "by us");
+    assert!(submit(&mut rig, Sm { priority_flag: 9, ..sm(b"x") }).is_err());
+    let draft = submit(&mut rig, sm(b"by the engine")).unwrap();
+    replies(&mut rig, vec![UpstreamReply::Answer { token: draft.token, result: Err(Refusal::NoRoute) }]);
+    let query = QuerySm { message_id: ID_TEXT, source: sm(b"").source };
+    ask(&mut rig, 2, &Pdu::QuerySm(query));
+    let Some(Input::Query { token, .. }) = rig.take_inputs().pop() else { panic!() };
+    replies(&mut rig, vec![UpstreamReply::Queried { token, result: Err(Refusal::UnknownMessage) }]);
+    // By the session: beyond the window and its slack, and what can't be read (a submit_sm whose body ends too early).
+    for token in 0..12 {
+        rig.peer.request(token, &Pdu::SubmitSm(sm(b"hi")), rig.now).unwrap();
+    }
+    rig.peer.output().extend_from_slice(&[0, 0, 0, 17, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 99, 0]);
+    rig.pump();
+    for (name, count) in
+        [("validity", 1), ("priority", 1), ("no_route", 1), ("unknown_message", 1), ("throttled", 1), ("malformed", 1), ("encoding", 0)]
+    {
+        assert_eq!(refusals(&office, name), count, "{name}");
+    }
+}
+
+#[test]
+fn refused_binds_are_counted_by_cause() {
+    let mut office = with(|account| account.max_binds = 1);
+    let first = office.bound(BindKind::Transceiver);
+    for (peer, system_id, password) in [
+        ("192.0.2.7", &b"demo"[..], &b"secret"[..]),
+        ("192.0.2.8", b"demo", b"wrong"),
+        ("192.0.2.8", b"demo", b"wrong"),
+        ("192.0.2.8", b"demo", b"wrong"),
+        ("192.0.2.9", b"nobody", b"secret"),
+    ] {
+        bind(&mut office.connect_from(peer), BindKind::Transceiver, system_id, password, 0x34);
+    }
+    let counted: Vec<_> = BIND_REFUSALS.into_iter().zip(office.context.accounts.bind_refusals()).collect();
+    let expected = [("unknown_system_id", 1), ("wrong_password", 2), ("not_allowed", 0), ("limit", 1), ("delayed", 1), ("busy", 0)];
+    assert_eq!(counted, expected);
+    drop(first);
+}
+
+#[test]
+fn an_address_that_tries_many_names_is_made_to_wait_whatever_name_it_tries_next() {
+    let mut office = office();
+    for at in 0..6 {
+        let name = format!("guess{at}");
+        bind(&mut office.connect_from("192.0.2.9"), BindKind::Transceiver, name.as_bytes(), b"x", 0x34);
+    }
+    let mut rig = office.connect_from("192.0.2.9");
+    bind(&mut rig, BindKind::Transceiver, b"guess6", b"x", 0x34);
+    assert_eq!(rig.take_seen()[0], Seen::Refused(0x0D));
+    assert!(office.bound(BindKind::Transceiver).closed.is_none(), "other addresses bind as ever");
+}
+
+#[test]
+fn a_client_of_version_5_hears_its_own_statuses_only_where_we_speak_version_5_too() {
+    for (ours, status) in [(0x34, 0x45), (0x50, 0x104)] {
+        let mut office = office();
+        office.sessions += 1;
+        let handler = Upstream::new(SessionId(1), "192.0.2.7".parse().unwrap(), Arc::clone(&office.context));
+        let settings = Settings { interface_version: ours, ..Settings::server() };
+        let mut rig = Rig::new(handler, settings, Settings { window: 1_000, ..Settings::client() });
+        bind(&mut rig, BindKind::Transceiver, b"demo", b"secret", 0x50);
+        rig.take_inputs();
+        assert_eq!(submit(&mut rig, Sm { data_coding: 0x0B, ..sm(b"x") }).unwrap_err(), status);
+    }
+}
+
+#[test]
+fn an_id_in_our_form_that_is_not_alive_is_not_called_invalid() {
+    let mut rig = office().bound(BindKind::Transceiver);
+    let source = sm(b"").source;
+    ask(&mut rig, 1, &Pdu::QuerySm(QuerySm { message_id: ID_TEXT, source }));
+    ask(&mut rig, 2, &Pdu::CancelSm(CancelSm { message_id: ID_TEXT, source, ..CancelSm::default() }));
+    ask(&mut rig, 3, &Pdu::ReplaceSm(ReplaceSm { message_id: ID_TEXT, source, short_message: b"x", ..ReplaceSm::default() }));
+    let unknown = Refusal::UnknownMessage;
+    let said = rig.take_inputs().into_iter().map(|input| match input {
+        Input::Query { token, .. } => UpstreamReply::Queried { token, result: Err(unknown) },
+        Input::Cancel { token, .. } | Input::Replace { token, .. } => UpstreamReply::Done { token, result: Err(unknown) },
+        other => panic!("{other:?}"),
+    });
+    let said = said.collect();
+    replies(&mut rig, said);
+    let response = |token, status| Seen::Response { token, status, late: false };
+    assert_eq!(rig.take_seen(), [response(1, 0x67), response(2, 0x11), response(3, 0x13)]);
 }
 
 #[test]

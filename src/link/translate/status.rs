@@ -34,6 +34,25 @@ pub fn of_refusal(refusal: Refusal, peer_version: u8) -> u32 {
     }
 }
 
+/// The cause that a refusal with `answer` is counted under: [`of_refusal`] backwards, as far as causes have statuses of their own.
+pub fn cause(answer: u32) -> Refusal {
+    match answer {
+        status::ESME_RINVDSTADR => Refusal::Destination,
+        status::ESME_RINVSRCADR => Refusal::Source,
+        status::ESME_RINVMSGLEN => Refusal::Length,
+        status::ESME_RINVESMCLASS => Refusal::Header,
+        status::ESME_RINVDCS | status::ESME_RSUBMITFAIL => Refusal::Encoding,
+        status::ESME_RINVSCHED => Refusal::Schedule,
+        status::ESME_RINVEXPIRY => Refusal::Validity,
+        status::ESME_RINVPRTFLG => Refusal::Priority,
+        status::ESME_RTHROTTLED => Refusal::Throttled,
+        status::ESME_RMSGQFUL => Refusal::QueueFull,
+        status::ESME_RINVMSGID => Refusal::UnknownMessage,
+        // Flags, lists, replace_if_present, canned messages, commands: what we don't serve.
+        _ => Refusal::Unsupported,
+    }
+}
+
 /// What a client's answer to a delivery of ours means. Statuses that blame the moment bring the delivery again; the rest drop it.
 pub fn delivery_answer(answer: u32) -> DeliveryAnswer {
     match answer {
@@ -111,6 +130,28 @@ mod tests {
         }
         assert_eq!(of_refusal(Refusal::Encoding, 0x50), 0x104);
         assert_eq!(of_refusal(Refusal::NotAllowed, 0x50), 0x101);
+    }
+
+    #[test]
+    fn a_refusal_is_counted_under_its_own_cause_where_its_status_tells() {
+        for own in [
+            Refusal::Destination,
+            Refusal::Source,
+            Refusal::Length,
+            Refusal::Header,
+            Refusal::Encoding,
+            Refusal::Schedule,
+            Refusal::Validity,
+            Refusal::Priority,
+            Refusal::Throttled,
+            Refusal::QueueFull,
+            Refusal::UnknownMessage,
+        ] {
+            assert_eq!((cause(of_refusal(own, 0x34)), cause(of_refusal(own, 0x50))), (own, own));
+        }
+        for unserved in [status::ESME_RINVREPFLAG, status::ESME_RINVDFTMSGID, status::ESME_RINVDLNAME, status::ESME_RINVCMDID] {
+            assert_eq!(cause(unserved), Refusal::Unsupported);
+        }
     }
 
     #[test]

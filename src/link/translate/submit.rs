@@ -1,5 +1,6 @@
 //! Submissions of upstreams as messages: the checks of a submit_sm in the order that the specification's readers expect
-//! (SMPP v3.4 sections 4.4, 4.5, 4.7). Whether the account may send it, and where to, is left to the engine's intake.
+//! (SMPP v3.4 sections 4.4, 4.5, 4.7).
+//! `replace_if_present_flag` isn't served: 1 is refused with 0x54, whether or not anything waits. Whether the account may send it, and where to, is left to the engine's intake.
 
 use super::body;
 use crate::config::Account;
@@ -23,7 +24,7 @@ pub struct Submitter<'a> {
     pub id: AccountId,
     /// Its settings.
     pub account: &'a Account,
-    /// Its interface_version: which statuses it knows.
+    /// The lower of its interface_version and ours: which statuses it knows.
     pub version: u8,
     /// The time of its coming, for relative times.
     pub now: Now,

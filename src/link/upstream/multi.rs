@@ -1,4 +1,10 @@
 //! A submit_multi between its request and its one response. Each recipient is a message of its own to the engine.
+//!
+//! SMPP has one message_id for all recipients; here each recipient's message has an id of its own. The response names the first: that of the
+//! first recipient that was taken. The receipts, and what query_sm, cancel_sm and replace_sm want, are each recipient's own: the n-th taken
+//! recipient (from 0, in the order of the request, without those in unsuccess_sme) has the id of the response plus n, as a number. That holds
+//! because the engine numbers one request's recipients in one go; the one exception is a millisecond's million ids running out among them,
+//! where the rest goes on in the next millisecond. The phone in each receipt tells the recipients apart without any counting.
 
 use crate::link::translate::receipt;
 use crate::link::translate::submit::Submitter;
