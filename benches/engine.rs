@@ -138,6 +138,10 @@ impl World {
                 self.journal.drop_before(update.absorbed + 1).expect("memory");
                 inputs.push(Input::LedgerApplied);
             }
+            Output::ReadChunk(id) => {
+                let found = self.ledger.chunk(id).expect("memory").map(|(chunk, dead)| (chunk.octets, dead));
+                inputs.push(Input::Chunk { id, found });
+            }
             Output::Bind { commands, .. } => self.carrier(commands, inputs),
             Output::Upstream { replies, .. } => {
                 let answers: Vec<_> = replies

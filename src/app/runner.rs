@@ -37,6 +37,8 @@ pub struct Stores {
     updates: u64,
     absorbed: u64,
     waiting_update: Option<LedgerUpdate>,
+    /// Chunks that the ledger's thread had no room to be asked for; the engine asks for a few at a time.
+    unread: VecDeque<u64>,
 }
 
 enum StoreEvent {
@@ -66,12 +68,16 @@ impl Stores {
             let _ = match event {
                 LedgerEvent::Applied { .. } => sender.send(StoreEvent::Input(Input::LedgerApplied)),
                 LedgerEvent::Failed { why, .. } => sender.send(StoreEvent::Failed(why)),
-                LedgerEvent::Full { .. } | LedgerEvent::Found { .. } => Ok(()),
+                LedgerEvent::Found { id, chunk } => {
+                    let found = chunk.map(|(chunk, dead)| (chunk.octets, dead));
+                    sender.send(StoreEvent::Input(Input::Chunk { id, found }))
+                }
+                LedgerEvent::Full { .. } => Ok(()),
             };
         };
         let journal = JournalWriter::spawn(Box::new(journal), Box::new(on_journal), WriterSettings::default())?;
         let ledger = LedgerWriter::spawn(Box::new(ledger), Box::new(on_ledger))?;
-        Ok(Stores { journal, ledger, space, events, backlog: VecDeque::new(), updates: 0, absorbed: 0, waiting_update: None })
+        Ok(Stores { journal, ledger, space, events, backlog: VecDeque::new(), updates: 0, absorbed: 0, waiting_update: None, unread: VecDeque::new() })
     }
 
     fn append(&mut self, batch: u64, events: Vec<u8>, urgent: bool) {
@@ -94,6 +100,20 @@ impl Stores {
         self.absorbed = update.absorbed;
         self.updates += 1;
         self.waiting_update = self.ledger.apply(self.updates, update).err();
+    }
+
+    fn read(&mut self, id: u64) {
+        self.unread.push_back(id);
+        self.push_reads();
+    }
+
+    fn push_reads(&mut self) {
+        while let Some(&id) = self.unread.front()
+            && self.waiting_update.is_none()
+            && self.ledger.read(id)
+        {
+            self.unread.pop_front();
+        }
     }
 
     fn disk(&self, slow: Duration) -> DiskState {
@@ -172,6 +192,7 @@ impl EngineTask {
             Output::Bind { bind, commands } => inputs.extend(self.registry.command(bind, commands)),
             Output::Append { batch, events, urgent } => self.stores.append(batch, events, urgent),
             Output::Ledger(update) => self.stores.update(*update),
+            Output::ReadChunk(id) => self.stores.read(id),
         }
     }
 
@@ -202,6 +223,7 @@ impl EngineTask {
         if let Some(update) = self.stores.waiting_update.take() {
             self.stores.waiting_update = self.stores.ledger.apply(self.stores.updates, update).err();
         }
+        self.stores.push_reads();
         let state = self.stores.disk(self.disk_slow);
         if *disk != DiskState::Failed && state != *disk {
             tracing::warn!(before = ?*disk, now = ?state, "the disk's state changed");

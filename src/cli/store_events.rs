@@ -58,6 +58,8 @@ fn value_of(batch: u64, event: &Event) -> Value {
         Event::Settled { message, state, reports, .. } => {
             json!({ "event": "settled", "message": id(message), "state": state.name(), "reports": reports })
         }
+        Event::Cooled { chunk, place } => json!({ "event": "cooled", "chunk": chunk, "place": place }),
+        Event::Warmed { chunk } => json!({ "event": "warmed", "chunk": chunk }),
         Event::Forgotten { message } => json!({ "event": "forgotten", "message": id(message) }),
     };
     value["batch"] = batch.into();

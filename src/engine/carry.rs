@@ -7,10 +7,11 @@
 //! the batch in which the walk ended is durable; the ledger has the chunks, the dead lists and the counters in one transaction; only then groups are dropped.
 
 use super::Engine;
+use super::cold::{COLD_BLOB, Place};
 use super::event::{self, DeliveryKey, Event};
 use super::messages::{Entry, PartState, Phase};
-use super::port::{DeliveryToken, Output};
-use crate::model::{MessageId, State};
+use super::port::{CarrierId, DeliveryToken, Output};
+use crate::model::{Class, MessageId, State};
 use crate::store::{Chunk, LedgerUpdate};
 use hashbrown::HashMap;
 use std::collections::VecDeque;
@@ -54,6 +55,16 @@ pub enum Item {
     InboundPart(u64),
 }
 
+impl Item {
+    /// The message, if it is one.
+    fn message(&self) -> Option<MessageId> {
+        match self {
+            Item::Message(id) => Some(*id),
+            _ => None,
+        }
+    }
+}
+
 /// A name on a chunk's list of the dead: what must not come back from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Name(pub u8, pub u64);
@@ -73,6 +84,11 @@ impl Name {
     pub fn octets(octets: &[u8]) -> Name {
         Name(0, xxh3_64(octets))
     }
+}
+
+/// The names in a chunk's list of the dead, as the ledger keeps it.
+pub fn names(listed: &[u8]) -> impl Iterator<Item = Name> + '_ {
+    listed.chunks_exact(9).map(|n| Name(n[0], u64::from_le_bytes(n[1..].try_into().unwrap_or_default())))
 }
 
 #[derive(Debug)]
@@ -166,7 +182,40 @@ impl Homes {
     pub fn loaded(&mut self, id: u64, items: Vec<Item>, dead: Vec<Name>) {
         self.last_chunk = self.last_chunk.max(id);
         let live = items.len() as u32;
-        self.chunks.insert(id, LiveChunk { items, live, dead, changed: false });
+        let changed = self.chunks.get(&id).is_some_and(|chunk| chunk.changed);
+        self.chunks.insert(id, LiveChunk { items, live, dead, changed });
+    }
+
+    /// For recovery: a chunk of `live` messages that stay out of memory.
+    pub fn registered(&mut self, id: u64, live: u32) {
+        self.last_chunk = self.last_chunk.max(id);
+        self.chunks.insert(id, LiveChunk { items: Vec::new(), live, dead: Vec::new(), changed: false });
+    }
+
+    /// The items that were written into chunk `id`, while it is in memory.
+    pub fn items_of(&self, id: u64) -> &[Item] {
+        self.chunks.get(&id).map_or(&[], |chunk| &chunk.items)
+    }
+
+    /// How many of them live.
+    pub fn live_of(&self, id: u64) -> u32 {
+        self.chunks.get(&id).map_or(0, |chunk| chunk.live)
+    }
+
+    /// The items of chunk `id` leave memory.
+    pub fn chill(&mut self, id: u64) -> Vec<Item> {
+        self.chunks.get_mut(&id).map(|chunk| std::mem::take(&mut chunk.items)).unwrap_or_default()
+    }
+
+    /// Everything that must not come back from chunk `id`, with the list that the ledger has.
+    pub fn dead_of(&self, id: u64, listed: &[u8]) -> Vec<Name> {
+        let mut dead: Vec<Name> = names(listed).collect();
+        if let Some(chunk) = self.chunks.get(&id) {
+            dead.extend(&chunk.dead);
+        }
+        dead.sort_unstable_by_key(|name| (name.0, name.1));
+        dead.dedup();
+        dead
     }
 
     /// Octets in the journal, as far as known.
@@ -207,11 +256,36 @@ pub struct Carrying {
     upto: u64,
     /// Items that are still to be looked at, with the home at which they must still be.
     queue: Vec<(Item, Home)>,
-    queued_chunks: bool,
+    pass: Pass,
+    /// Memory is crowded: the ends of lanes go out too.
+    crowded: bool,
+    /// Messages due much later, to be written in the order of their times.
+    far: Vec<(u64, MessageId, Home)>,
+    /// Messages in lanes: written after the ends of lanes.
+    waiting: Vec<(Item, Home)>,
+    /// What the messages of the open chunk wait for, if they may leave memory.
+    place: Option<Place>,
+    /// Chunks that may leave memory once the ledger has them.
+    cold: Vec<(u64, Place)>,
     chunk: Vec<u8>,
     chunk_items: Vec<Item>,
     update: LedgerUpdate,
     stage: Stage,
+}
+
+/// What a walk does one after another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    /// The oldest batches; what may leave memory is only noted.
+    Batches,
+    /// Chunks with few alive.
+    Chunks,
+    /// Messages due much later.
+    Far,
+    /// The ends of lanes: this carrier, this class.
+    Lane(usize, usize),
+    /// What the batches held and is still there.
+    Rest,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -244,18 +318,23 @@ impl Engine {
 
     /// Starts a walk when the journal has grown past its bound; goes on with one that has started.
     pub(super) fn carry_some(&mut self, outputs: &mut Vec<Output>) {
-        if self.carrying.is_none() && self.homes.octets > self.plan.bounds.journal_octets {
-            self.start_carrying();
+        if self.carrying.is_none() && !self.cold.is_leaving() {
+            let crowded = self.is_crowded();
+            if crowded || self.homes.octets > self.plan.bounds.journal_octets {
+                self.start_carrying(crowded);
+            }
         }
         let Some(mut carrying) = self.carrying.take() else { return };
         if carrying.stage == Stage::Walking {
             for _ in 0..ITEMS_PER_STEP {
-                if carrying.queue.is_empty() && !self.queue_more(&mut carrying) {
+                if let Some((item, home)) = carrying.queue.pop() {
+                    self.carry(&mut carrying, item, home);
+                } else if let Pass::Lane(carrier, class) = carrying.pass {
+                    self.carry_lane(&mut carrying, carrier, Class::ALL[class]);
+                } else if !self.queue_more(&mut carrying) {
                     self.end_walk(&mut carrying);
                     break;
                 }
-                let Some((item, home)) = carrying.queue.pop() else { continue };
-                self.carry(&mut carrying, item, home);
             }
             self.close_chunk(&mut carrying);
         }
@@ -263,15 +342,23 @@ impl Engine {
         self.ledger_may_follow(self.homes.committed, outputs);
     }
 
-    fn start_carrying(&mut self) {
-        let Some(upto) = self.homes.boundary(self.plan.bounds.journal_octets) else { return };
+    fn start_carrying(&mut self, crowded: bool) {
+        // Crowded: everything durable is walked.
+        let bound = if crowded { 0 } else { self.plan.bounds.journal_octets };
+        let Some(upto) = self.homes.boundary(bound) else { return };
+        self.cold.far = 0;
         if self.homes.batches.front().is_none_or(|b| b.number >= upto) {
             return;
         }
         self.carrying = Some(Carrying {
             upto,
             queue: Vec::new(),
-            queued_chunks: false,
+            pass: Pass::Batches,
+            crowded,
+            far: Vec::new(),
+            waiting: Vec::new(),
+            place: None,
+            cold: Vec::new(),
             chunk: Vec::new(),
             chunk_items: Vec::new(),
             update: LedgerUpdate::default(),
@@ -279,34 +366,115 @@ impl Engine {
         });
     }
 
+    /// The next items of the walk; false when it is over. An empty queue means: go on.
     fn queue_more(&mut self, carrying: &mut Carrying) -> bool {
-        while let Some(batch) = self.homes.batches.front_mut().filter(|b| b.number < carrying.upto) {
-            let home = Home::Batch(batch.number);
-            carrying.queue.extend(std::mem::take(&mut batch.items).into_iter().map(|item| (item, home)));
-            self.homes.octets -= batch.octets;
-            self.homes.batches.pop_front();
-            if !carrying.queue.is_empty() {
-                return true;
+        match carrying.pass {
+            Pass::Batches => {
+                let Some(batch) = self.homes.batches.front_mut().filter(|b| b.number < carrying.upto) else {
+                    carrying.pass = Pass::Chunks;
+                    return true;
+                };
+                let home = Home::Batch(batch.number);
+                carrying.queue.extend(std::mem::take(&mut batch.items).into_iter().map(|item| (item, home)));
+                self.homes.octets -= batch.octets;
+                self.homes.batches.pop_front();
             }
-        }
-        if !carrying.queued_chunks {
-            carrying.queued_chunks = true;
-            for (&id, chunk) in &mut self.homes.chunks {
-                if chunk.live > 0 && chunk.live * LIVE_SHARE < chunk.items.len() as u32 {
-                    carrying.queue.extend(std::mem::take(&mut chunk.items).into_iter().map(|item| (item, Home::Chunk(id))));
+            Pass::Chunks => {
+                for (&id, chunk) in &mut self.homes.chunks {
+                    if chunk.live > 0 && chunk.live * LIVE_SHARE < chunk.items.len() as u32 {
+                        carrying.queue.extend(std::mem::take(&mut chunk.items).into_iter().map(|item| (item, Home::Chunk(id))));
+                    }
                 }
+                // Chunk ids in order: nothing may depend on the order of a map.
+                carrying.queue.sort_by_key(|&(_, home)| match home {
+                    Home::Chunk(id) | Home::Batch(id) => id,
+                });
+                carrying.pass = Pass::Far;
             }
-            // Chunk ids in order: nothing may depend on the order of a map.
-            carrying.queue.sort_by_key(|&(_, home)| match home {
-                Home::Chunk(id) | Home::Batch(id) => id,
-            });
-            return !carrying.queue.is_empty();
+            Pass::Far if carrying.place.is_none() => {
+                self.close_chunk(carrying);
+                carrying.place = Some(Place::Time);
+                carrying.far.sort_unstable_by_key(|&(minute, id, _)| (std::cmp::Reverse(minute), std::cmp::Reverse(id)));
+                carrying.queue = std::mem::take(&mut carrying.far).into_iter().map(|(_, id, home)| (Item::Message(id), home)).collect();
+            }
+            Pass::Far => {
+                self.close_chunk(carrying);
+                carrying.pass = if carrying.crowded && !self.dispatchers.is_empty() { Pass::Lane(0, 0) } else { Pass::Rest };
+                carrying.place = None;
+            }
+            Pass::Lane(..) => {}
+            Pass::Rest => {
+                carrying.queue = std::mem::take(&mut carrying.waiting);
+                return !carrying.queue.is_empty();
+            }
         }
-        false
+        true
+    }
+
+    /// Writes the next message of a lane's end into a chunk of the lane.
+    fn carry_lane(&mut self, carrying: &mut Carrying, carrier: usize, class: Class) {
+        let place = Place::Lane(CarrierId(carrier as u16), class);
+        let keep = self.lane_keep();
+        if carrying.place != Some(place) {
+            self.close_chunk(carrying);
+            carrying.place = Some(place);
+            self.dispatchers[carrier].lanes.part(class, keep);
+        }
+        let Some(id) = self.dispatchers[carrier].lanes.pop_back_part(class) else { return self.next_lane(carrying, carrier, class) };
+        let Some(entry) = self.messages.get(&id) else { return };
+        if entry.phase != Phase::Waiting(CarrierId(carrier as u16)) {
+            // A stale place.
+            return;
+        }
+        match entry.home {
+            _ if !entry.is_fresh() => self.dispatchers[carrier].lanes.push_ahead(class, id),
+            // Its batch stays in the journal: it and all behind it stay too.
+            Home::Batch(batch) if batch >= carrying.upto => {
+                self.dispatchers[carrier].lanes.unpop_back_part(class, id);
+                self.next_lane(carrying, carrier, class);
+            }
+            home => self.carry(carrying, Item::Message(id), home),
+        }
+    }
+
+    fn next_lane(&mut self, carrying: &mut Carrying, carrier: usize, class: Class) {
+        self.close_chunk(carrying);
+        carrying.pass = match (class as usize + 1, carrier + 1) {
+            (next, _) if next < Class::ALL.len() => Pass::Lane(carrier, next),
+            (_, next) if next < self.dispatchers.len() => Pass::Lane(next, 0),
+            _ => Pass::Rest,
+        };
+        if carrying.pass == Pass::Rest {
+            carrying.place = None;
+        }
+    }
+
+    /// True for what is not written now: it may leave memory and is written with its like, or it has become something else.
+    fn is_put_off(&self, carrying: &mut Carrying, item: Item, home: Home) -> bool {
+        let Item::Message(id) = item else { return false };
+        let Some(entry) = self.messages.get(&id).filter(|entry| entry.home == home) else { return false };
+        match (carrying.pass, self.cold_place(entry)) {
+            (Pass::Batches | Pass::Chunks, Some(Place::Time)) | (Pass::Far, Some(Place::Time)) if carrying.place.is_none() => {
+                carrying.far.push((entry.message.due_ms / 60_000, id, home));
+                true
+            }
+            (Pass::Batches | Pass::Chunks | Pass::Far, Some(Place::Lane(..))) if carrying.crowded && carrying.place.is_none() => {
+                carrying.waiting.push((item, home));
+                true
+            }
+            (Pass::Far, place) if carrying.place.is_some() && place != carrying.place => {
+                carrying.waiting.push((item, home));
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Writes one item into the open chunk, if it still lives at `home`.
     fn carry(&mut self, carrying: &mut Carrying, item: Item, home: Home) {
+        if self.is_put_off(carrying, item, home) {
+            return;
+        }
         let id = self.homes.last_chunk + 1;
         if carrying.chunk.is_empty() {
             // True up to and including the batch that is open now: its events are applied already.
@@ -376,7 +544,18 @@ impl Engine {
         let items = std::mem::take(&mut carrying.chunk_items);
         let live = items.len() as u32;
         self.homes.chunks.insert(id, LiveChunk { items, live, dead: Vec::new(), changed: false });
-        carrying.update.put.push(Chunk { id, kind: 0, key: 0, octets });
+        let (kind, key) = match carrying.place {
+            None => (0, 0),
+            Some(place) => (1 + u8::from(place != Place::Time), u64::from(place.to_number())),
+        };
+        if let Some(place) = carrying.place {
+            carrying.cold.push((id, place));
+            if let Place::Lane(carrier, class) = place {
+                let ids = self.homes.items_of(id).iter().filter_map(Item::message).collect();
+                self.dispatchers[carrier.0 as usize].lanes.cut(class, id, ids);
+            }
+        }
+        carrying.update.put.push(Chunk { id, kind, key, octets });
     }
 
     /// Everything is in chunks. Counters and dead lists of this moment go along.
@@ -401,6 +580,7 @@ impl Engine {
         blob.extend_from_slice(&carrying.upto.to_le_bytes());
         blob.extend_from_slice(&self.counts.to_octets());
         carrying.update.blobs.push((STATE_BLOB.to_owned(), blob));
+        carrying.update.blobs.push((COLD_BLOB.to_owned(), self.cold.to_octets()));
         // The group of the first batch that stays is kept whole, with whatever older batches it has; replay passes over those (`upto`).
         carrying.update.absorbed = self.homes.batches.front().and_then(|b| b.position).map_or(0, |position| position - 1);
         // Make sure that the open batch exists, so that "durable" will come.
@@ -420,7 +600,8 @@ impl Engine {
 
     /// The ledger has taken the update and the groups before it are on their way out.
     pub(super) fn ledger_applied(&mut self) {
-        self.carrying = None;
+        let Some(carrying) = self.carrying.take() else { return };
+        carrying.cold.into_iter().for_each(|(chunk, place)| self.cold.written(chunk, place));
     }
 }
 

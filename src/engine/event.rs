@@ -56,6 +56,10 @@ pub enum Event {
     SentBefore { message: MessageId, part: u8, parts: u8, carrier: CarrierId, at_ms: u64, reference: u16, key: u128, reported: bool },
     /// The rest of a carried message: reports made, and its provisional end if it has one (else `state` is waiting).
     Settled { message: MessageId, carrier: CarrierId, state: State, reports: u8, reported_final: bool },
+    /// All live messages of a chunk left memory. `place`: what they wait for, as [`super::cold::Place`] writes it.
+    Cooled { chunk: u64, place: u32 },
+    /// They are back.
+    Warmed { chunk: u64 },
 }
 
 /// What a receipt said about a part; enough to rebuild the report.
@@ -136,6 +140,8 @@ mod kind {
     pub const SETTLED: u8 = 12;
     pub const SENT_BEFORE: u8 = 13;
     pub const FORGOTTEN: u8 = 14;
+    pub const COOLED: u8 = 15;
+    pub const WARMED: u8 = 16;
 }
 
 /// Appends `event` to the batch in `out`.
@@ -233,6 +239,15 @@ pub fn write(event: &Event, out: &mut Vec<u8>) {
             out.push(*state as u8);
             out.push(*reports);
             out.push(u8::from(*reported_final));
+        }
+        Event::Cooled { chunk, place } => {
+            out.push(kind::COOLED);
+            put_u64(*chunk, out);
+            put_u32(*place, out);
+        }
+        Event::Warmed { chunk } => {
+            out.push(kind::WARMED);
+            put_u64(*chunk, out);
         }
     }
 }
@@ -604,6 +619,8 @@ fn read(at: &mut Reader<'_>) -> Result<Event, EventError> {
             reports: at.u8()?,
             reported_final: at.flag()?,
         },
+        kind::COOLED => Event::Cooled { chunk: at.u64()?, place: at.u32()? },
+        kind::WARMED => Event::Warmed { chunk: at.u64()? },
         other => return Err(EventError::Kind(other)),
     })
 }

@@ -1,6 +1,6 @@
 //! Stop 6: a draft against the plan. What passes becomes a message with an id, joins the open batch, and is answered when that is durable.
 
-use super::carry::Item;
+use super::carry::{Home, Item};
 use super::event;
 use super::messages::{Entry, Parts, Phase};
 use super::port::{BindId, CarrierId, DiskState, Draft, SessionId, UpstreamReply};
@@ -61,7 +61,7 @@ impl Engine {
         let account = self.plan.account(message.account);
         let state = &mut self.accounts[message.account.0 as usize];
         if state.waiting >= account.max_waiting
-            || self.messages.len() >= self.plan.bounds.max_messages
+            || self.messages.len() + self.cold.total() as usize >= self.plan.bounds.max_messages
             || self.body_octets + message.body.octets.len() > self.plan.bounds.max_body_octets
         {
             return Err(Refusal::QueueFull);
@@ -81,9 +81,15 @@ impl Engine {
         let id = message.id;
         self.ids.advance_past(id);
         self.count(message.account, None, State::Waiting);
-        self.body_octets += message.body.octets.len();
         let home = self.home();
         self.writing.items.push(Item::Message(id));
+        self.take_back(message, home);
+    }
+
+    /// Into the table: its record is at `home`, and it is counted already.
+    pub(super) fn take_back(&mut self, message: Arc<Message>, home: Home) {
+        let id = message.id;
+        self.body_octets += message.body.octets.len();
         let entry = Entry {
             message,
             phase: Phase::Accepting,

@@ -186,6 +186,12 @@ impl Entry {
         Stream::new(self.message.number, self.message.class)
     }
 
+    /// Nothing has happened to it since it was accepted: its acceptance tells all of it.
+    pub fn is_fresh(&self) -> bool {
+        let tries = u32::from(self.attempts) + u32::from(self.route_step) + u32::from(self.doubts) + u32::from(self.reports);
+        tries == 0 && !self.attempted && !self.reported_final && self.parts.count(PartState::Unsent) == self.parts.len()
+    }
+
     /// Key of a part in the id index; 0 if it has none.
     pub fn key_of(&self, part: usize) -> super::index::Key {
         match &self.parts {

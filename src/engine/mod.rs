@@ -15,6 +15,7 @@
 //! | messages from phones | [`inbound`] |
 //! | query, cancel, replace | [`lookup`] |
 //! | past its time | [`sweep`] |
+//! | out of memory for a while | [`cold`] |
 //! | what is written down | [`event`], [`carry`], [`recover`] |
 //!
 //! Two rules hold the promises. *An effect that promises something waits for its batch*: the yes to a submission, the answer to a receipt, the
@@ -22,6 +23,7 @@
 //! changed by the same functions live and in replay*, so that what recovery rebuilds is what was there.
 
 pub mod carry;
+pub mod cold;
 pub mod counts;
 pub mod dispatch;
 pub mod event;
@@ -129,6 +131,7 @@ pub struct Engine {
     writing: Writing,
     homes: Homes,
     carrying: Option<carry::Carrying>,
+    cold: cold::Cold,
     sweeping: VecDeque<MessageId>,
     sweep_left: usize,
     counts: Counts,
@@ -173,6 +176,7 @@ impl Engine {
             writing: Writing { batch: 1, octets: Vec::new(), items: Vec::new(), urgent: false, effects: VecDeque::new() },
             homes: Homes::default(),
             carrying: None,
+            cold: cold::Cold::default(),
             sweeping: VecDeque::new(),
             sweep_left: 0,
             counts: Counts::default(),
@@ -200,6 +204,9 @@ impl Engine {
         for carrier in 0..self.dispatchers.len() {
             self.dispatch(CarrierId(carrier as u16));
         }
+        self.refill();
+        self.cool_some();
+        self.read_some(outputs);
         self.pump_outboxes();
         // Last: what it writes down is true up to and including the open batch, so nothing may join that batch afterwards.
         self.carry_some(outputs);
@@ -209,7 +216,8 @@ impl Engine {
     /// The next instant (mono_us) at which a step is due without any input.
     pub fn deadline(&self) -> Option<u64> {
         let wakes = self.dispatchers.iter().map(|d| d.wake_at).filter(|&at| at != u64::MAX).min();
-        let carrying = self.carrying.as_ref().filter(|c| c.is_walking()).map(|_| self.now.mono_us);
+        let walking = self.carrying.as_ref().is_some_and(carry::Carrying::is_walking) || self.cold.is_leaving();
+        let carrying = walking.then_some(self.now.mono_us);
         let sweeping = (self.sweep_left > 0).then_some(self.now.mono_us + 1000);
         [self.timers.next(), wakes, carrying, sweeping].into_iter().flatten().min()
     }
@@ -229,6 +237,7 @@ impl Engine {
             Input::Received { bind, deliveries } => deliveries.into_iter().for_each(|(token, what)| self.received(bind, token, what)),
             Input::Committed { batch, position } => self.committed(batch, position, outputs),
             Input::LedgerApplied => self.ledger_applied(),
+            Input::Chunk { id, found } => self.chunk_read(id, found),
             Input::Disk(state) => self.disk = state,
             Input::Drain => self.draining = true,
         }
@@ -462,7 +471,7 @@ impl Engine {
 
     /// Messages alive (waiting, sent and waiting, or provisionally final).
     pub fn alive(&self) -> usize {
-        self.messages.len()
+        self.messages.len() + self.cold.total() as usize
     }
 
     /// Receipts that have matched nothing yet.
@@ -474,7 +483,12 @@ impl Engine {
     pub fn walk(&self) -> [u64; 2] {
         let waiting = self.messages.values().filter(|e| e.phase.state() == State::Waiting).count();
         let sent = self.messages.values().filter(|e| e.phase.state() == State::SentWaiting).count();
-        [waiting as u64, sent as u64]
+        [waiting as u64 + self.cold.total(), sent as u64]
+    }
+
+    /// Messages alive that are not in memory, and the chunks of the ledger that hold them.
+    pub fn cold(&self) -> (u64, usize) {
+        (self.cold.total(), self.cold.chunks())
     }
 }
 

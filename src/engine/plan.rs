@@ -89,8 +89,12 @@ pub struct ClassPlan {
 /// Bounds with names.
 #[derive(Debug, Clone)]
 pub struct Bounds {
-    /// Messages that may be alive in memory.
+    /// Messages that may be alive, in memory or not.
     pub max_messages: usize,
+    /// Messages alive in memory at which the ends of long lanes leave it.
+    pub max_in_memory: usize,
+    /// Messages due later than this leave memory, milliseconds; they come back in half that time before they are due.
+    pub cold_after_ms: u64,
     /// Octets of bodies that may be alive in memory.
     pub max_body_octets: usize,
     /// Journal octets at which what is old is carried into the ledger.
@@ -111,6 +115,8 @@ impl Default for Bounds {
     fn default() -> Self {
         Bounds {
             max_messages: 4_000_000,
+            max_in_memory: 1_000_000,
+            cold_after_ms: 600_000,
             max_body_octets: 1 << 30,
             journal_octets: 256 << 20,
             max_parked: 200_000,

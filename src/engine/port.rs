@@ -54,6 +54,8 @@ pub enum Input {
     Committed { batch: u64, position: u64 },
     /// The ledger has made the last update durable.
     LedgerApplied,
+    /// A chunk that was asked for, as octets and list of the dead; `None`: it isn't there.
+    Chunk { id: u64, found: Option<(Vec<u8>, Vec<u8>)> },
     /// The state of the disk changed.
     Disk(DiskState),
     /// Stop taking new messages; what is in flight may finish.
@@ -202,6 +204,8 @@ pub enum Output {
     Append { batch: u64, events: Vec<u8>, urgent: bool },
     /// For the ledger, in one transaction; when it is durable, drop the journal's groups before `absorbed` and say [`Input::LedgerApplied`].
     Ledger(Box<crate::store::LedgerUpdate>),
+    /// For the ledger: read this chunk, as it is after the updates before; answered by [`Input::Chunk`].
+    ReadChunk(u64),
 }
 
 /// What the engine says to an upstream session.

@@ -3,6 +3,7 @@
 
 use super::Engine;
 use super::carry::{Home, Item, Name, STATE_BLOB};
+use super::cold::{COLD_BLOB, Place};
 use super::counts::Counts;
 use super::event::{self, DeliveryKey, Event, EventError};
 use super::index;
@@ -11,7 +12,7 @@ use super::parked::ParkedReceipt;
 use super::plan::Plan;
 use super::port::DeliveryToken;
 use crate::model::{MessageId, Now, State};
-use crate::store::{Journal, Ledger, StoreError};
+use crate::store::{Chunk, Journal, Ledger, StoreError};
 use hashbrown::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -59,6 +60,9 @@ struct Replay {
     events: u64,
 }
 
+/// Reads a chunk and its list of the dead.
+type ReadChunk<'a> = &'a mut dyn FnMut(u64) -> Option<(Chunk, Vec<u8>)>;
+
 /// Rebuilds the engine from what is on disk.
 pub fn recover(plan: Arc<Plan>, journal: &mut dyn Journal, ledger: &mut dyn Ledger, now: Now) -> Result<(Engine, Recovered), RecoverError> {
     let mut engine = Engine::new(plan, now);
@@ -75,12 +79,26 @@ pub fn recover(plan: Arc<Plan>, journal: &mut dyn Journal, ledger: &mut dyn Ledg
         replay.state(&blob);
     }
     let absorbed = ledger.absorbed()?;
-    let chunks =
-        ledger.chunks(&mut |chunk, dead| replay.chunk(chunk.id, &chunk.octets, dead).map_err(|e| fail(format!("chunk {}", chunk.id), e)));
+    let cold = match ledger.blob(COLD_BLOB)? {
+        Some(blob) => replay.engine.register_cold(&blob),
+        None => HashSet::new(),
+    };
+    let mut chunks = Ok(());
+    for id in ledger.chunk_ids()?.into_iter().filter(|id| !cold.contains(id)) {
+        if let Some((chunk, dead)) = ledger.chunk(id)? {
+            chunks = chunks.and_then(|()| replay.chunk(id, &chunk.octets, &dead).map_err(|e| fail(format!("chunk {id}"), e)));
+        }
+    }
     let groups = chunks.and_then(|()| {
         journal.replay(absorbed + 1, &mut |position, group| {
             recovered.groups += 1;
-            replay.group(position, group).map_err(|e| fail(format!("group {position}"), e))
+            let mut unread = None;
+            let read = &mut |id| ledger.chunk(id).unwrap_or_else(|error| {
+                unread = Some(error);
+                None
+            });
+            let done = replay.group(position, group, read).map_err(|e| fail(format!("group {position}"), e));
+            unread.map_or(done, Err)
         })
     });
     if let Some(error) = failed {
@@ -89,7 +107,7 @@ pub fn recover(plan: Arc<Plan>, journal: &mut dyn Journal, ledger: &mut dyn Ledg
     groups?;
     recovered.events = replay.events;
     let engine = replay.finish();
-    recovered.messages = engine.messages.len() as u64;
+    recovered.messages = engine.alive() as u64;
     recovered.deliveries = engine.outbox.tokens().len() as u64;
     Ok((engine, recovered))
 }
@@ -104,8 +122,7 @@ impl Replay {
     }
 
     fn chunk(&mut self, id: u64, octets: &[u8], dead: &[u8]) -> Result<(), EventError> {
-        let dead: HashSet<Name> =
-            dead.chunks_exact(9).map(|n| Name(n[0], u64::from_le_bytes(n[1..].try_into().unwrap_or_default()))).collect();
+        let dead: HashSet<Name> = super::carry::names(dead).collect();
         let (mut items, mut scratch) = (Vec::new(), Vec::new());
         self.engine.counting = false;
         event::read_group(octets, &mut |batch, event| {
@@ -145,8 +162,8 @@ impl Replay {
         }
     }
 
-    fn group(&mut self, position: u64, group: &[u8]) -> Result<(), EventError> {
-        let mut open = None;
+    fn group(&mut self, position: u64, group: &[u8], read: ReadChunk<'_>) -> Result<(), EventError> {
+        let (mut open, mut failed) = (None, None);
         let length = group.len() as u64;
         let mut octets = length;
         event::read_group(group, &mut |batch, event| {
@@ -165,12 +182,29 @@ impl Replay {
             }
             self.events += 1;
             self.engine.counting = batch > self.counted;
-            self.apply(event, Home::Batch(batch));
+            match event {
+                Event::Cooled { .. } | Event::Warmed { .. } if batch <= self.counted => {}
+                Event::Cooled { chunk, place } => {
+                    if let Some(place) = Place::from_number(place) {
+                        self.engine.apply_cooled(chunk, place);
+                    }
+                }
+                Event::Warmed { chunk } => {
+                    if let Some((found, dead)) = read(chunk)
+                        && let Err(error) = self.engine.apply_warmed(chunk, &found.octets, &dead)
+                    {
+                        failed = Some(error);
+                    }
+                }
+                event => {
+                    self.apply(event, Home::Batch(batch));
+                }
+            }
         })?;
         if let Some(done) = open {
             self.close(done, position, octets);
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     fn close(&mut self, batch: u64, position: u64, octets: u64) {
@@ -295,6 +329,8 @@ impl Replay {
             Event::Forgotten { message } => {
                 engine.remove(message);
             }
+            // Of chunks, not of messages: see `group`.
+            Event::Cooled { .. } | Event::Warmed { .. } => {}
         }
         self.learn_tokens();
         None
@@ -320,6 +356,7 @@ impl Replay {
         engine.outbox_recovered();
         let mut ids: Vec<MessageId> = engine.messages.keys().copied().collect();
         ids.sort_unstable();
+        engine.cold.by_age = true;
         for id in ids {
             let Some(entry) = engine.messages.get(&id) else { continue };
             match entry.phase {
@@ -332,6 +369,7 @@ impl Replay {
                 _ => {}
             }
         }
+        engine.cold.by_age = false;
         engine
     }
 }

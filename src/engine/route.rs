@@ -65,6 +65,10 @@ impl Engine {
     /// Not before `wait_ms` from now.
     pub(super) fn defer(&mut self, id: MessageId, wait_ms: u64) {
         self.set_phase(id, Phase::Deferred);
+        // A timer for a message that may leave memory meanwhile isn't kept for long: it is looked at again before.
+        let bounds = &self.plan.bounds;
+        self.cold.far += usize::from(wait_ms > bounds.cold_after_ms);
+        let wait_ms = if wait_ms > bounds.cold_after_ms { bounds.cold_after_ms / 2 } else { wait_ms };
         self.timers.set(self.now.mono_us + wait_ms * 1000, Timer::Due(id));
     }
 
@@ -98,7 +102,12 @@ impl Engine {
         };
         let class = entry.message.class;
         self.set_phase(id, Phase::Waiting(chosen));
-        self.dispatchers[chosen.0 as usize].lanes.push(class, id);
+        let lanes = &mut self.dispatchers[chosen.0 as usize].lanes;
+        let first = lanes.first_chunk(class).filter(|_| self.cold.by_age).and_then(|chunk| self.cold.first_of(chunk));
+        match first.is_some_and(|first| id < first) {
+            true => lanes.push_ahead(class, id),
+            false => lanes.push(class, id),
+        }
     }
 
     /// A carrier has had no bind for a while: what waits there goes to the next carrier of its route that has one.
@@ -110,7 +119,8 @@ impl Engine {
         if !self.dispatchers.iter().any(super::dispatch::Dispatcher::is_usable) {
             return;
         }
-        let waiting = self.dispatchers[carrier.0 as usize].lanes.take_all();
+        let waiting = self.dispatchers[carrier.0 as usize].lanes.take_ready();
+        self.refill_for_others(carrier);
         for id in waiting {
             let Some(entry) = self.messages.get(&id) else { continue };
             if entry.phase == Phase::Waiting(carrier) {

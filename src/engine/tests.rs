@@ -60,6 +60,7 @@ struct Bench {
     sends: Vec<(BindId, MessageId, u8, u8)>,
     stored: Vec<u64>,
     hold_commits: bool,
+    due_in_ms: u64,
     held: Vec<(u64, Vec<u8>)>,
 }
 
@@ -83,6 +84,7 @@ impl Bench {
             sends: Vec::new(),
             stored: Vec::new(),
             hold_commits: false,
+            due_in_ms: 0,
             held: Vec::new(),
         }
     }
@@ -109,6 +111,10 @@ impl Bench {
                         self.ledger.apply(&update).unwrap();
                         self.journal.drop_before(update.absorbed + 1).unwrap();
                         inputs.push(Input::LedgerApplied);
+                    }
+                    Output::ReadChunk(id) => {
+                        let found = self.ledger.chunk(id).unwrap().map(|(chunk, dead)| (chunk.octets, dead));
+                        inputs.push(Input::Chunk { id, found });
                     }
                     Output::Upstream { replies, .. } => replies.into_iter().for_each(|reply| match reply {
                         UpstreamReply::Answer { token, result } => self.answers.push((token, result)),
@@ -155,7 +161,7 @@ impl Bench {
             protocol_id: 0,
             priority: 0,
             accepted_ms: 0,
-            due_ms: 0,
+            due_ms: if self.due_in_ms == 0 { 0 } else { self.now.wall_ms + self.due_in_ms },
             expires_ms: 0,
             tlvs: Box::default(),
         };
@@ -199,6 +205,11 @@ impl Bench {
 
     /// The process is gone; what was appended is there.
     fn crash(self) -> Bench {
+        self.crash_to(10)
+    }
+
+    /// The same; the bind comes back with this window.
+    fn crash_to(self, window: u32) -> Bench {
         let mut next = Bench::with(self.engine.plan.bounds.clone());
         let (mut journal, mut ledger) = (self.journal, self.ledger);
         let (engine, _) = recover(self.engine.plan.clone(), &mut journal, &mut ledger, self.now).unwrap();
@@ -206,7 +217,8 @@ impl Bench {
         next.engine = engine;
         next.journal = journal;
         next.ledger = ledger;
-        next.up()
+        next.step(vec![Input::SessionUp { session: SESSION, account: AccountId(0), window: 10 }, Input::BindUp { bind: BIND, window }]);
+        next
     }
 
     fn state(&self, state: State) -> u64 {
@@ -638,4 +650,67 @@ fn what_happens_in_the_step_in_which_a_walk_ends_is_not_lost() {
     let bench = bench.crash();
     let after = bench.engine.counts();
     assert_eq!((after.accepted, &after.by_state[2..]), (before.accepted, &before.by_state[2..]));
+}
+
+fn tiny() -> Bounds {
+    Bounds { journal_octets: 2_000, max_in_memory: 8, ..Bounds::default() }
+}
+
+#[test]
+fn messages_due_much_later_leave_memory_and_go_out_when_they_are_due_also_across_crashes() {
+    let mut bench = Bench::with(tiny()).up();
+    bench.due_in_ms = 3_600_000;
+    let ids: Vec<_> = (0..300).map(|n| bench.submit(n, Class::Transactional, "later")).collect();
+    bench.due_in_ms = 0;
+    let busy = |bench: &mut Bench, from: u64| {
+        for n in from..from + 40 {
+            let id = bench.submit(n, Class::Transactional, "now");
+            bench.sent(id, 0, &format!("now{n}"));
+            bench.receipt(n, &format!("now{n}"), ReceiptState::Delivered, n);
+        }
+    };
+    busy(&mut bench, 1000);
+    let (out, chunks) = bench.engine.cold();
+    assert!(out >= 250 && chunks > 0, "{out} out of memory in {chunks} chunks");
+    assert_eq!(bench.engine.alive(), 300);
+    for round in 1..4 {
+        bench = bench.crash();
+        assert_eq!((bench.state(State::Waiting), bench.engine.alive()), (300, 300));
+        busy(&mut bench, 1000 + round * 100);
+    }
+    bench.sends.clear();
+    bench.pass(3_310_000);
+    (0..5).for_each(|_| bench.pass(1_000));
+    assert_eq!((bench.engine.cold(), bench.engine.alive(), bench.sends.len()), ((0, 0), 300, 0), "back, and not early");
+    let mut bench = bench.crash();
+    bench.pass(400_000);
+    for &id in &ids {
+        bench.sent(id, 0, &format!("id{id}"));
+    }
+    bench.pass(1_000);
+    assert_eq!(bench.sends.iter().map(|s| s.1).collect::<std::collections::BTreeSet<_>>(), ids.iter().copied().collect());
+    assert_eq!((bench.state(State::SentWaiting), bench.sends.len()), (300, 300));
+}
+
+#[test]
+fn the_ends_of_long_lanes_leave_memory_and_nothing_is_overtaken_also_across_crashes() {
+    for crash_every in [0, 7, 1] {
+        let mut bench = Bench::with(tiny()).up();
+        bench.step(vec![Input::BindDown { bind: BIND, unsent: vec![], in_doubt: vec![] }]);
+        let ids: Vec<_> = (0..200).map(|n| bench.submit(n, Class::Transactional, "one of many")).collect();
+        let (out, chunks) = bench.engine.cold();
+        assert!(out > 100 && chunks > 0, "{out} out of memory in {chunks} chunks");
+        bench.step(vec![Input::BindUp { bind: BIND, window: 1 }]);
+        let mut order = Vec::new();
+        for n in 0..200 {
+            let Some(id) = bench.sends.last().map(|s| s.1) else { panic!("nothing leaves after {n}") };
+            order.push(id);
+            bench.sent(id, 0, &format!("id{n}"));
+            if crash_every != 0 && n % crash_every == 0 {
+                bench = bench.crash_to(1);
+            }
+        }
+        assert_eq!(order, ids, "in order, each once; a crash every {crash_every}");
+        assert_eq!((bench.state(State::SentWaiting), bench.engine.cold()), (200, (0, 0)));
+    }
 }

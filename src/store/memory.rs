@@ -342,6 +342,10 @@ impl Ledger for MemoryLedger {
         all.into_iter().try_for_each(|(chunk, dead)| each(chunk, &dead))
     }
 
+    fn chunk_ids(&mut self) -> Result<Vec<u64>, StoreError> {
+        Ok(self.state().live.chunks.keys().copied().collect())
+    }
+
     fn chunk(&mut self, id: u64) -> Result<Option<(Chunk, Vec<u8>)>, StoreError> {
         Ok(self.state().live.chunks.get(&id).cloned())
     }

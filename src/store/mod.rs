@@ -88,6 +88,9 @@ pub trait Ledger: Send {
     /// Every chunk with its list of the dead, in the order of ids.
     fn chunks(&mut self, each: EachChunk<'_>) -> Result<(), StoreError>;
 
+    /// The ids of all chunks, in order, without reading what is in them.
+    fn chunk_ids(&mut self) -> Result<Vec<u64>, StoreError>;
+
     /// One chunk with its list of the dead (empty if it never had one).
     fn chunk(&mut self, id: u64) -> Result<Option<(Chunk, Vec<u8>)>, StoreError>;
 }

@@ -28,6 +28,7 @@ fn worlds(seeds: std::ops::Range<u64>, settings: impl Fn(u64) -> Settings) -> Ou
                 sum.reported += outcome.reported;
                 sum.crashes += outcome.crashes;
                 sum.carried += outcome.carried;
+                sum.chunks_read += outcome.chunks_read;
                 sum.events = sum.events.max(outcome.events);
             }
             Err(failure) => {
@@ -129,6 +130,28 @@ fn an_upstream_that_answers_late_or_not_at_all_gets_its_reports_at_least_once() 
 fn what_is_carried_into_the_ledger_survives_crash_upon_crash() {
     let sum = worlds(5000..5030, |_| Settings { crash_every_ms: 700, journal_octets: 1_200, long_share: 0.3, ..Settings::calm() });
     assert!(sum.carried > 100 && sum.crashes > 300, "{sum:?}");
+}
+
+/// Memory holds next to nothing: most messages go out of it and come back.
+fn cold(seed: u64) -> Settings {
+    Settings { max_in_memory: 2 + seed as usize % 7, cold_after_ms: 1_000, scheduled_share: 0.4, ..Settings::drawn(seed) }
+}
+
+#[test]
+fn what_leaves_memory_comes_back_and_is_sent() {
+    let sum = worlds(7000..7060, cold);
+    assert!(sum.chunks_read > 100, "{sum:?}");
+}
+
+#[test]
+fn a_crash_at_any_step_loses_nothing_that_is_out_of_memory() {
+    let few = |seed: u64| Settings { max_in_memory: 2, cold_after_ms: 500, scheduled_share: 0.5, cancelled_share: 0.3, rate_per_s: Some(5), ..short(seed) };
+    for seed in 0..2 {
+        let events = worlds(seed..seed + 1, few).events.min(900);
+        for at in (seed..events).step_by(3) {
+            worlds(seed..seed + 1, |seed| Settings { crash_at_event: Some(at), ..few(seed) });
+        }
+    }
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub(super) enum Due {
     Synced { life: u64 },
     /// The ledger's sync returns.
     Kept { life: u64 },
+    /// The ledger has read a chunk.
+    ChunkRead { life: u64, id: u64 },
     /// The gateway starts.
     Start,
     /// The gateway connects a bind.
@@ -99,6 +101,7 @@ pub struct World {
     pub(super) is_calm: bool,
     pub(super) crashes: u64,
     pub(super) carried: u64,
+    pub(super) chunks_read: u64,
     to_submit: usize,
     events: u64,
     trace: u64,
@@ -128,6 +131,7 @@ impl World {
             is_calm: false,
             crashes: 0,
             carried: 0,
+            chunks_read: 0,
             to_submit: settings.messages,
             events: 0,
             trace: seed,
@@ -217,6 +221,7 @@ impl World {
             Due::Step { life, us } => self.step_due(life, us),
             Due::Synced { life } => self.synced(life),
             Due::Kept { life } => self.kept(life),
+            Due::ChunkRead { life, id } => self.chunk_read(life, id),
             Due::Start => self.start(),
             Due::Bind { life, carrier, index } => self.connect_bind(life, carrier, index),
             Due::Connect { slot } => self.connect_client(slot),
@@ -323,6 +328,7 @@ impl World {
             reported: self.judge.reported(),
             crashes: self.crashes,
             carried: self.carried,
+            chunks_read: self.chunks_read,
         }
     }
 

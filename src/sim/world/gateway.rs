@@ -203,6 +203,8 @@ fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) -> P
         classes: [class(false), class(true), class(true)],
         bounds: Bounds {
             journal_octets: settings.journal_octets,
+            max_in_memory: settings.max_in_memory,
+            cold_after_ms: settings.cold_after_ms,
             parked_age_ms: PARKED_AGE_MS,
             failover_after_ms: 1_000,
             ..Bounds::default()
@@ -367,6 +369,7 @@ impl World {
                         }
                     }
                 }
+                Input::Chunk { id, found } => self.note(None, || format!("in:  chunk {id}, found: {}", found.is_some())),
                 Input::Submit { .. } | Input::Committed { .. } | Input::Received { .. } | Input::Answered { .. } => {}
                 other => self.note(None, || format!("in:  {other:?}")),
             }
@@ -385,6 +388,10 @@ impl World {
             Output::Ledger(update) => {
                 self.gateway.updates.push_back(*update);
                 self.apply_update();
+            }
+            Output::ReadChunk(id) => {
+                let (life, us) = (self.gateway.life, self.dice.up_to(5_000));
+                self.after(us, Due::ChunkRead { life, id });
             }
             Output::Upstream { session, replies } => {
                 self.judge.replies(&replies)?;
@@ -515,6 +522,15 @@ impl World {
             let _ = self.gateway.journal.drop_before(absorbed + 1);
             self.hand_in(vec![Input::LedgerApplied]);
             self.apply_update();
+        }
+        Ok(())
+    }
+
+    pub(super) fn chunk_read(&mut self, life: u64, id: u64) -> Judged {
+        if life == self.gateway.life {
+            let found = self.gateway.ledger.chunk(id).ok().flatten().map(|(chunk, dead)| (chunk.octets, dead));
+            self.chunks_read += 1;
+            self.hand_in(vec![Input::Chunk { id, found }]);
         }
         Ok(())
     }

@@ -48,6 +48,8 @@ pub struct Outcome {
     pub crashes: u64,
     /// Updates of the ledger that became durable.
     pub carried: u64,
+    /// Chunks that came back into memory.
+    pub chunks_read: u64,
 }
 
 /// A promise was broken.

@@ -21,6 +21,10 @@ pub struct Settings {
     pub cancelled_share: f64,
     /// Octets of journal at which what is old is carried into the ledger.
     pub journal_octets: u64,
+    /// Messages in memory at which the ends of lanes leave it.
+    pub max_in_memory: usize,
+    /// Messages due later than this leave memory.
+    pub cold_after_ms: u64,
     /// The gateway is killed.
     pub crash_every_ms: u64,
     /// The gateway is killed right after this event of the world, once.
@@ -70,6 +74,8 @@ impl Settings {
             short_lived_share: 0.0,
             cancelled_share: 0.0,
             journal_octets: 6_000,
+            max_in_memory: 1_000_000,
+            cold_after_ms: 600_000,
             crash_every_ms: 0,
             crash_at_event: None,
             failed_sync_every_ms: 0,
@@ -137,6 +143,9 @@ impl Settings {
         settings.journal_octets = [2_000, 10_000, 1 << 20][dice.up_to(2) as usize];
         settings.upstream_answer_ms = [1, 50, 2_000][dice.up_to(2) as usize];
         settings.messages = 20 + dice.up_to(100) as usize;
+        let mut cold = Dice::new(seed ^ 0xc01d);
+        settings.max_in_memory = [3, 15, 1_000_000][cold.up_to(2) as usize];
+        settings.cold_after_ms = [500, 3_000, 600_000][cold.up_to(2) as usize];
         settings.busy_ms = 5_000 + dice.up_to(20_000);
         settings
     }

@@ -30,6 +30,7 @@ const ABSORBED: &str = "UPDATE absorbed SET position = max(position, ?1)";
 /// Chunks with their lists, in the order of ids.
 pub(super) const ALL: &str = "SELECT c.id, c.kind, c.key, c.checksum, c.octets, d.checksum, d.octets FROM chunks c LEFT JOIN dead d ON d.id = c.id \
      ORDER BY c.id";
+const IDS: &str = "SELECT id FROM chunks ORDER BY id";
 const ONE: &str =
     "SELECT c.id, c.kind, c.key, c.checksum, c.octets, d.checksum, d.octets FROM chunks c LEFT JOIN dead d ON d.id = c.id WHERE c.id = ?1";
 
@@ -151,6 +152,13 @@ impl Ledger for LocalLedger {
 
     fn chunks(&mut self, each: EachChunk<'_>) -> Result<(), StoreError> {
         read_chunks(&self.connection, each)
+    }
+
+    fn chunk_ids(&mut self) -> Result<Vec<u64>, StoreError> {
+        let fault = |error| failed("reading the ledger", error);
+        let mut statement = self.connection.prepare_cached(IDS).map_err(fault)?;
+        let ids = statement.query_map([], |row| row.get::<_, i64>(0)).map_err(fault)?;
+        ids.map(|id| id.map(|id| id as u64).map_err(fault)).collect()
     }
 
     fn chunk(&mut self, id: u64) -> Result<Option<(Chunk, Vec<u8>)>, StoreError> {
