@@ -8,7 +8,8 @@ use super::Engine;
 use super::carry::{Home, Item, Name};
 use super::event::{self, Event, EventError};
 use super::messages::{Entry, Phase};
-use super::port::{CarrierId, DiskState, Input, Output};
+use super::port::{CarrierId, DiskState, Output};
+use super::search::Search;
 use crate::model::{AccountId, Class, Message, MessageId};
 use hashbrown::HashSet;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -121,14 +122,6 @@ fn u32_of(octets: &mut &[u8]) -> Option<u32> {
     Some(u32::from_le_bytes(*head))
 }
 
-/// Something that must be looked for in chunks before it can be answered.
-#[derive(Debug)]
-struct Search {
-    /// What is taken (again) once all chunks that may matter are in memory.
-    input: Input,
-    chunks: VecDeque<u64>,
-}
-
 /// All that is out of memory.
 #[derive(Debug, Default)]
 pub struct Cold {
@@ -142,7 +135,7 @@ pub struct Cold {
     reading: usize,
     /// Chunks that are in the ledger and may leave memory.
     leaving: VecDeque<(u64, Place)>,
-    searches: VecDeque<Search>,
+    pub(super) searches: VecDeque<Search>,
     /// Messages that were put off beyond [`super::plan::Bounds::cold_after_ms`] since the last walk: what a walk would take out of memory.
     pub(super) far: usize,
     /// Recovery puts messages back into lanes: older ones than the first chunk go before it.
@@ -343,12 +336,21 @@ impl Engine {
         Ok(ids)
     }
 
-    /// A chunk was read.
-    pub(super) fn chunk_read(&mut self, id: u64, found: Option<(Vec<u8>, Vec<u8>)>) {
+    /// A chunk was read: it was wanted, or something is looked for in it.
+    pub(super) fn chunk_read(&mut self, id: u64, found: Option<(Vec<u8>, Vec<u8>)>, outputs: &mut Vec<Output>) {
+        let mut wanted = false;
         if let Some(at) = self.cold.wanted.iter().take(self.cold.reading).position(|&wanted| wanted == id) {
             self.cold.wanted.remove(at);
             self.cold.reading -= 1;
+            wanted = true;
         }
+        if wanted || self.is_sought(id, found.as_ref()) {
+            self.warm(id, found);
+        }
+        self.searched(id, outputs);
+    }
+
+    fn warm(&mut self, id: u64, found: Option<(Vec<u8>, Vec<u8>)>) {
         let Some(place) = self.cold.chunks.get(&id).map(|c| c.place) else { return };
         let sound = found.is_some_and(|(octets, dead)| {
             event::read_group(&octets, &mut |_, _| {}).is_ok() && {
@@ -419,13 +421,19 @@ impl Engine {
             self.cold.reading += 1;
             outputs.push(Output::ReadChunk(id));
         }
+        self.read_for_searches(outputs);
     }
 
-    // ---- search ----
+    /// Chunks written after `after` with messages of this account, among them `id` if one is meant.
+    pub(super) fn may_hold(&self, id: Option<MessageId>, account: AccountId, after: u64) -> VecDeque<u64> {
+        let holds = |c: &ColdChunk| {
+            id.is_none_or(|id| c.first <= id && id <= c.last) && c.accounts.iter().any(|&(a, count)| a == account && count > 0)
+        };
+        self.cold.chunks.range(after + 1..).filter(|(_, c)| holds(c)).map(|(&id, _)| id).collect()
+    }
 
-    /// Chunks in which `id` of this account may be.
-    fn may_hold(&self, id: MessageId, account: AccountId) -> VecDeque<u64> {
-        let holds = |c: &ColdChunk| c.first <= id && id <= c.last && c.accounts.iter().any(|&(a, _)| a == account);
-        self.cold.chunks.iter().filter(|(_, c)| holds(c)).map(|(&id, _)| id).collect()
+    /// Its messages are out of memory.
+    pub(super) fn is_cold(&self, chunk: u64) -> bool {
+        self.cold.chunks.contains_key(&chunk)
     }
 }

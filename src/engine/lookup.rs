@@ -49,8 +49,7 @@ impl Engine {
             .messages
             .values()
             .map(|e| &e.message)
-            .filter(|m| Some(m.account) == account && m.source.digits == from.digits && m.destination.digits == to.digits)
-            .filter(|m| service_type.is_empty() || m.service_type.as_slice() == service_type)
+            .filter(|m| Some(m.account) == account && super::search::fits(m, from, to, service_type))
             .map(|m| m.id)
             .collect();
         ids.retain(|&id| self.is_still_ours(id));

@@ -15,7 +15,7 @@
 //! | messages from phones | [`inbound`] |
 //! | query, cancel, replace | [`lookup`] |
 //! | past its time | [`sweep`] |
-//! | out of memory for a while | [`cold`] |
+//! | out of memory for a while | [`cold`], [`search`] |
 //! | what is written down | [`event`], [`carry`], [`recover`] |
 //!
 //! Two rules hold the promises. *An effect that promises something waits for its batch*: the yes to a submission, the answer to a receipt, the
@@ -43,6 +43,7 @@ pub mod receipts;
 pub mod recover;
 pub mod retry;
 pub mod route;
+pub mod search;
 pub mod sweep;
 pub mod throttle;
 pub mod timers;
@@ -223,6 +224,13 @@ impl Engine {
     }
 
     fn take(&mut self, input: Input, outputs: &mut Vec<Output>) {
+        if let Some(input) = self.seek(input) {
+            self.take_here(input, outputs);
+        }
+    }
+
+    /// Takes an input that means nothing outside of memory.
+    fn take_here(&mut self, input: Input, outputs: &mut Vec<Output>) {
         match input {
             Input::SessionUp { session, account, window } => self.session_up(session, account, window),
             Input::SessionDown { session } => self.session_down(session),
@@ -237,7 +245,7 @@ impl Engine {
             Input::Received { bind, deliveries } => deliveries.into_iter().for_each(|(token, what)| self.received(bind, token, what)),
             Input::Committed { batch, position } => self.committed(batch, position, outputs),
             Input::LedgerApplied => self.ledger_applied(),
-            Input::Chunk { id, found } => self.chunk_read(id, found),
+            Input::Chunk { id, found } => self.chunk_read(id, found, outputs),
             Input::Disk(state) => self.disk = state,
             Input::Drain => self.draining = true,
         }

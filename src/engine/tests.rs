@@ -59,6 +59,8 @@ struct Bench {
     deliveries: Vec<(DeliveryToken, Arc<Delivery>)>,
     sends: Vec<(BindId, MessageId, u8, u8)>,
     stored: Vec<u64>,
+    done: Vec<(u64, Result<(), Refusal>)>,
+    queried: Vec<(u64, Result<State, Refusal>)>,
     hold_commits: bool,
     due_in_ms: u64,
     held: Vec<(u64, Vec<u8>)>,
@@ -83,6 +85,8 @@ impl Bench {
             deliveries: Vec::new(),
             sends: Vec::new(),
             stored: Vec::new(),
+            done: Vec::new(),
+            queried: Vec::new(),
             hold_commits: false,
             due_in_ms: 0,
             held: Vec::new(),
@@ -119,7 +123,8 @@ impl Bench {
                     Output::Upstream { replies, .. } => replies.into_iter().for_each(|reply| match reply {
                         UpstreamReply::Answer { token, result } => self.answers.push((token, result)),
                         UpstreamReply::Deliver { token, item } => self.deliveries.push((token, item)),
-                        _ => {}
+                        UpstreamReply::Done { token, result } => self.done.push((token, result)),
+                        UpstreamReply::Queried { token, result } => self.queried.push((token, result.map(|answer| answer.state))),
                     }),
                     Output::Bind { bind, commands } => commands.into_iter().for_each(|command| match command {
                         BindCommand::Send { message, first_part, end_part, .. } => {
@@ -713,4 +718,58 @@ fn the_ends_of_long_lanes_leave_memory_and_nothing_is_overtaken_also_across_cras
         assert_eq!(order, ids, "in order, each once; a crash every {crash_every}");
         assert_eq!((bench.state(State::SentWaiting), bench.engine.cold()), (200, (0, 0)));
     }
+}
+
+#[test]
+fn messages_out_of_memory_are_found_cancelled_and_replaced_also_across_crashes() {
+    let mut bench = Bench::with(tiny()).up();
+    bench.due_in_ms = 3_600_000;
+    let ids: Vec<_> = (0..400).map(|n| bench.submit(n, Class::Transactional, "later")).collect();
+    bench.due_in_ms = 0;
+    for n in 1000..1040 {
+        let id = bench.submit(n, Class::Transactional, "now");
+        bench.sent(id, 0, &format!("now{n}"));
+        bench.receipt(n, &format!("now{n}"), ReceiptState::Delivered, n);
+    }
+    let mut bench = bench.crash();
+    let out = bench.engine.cold().0;
+    assert!(out > 300, "{out} out of memory");
+    let source = Address::new(5, 0, b"SHOP").unwrap();
+    bench.step(vec![Input::Query { session: SESSION, token: 1, message: ids[3], source: source.clone() }]);
+    bench.step(vec![Input::Query { session: SESSION, token: 2, message: MessageId(ids[399].0 + 10_000), source: source.clone() }]);
+    assert_eq!(bench.queried, [(1, Ok(State::Waiting)), (2, Err(Refusal::UnknownMessage))]);
+    assert!(bench.engine.cold().0 < out, "it came back");
+    let what = CancelWhat::One { message: ids[200], source: source.clone() };
+    bench.step(vec![Input::Cancel { session: SESSION, token: 3, what }]);
+    let with = Replacement { octets: (*b"new").into(), due_ms: 0, expires_ms: 0, report: Wish::default() };
+    bench.step(vec![Input::Replace { session: SESSION, token: 4, message: ids[100], source: source.clone(), with: Box::new(with) }]);
+    assert_eq!(bench.done, [(3, Ok(())), (4, Ok(()))]);
+    let mut bench = bench.crash();
+    assert_eq!((bench.state(State::Cancelled), bench.engine.alive()), (1, 399));
+    assert_eq!(bench.engine.messages.get(&ids[100]).map(|e| e.message.body.octets.to_vec()), Some(b"new".to_vec()));
+    bench.step(vec![Input::Query { session: SESSION, token: 9, message: ids[200], source: source.clone() }]);
+    assert_eq!(bench.queried, [(9, Err(Refusal::UnknownMessage))]);
+    let destination = Address::new(1, 1, b"8613800138000").unwrap();
+    let what = CancelWhat::All { source, destination, service_type: ArrayVec::new() };
+    bench.step(vec![Input::Cancel { session: SESSION, token: 5, what }]);
+    assert_eq!(bench.done, [(5, Ok(()))]);
+    let counts = bench.engine.counts();
+    assert_eq!((counts.by_state[State::Cancelled as usize], bench.engine.alive()), (400, 0));
+}
+
+#[test]
+fn messages_out_of_memory_expire_and_leave_by_another_carrier() {
+    let mut bench = Bench::with(tiny());
+    bench.step(vec![Input::SessionUp { session: SESSION, account: AccountId(0), window: 10 }]);
+    (0..100).for_each(|n| {
+        bench.submit(n, Class::Transactional, "one of many");
+    });
+    assert!(bench.engine.cold().0 > 50, "{:?}", bench.engine.cold());
+    let b = BindId { carrier: CarrierId(1), index: 0, generation: 1 };
+    bench.step(vec![Input::BindUp { bind: b, window: 30 }]);
+    (0..5).for_each(|_| bench.pass(6_000));
+    assert_eq!(bench.sends.iter().filter(|s| s.0 == b).count(), 30);
+    bench.pass(3_600_001);
+    (0..5).for_each(|_| bench.pass(2_000));
+    assert_eq!((bench.state(State::Expired), bench.engine.cold()), (70, (0, 0)));
 }

@@ -1,0 +1,120 @@
+//! Query, cancel and replace of messages that are out of memory: the chunks that may hold what is meant are read one after another, what has it comes back
+//! into memory, and then the input is taken as any other. Nothing is answered before. What holds what is [`super::cold`]'s.
+
+use super::Engine;
+use super::event::{self, Event};
+use super::port::{CancelWhat, Input, Output, UpstreamReply};
+use crate::model::{AccountId, Address, Message, MessageId, Refusal};
+use std::collections::VecDeque;
+
+/// Inputs that may wait for chunks at once; more are refused.
+const SEARCHES_MAX: usize = 64;
+
+/// An input that waits for chunks.
+#[derive(Debug)]
+pub struct Search {
+    input: Input,
+    account: AccountId,
+    /// The chunks that are still to be looked into; the first is being read if `asked`.
+    chunks: VecDeque<u64>,
+    asked: bool,
+    /// The newest chunk that was looked for.
+    upto: u64,
+}
+
+/// The one message that an input means, if it means one.
+fn meant(input: &Input) -> Option<MessageId> {
+    match input {
+        Input::Query { message, .. } | Input::Replace { message, .. } => Some(*message),
+        Input::Cancel { what: CancelWhat::One { message, .. }, .. } => Some(*message),
+        _ => None,
+    }
+}
+
+fn is_meant(input: &Input, account: AccountId, message: &Message) -> bool {
+    match input {
+        Input::Cancel { what: CancelWhat::All { source, destination, service_type }, .. } => {
+            message.account == account && fits(message, source, destination, service_type)
+        }
+        input => meant(input) == Some(message.id),
+    }
+}
+
+/// A cancel of all from `source` to `destination` means this message, if it is the account's.
+pub fn fits(message: &Message, source: &Address, destination: &Address, service_type: &[u8]) -> bool {
+    message.source.digits == source.digits
+        && message.destination.digits == destination.digits
+        && (service_type.is_empty() || message.service_type.as_slice() == service_type)
+}
+
+impl Engine {
+    /// Gives the input back if all that it means is in memory; else it waits for that.
+    pub(super) fn seek(&mut self, input: Input) -> Option<Input> {
+        let (Input::Query { session, token, .. } | Input::Cancel { session, token, .. } | Input::Replace { session, token, .. }) = &input else {
+            return Some(input);
+        };
+        let Some(account) = self.sessions.get(session).map(|s| s.account) else { return Some(input) };
+        let id = meant(&input);
+        if id.is_some_and(|id| self.messages.contains_key(&id)) {
+            return Some(input);
+        }
+        let chunks = self.may_hold(id, account, 0);
+        let Some(&upto) = chunks.back() else { return Some(input) };
+        if self.cold.searches.len() >= SEARCHES_MAX {
+            let (session, token) = (*session, *token);
+            let refusal = Refusal::Throttled;
+            let reply = match input {
+                Input::Query { .. } => UpstreamReply::Queried { token, result: Err(refusal) },
+                _ => UpstreamReply::Done { token, result: Err(refusal) },
+            };
+            self.reply(session, reply);
+            return None;
+        }
+        self.cold.searches.push_back(Search { input, account, chunks, asked: false, upto });
+        None
+    }
+
+    /// Something that is looked for is in this chunk.
+    pub(super) fn is_sought(&self, chunk: u64, found: Option<&(Vec<u8>, Vec<u8>)>) -> bool {
+        let searches: Vec<_> = self.cold.searches.iter().filter(|s| s.chunks.front() == Some(&chunk)).collect();
+        let Some((octets, _)) = found.filter(|_| !searches.is_empty() && self.is_cold(chunk)) else { return false };
+        let mut sought = false;
+        // Octets that are no events are told when the chunk is needed.
+        let _ = event::read_group(octets, &mut |_, event| {
+            if let Event::Accepted(message) = event {
+                sought |= searches.iter().any(|search| is_meant(&search.input, search.account, &message));
+            }
+        });
+        sought
+    }
+
+    /// This chunk was looked into: searches go on, or are over.
+    pub(super) fn searched(&mut self, chunk: u64, outputs: &mut Vec<Output>) {
+        for _ in 0..self.cold.searches.len() {
+            let Some(mut search) = self.cold.searches.pop_front() else { return };
+            if search.asked && search.chunks.front() == Some(&chunk) {
+                search.chunks.pop_front();
+                search.asked = false;
+            }
+            let id = meant(&search.input);
+            if search.chunks.is_empty() {
+                // What was in memory when the search began may have left it since.
+                search.chunks = self.may_hold(id, search.account, search.upto);
+                search.upto = search.chunks.back().copied().unwrap_or(search.upto);
+            }
+            match search.chunks.is_empty() || id.is_some_and(|id| self.messages.contains_key(&id)) {
+                true => self.take_here(search.input, outputs),
+                false => self.cold.searches.push_back(search),
+            }
+        }
+    }
+
+    pub(super) fn read_for_searches(&mut self, outputs: &mut Vec<Output>) {
+        for search in self.cold.searches.iter_mut().filter(|search| !search.asked) {
+            if let Some(&chunk) = search.chunks.front() {
+                search.asked = true;
+                outputs.push(Output::ReadChunk(chunk));
+            }
+        }
+    }
+}
