@@ -77,7 +77,17 @@ impl Stores {
         };
         let journal = JournalWriter::spawn(Box::new(journal), Box::new(on_journal), WriterSettings::default())?;
         let ledger = LedgerWriter::spawn(Box::new(ledger), Box::new(on_ledger))?;
-        Ok(Stores { journal, ledger, space, events, backlog: VecDeque::new(), updates: 0, absorbed: 0, waiting_update: None, unread: VecDeque::new() })
+        Ok(Stores {
+            journal,
+            ledger,
+            space,
+            events,
+            backlog: VecDeque::new(),
+            updates: 0,
+            absorbed: 0,
+            waiting_update: None,
+            unread: VecDeque::new(),
+        })
     }
 
     fn append(&mut self, batch: u64, events: Vec<u8>, urgent: bool) {

@@ -93,10 +93,12 @@ pub fn recover(plan: Arc<Plan>, journal: &mut dyn Journal, ledger: &mut dyn Ledg
         journal.replay(absorbed + 1, &mut |position, group| {
             recovered.groups += 1;
             let mut unread = None;
-            let read = &mut |id| ledger.chunk(id).unwrap_or_else(|error| {
-                unread = Some(error);
-                None
-            });
+            let read = &mut |id| {
+                ledger.chunk(id).unwrap_or_else(|error| {
+                    unread = Some(error);
+                    None
+                })
+            };
             let done = replay.group(position, group, read).map_err(|e| fail(format!("group {position}"), e));
             unread.map_or(done, Err)
         })

@@ -50,7 +50,8 @@ pub fn fits(message: &Message, source: &Address, destination: &Address, service_
 impl Engine {
     /// Gives the input back if all that it means is in memory; else it waits for that.
     pub(super) fn seek(&mut self, input: Input) -> Option<Input> {
-        let (Input::Query { session, token, .. } | Input::Cancel { session, token, .. } | Input::Replace { session, token, .. }) = &input else {
+        let (Input::Query { session, token, .. } | Input::Cancel { session, token, .. } | Input::Replace { session, token, .. }) = &input
+        else {
             return Some(input);
         };
         let Some(account) = self.sessions.get(session).map(|s| s.account) else { return Some(input) };

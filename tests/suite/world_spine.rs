@@ -145,7 +145,14 @@ fn what_leaves_memory_comes_back_and_is_sent() {
 
 #[test]
 fn a_crash_at_any_step_loses_nothing_that_is_out_of_memory() {
-    let few = |seed: u64| Settings { max_in_memory: 2, cold_after_ms: 500, scheduled_share: 0.5, cancelled_share: 0.3, rate_per_s: Some(5), ..short(seed) };
+    let few = |seed: u64| Settings {
+        max_in_memory: 2,
+        cold_after_ms: 500,
+        scheduled_share: 0.5,
+        cancelled_share: 0.3,
+        rate_per_s: Some(5),
+        ..short(seed)
+    };
     for seed in 0..2 {
         let events = worlds(seed..seed + 1, few).events.min(900);
         for at in (seed..events).step_by(3) {
