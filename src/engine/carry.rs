@@ -601,6 +601,9 @@ impl Engine {
     /// The ledger has taken the update and the groups before it are on their way out.
     pub(super) fn ledger_applied(&mut self) {
         let Some(carrying) = self.carrying.take() else { return };
+        if carrying.crowded && carrying.cold.is_empty() {
+            self.cold.rest_until_us = self.now.mono_us + super::cold::REST_US;
+        }
         carrying.cold.into_iter().for_each(|(chunk, place)| self.cold.written(chunk, place));
     }
 }

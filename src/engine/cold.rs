@@ -17,6 +17,8 @@ use std::sync::Arc;
 
 /// Chunks that are being read at once.
 const READS_MAX: usize = 16;
+/// Pause after a walk of crowded memory in which nothing could leave.
+pub(super) const REST_US: u64 = 10_000_000;
 /// Chunks that leave memory in one step.
 const COOLED_PER_STEP: usize = 4;
 /// The name of the ledger's blob with the chunks that are out of memory.
@@ -138,6 +140,8 @@ pub struct Cold {
     pub(super) searches: VecDeque<Search>,
     /// Messages that were put off beyond [`super::plan::Bounds::cold_after_ms`] since the last walk: what a walk would take out of memory.
     pub(super) far: usize,
+    /// A walk of crowded memory found nothing that may leave it: no other one before this instant, mono_us.
+    pub(super) rest_until_us: u64,
     /// Recovery puts messages back into lanes: older ones than the first chunk go before it.
     pub(super) by_age: bool,
 }
@@ -223,7 +227,7 @@ impl Engine {
 
     /// Memory holds more than it should, and a walk would help.
     pub(super) fn is_crowded(&self) -> bool {
-        if self.messages.len() <= self.plan.bounds.max_in_memory {
+        if self.messages.len() <= self.plan.bounds.max_in_memory || self.now.mono_us < self.cold.rest_until_us {
             return false;
         }
         let keep = self.lane_keep();
