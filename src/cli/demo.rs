@@ -3,7 +3,7 @@
 
 use super::Output;
 use super::serve::{runtime, stop_signal};
-use crate::app::Gateway;
+use crate::app::{AppError, Gateway};
 use crate::config::{Config, Log, Profile, Route};
 use crate::load::generator::{Load, LoadSettings};
 use crate::load::session::Shape;
@@ -100,7 +100,7 @@ fn config(args: &Args, data: &DataDir, carriers: &[Smsc; 2]) -> Config {
 }
 
 async fn demo(args: &Args, config: Config, output: &mut Output) -> Result<(), String> {
-    let gateway = Gateway::start(config).await.map_err(|error| error.to_string())?;
+    let gateway = Gateway::start(config).await.map_err(|error| refused(&error))?;
     introduce(&gateway, output);
     let trickle = trickle(gateway.smpp_address(), args.rate)?;
     let mut second = tokio::time::interval(Duration::from_secs(1));
@@ -124,6 +124,17 @@ async fn demo(args: &Args, config: Config, output: &mut Output) -> Result<(), St
     gateway.stop().await;
     output.line("\nstopped");
     ended
+}
+
+/// Why the gateway did not start; a busy port names the option that chooses another, since nobody wrote a configuration.
+fn refused(error: &AppError) -> String {
+    match error {
+        AppError::Port { what, key, address, source } => {
+            let option = if key.starts_with("metrics") { "--metrics-port" } else { "--port" };
+            format!("{what} {address}: {source}; choose another with {option} (0: any free one)")
+        }
+        other => other.to_string(),
+    }
 }
 
 fn introduce(gateway: &Gateway, output: &mut Output) {

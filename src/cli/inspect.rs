@@ -4,7 +4,7 @@ use super::{Output, inspect_number, inspect_pdu, inspect_receipt, inspect_text};
 use crate::number::HomeRegion;
 use crate::smpp::pdu::Pdu;
 use crate::smpp::tlv::{Tlvs, tag};
-use crate::smpp::{DecodeLimits, decode, frame};
+use crate::smpp::{DecodeLimits, Fault, decode, frame};
 use crate::text::choose::{Options, Tables, Wanted};
 use crate::text::receipt::{Dialect, ReceiptInput};
 use crate::text::segment::{Concatenation, SegmentRule};
@@ -144,7 +144,10 @@ fn pdu(hex: &[String], pretty: bool, output: &mut Output) -> Result<(), String> 
             Ok(None) => return Err(format!("{} octets are left, which is less than a whole PDU", rest.len())),
             Err(error) => return Err(error.to_string()),
         };
-        let json = inspect_pdu::pdu_json(one).map_err(|error| format!("{error}; a server answers it with status {:#x}", error.status))?;
+        let json = match inspect_pdu::pdu_json(one) {
+            Err(error) if error.fault == Fault::Command => inspect_pdu::unknown_json(one, &error.header),
+            read => read.map_err(|error| inspect_pdu::refusal(&error))?,
+        };
         output.json(&json, pretty);
         rest = &rest[one.len()..];
     }
@@ -173,7 +176,7 @@ fn receipt(args: &ReceiptArgs, pretty: bool, output: &mut Output) -> Result<(), 
     let dialect = Dialect { accepted_is_final: args.accepted_is_final, unknown_is_final: args.unknown_is_final, ..Dialect::default() };
     let found = if let Some(hex) = &args.pdu {
         let octets = octets(hex)?;
-        let (_, pdu) = decode(&octets, &LIMITS).map_err(|error| error.to_string())?;
+        let (_, pdu) = decode(&octets, &LIMITS).map_err(|error| inspect_pdu::refusal(&error))?;
         let input = match &pdu {
             Pdu::DeliverSm(sm) => input(sm.esm_class, sm.data_coding, sm.short_message, &sm.tlvs),
             Pdu::DataSm(sm) => input(sm.esm_class, sm.data_coding, &[], &sm.tlvs),

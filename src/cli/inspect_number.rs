@@ -1,7 +1,7 @@
 //! `hongyan inspect number`: what a number is, as JSON. No arguments are parsed and nothing is printed here.
 
 use crate::model::address::mask;
-use crate::number::{HomeRegion, china, normalise, plan, unpack};
+use crate::number::{HomeRegion, NumberError, china, normalise, plan, unpack};
 use serde_json::{Value, json};
 
 /// What `written` is: its canonical form, country, kind and (for Chinese mobiles) original operator; or why it is no
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 pub fn inspect(written: &str, ton: u8, home: HomeRegion) -> Value {
     let packed = match normalise(written.as_bytes(), ton, home) {
         Ok(packed) => packed,
-        Err(error) => return json!({ "input": written, "possible": false, "error": error.to_string() }),
+        Err(error) => return json!({ "input": written, "possible": false, "error": refusal(error, written) }),
     };
     let digits = unpack(packed);
     let code = plan::country_code(&digits).map(|(code, _)| code);
@@ -31,6 +31,17 @@ pub fn inspect(written: &str, ton: u8, home: HomeRegion) -> Value {
     })
 }
 
+/// Why `written` is no number. The normaliser stops reading where it gets too long, so that is told apart here.
+fn refusal(error: NumberError, written: &str) -> String {
+    /// Digits of the longest number with a longest prefix before it.
+    const DIGITS_MAX: usize = 24;
+    let digits = written.chars().filter(|c| c.is_ascii_digit()).count();
+    match error {
+        NumberError::BadCharacter if digits > DIGITS_MAX => format!("the number has {digits} digits; the longest have 15"),
+        other => other.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,5 +61,6 @@ mod tests {
         let found = inspect("+447400123456", 0, HomeRegion::CHINA);
         assert_eq!((&found["country"], &found["kind"], &found["operator"]), (&json!("GB"), &json!("mobile"), &Value::Null));
         assert_eq!(inspect("123x", 0, HomeRegion::CHINA)["possible"], false);
+        assert_eq!(inspect(&"1".repeat(30), 0, HomeRegion::CHINA)["error"], "the number has 30 digits; the longest have 15");
     }
 }

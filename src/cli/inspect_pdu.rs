@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::smpp::frame::HEADER_LEN;
 use crate::smpp::pdu::*;
 use crate::smpp::tlv::{Kind, Tlv, tag};
-use crate::smpp::{DecodeError, DecodeLimits, command, decode};
+use crate::smpp::{DecodeError, DecodeLimits, Fault, command, decode, status};
 
 /// Longest credentials that are shown rather than refused; peers are configured per account, an inspector is not.
 const LIMITS: DecodeLimits = DecodeLimits { system_id: 255, password: 255, any_tlv_length: false };
@@ -25,6 +26,37 @@ pub fn pdu_json(octets: &[u8]) -> Result<Value, DecodeError> {
     }
     out.insert("tlvs".into(), pdu.tlvs().iter().map(|tlv| tlv_json(&tlv)).collect());
     Ok(Value::Object(out))
+}
+
+/// The PDU in `octets` as far as anybody can read it whose command is not in the specification; `header` is its header.
+pub fn unknown_json(octets: &[u8], header: &Header) -> Value {
+    json!({
+        "command_length": header.length,
+        "command_id": format!("0x{:08X}", header.command_id),
+        "command": "unknown",
+        "command_status": header.status,
+        "sequence_number": header.sequence,
+        "body_hex": hex(octets.get(HEADER_LEN..).unwrap_or_default()),
+    })
+}
+
+/// Why a PDU can't be read, for people: the field as the specification calls it, what is wrong there, and how a server answers.
+pub fn refusal(error: &DecodeError) -> String {
+    let what = match error.fault {
+        Fault::Frame => "is not the number of octets that are here",
+        Fault::Command => "is in no version of SMPP",
+        Fault::Truncated => "is cut short: the PDU ends inside it",
+        Fault::Unterminated => "has no NUL at its end",
+        Fault::TooLong => "is longer than the specification allows",
+        Fault::Value => "has a value that cannot be",
+        Fault::Tlv => "is malformed or has a wrong length",
+    };
+    let command = match error.header.command_id {
+        0 => String::new(),
+        id => format!("{} ({id:#010x}): ", command::name(id).unwrap_or("unknown command")),
+    };
+    let status = status::name(error.status).unwrap_or("status");
+    format!("{command}{} {what}; a server answers with {status} ({:#x})", error.field, error.status)
 }
 
 fn tlv_json(tlv: &Tlv<'_>) -> Value {

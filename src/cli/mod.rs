@@ -60,7 +60,7 @@ enum Command {
     Bench(crate::load::bench::BenchArgs),
     /// Validate a configuration, explain what it means, and exit with 1 if it is refused
     Check(check::Args),
-    /// Take apart a PDU, a receipt or a number and print it as JSON
+    /// Take apart a PDU, a text, a receipt or a number and print it as JSON
     Inspect(inspect::Args),
     /// Verify, count or dump a data directory while the gateway is stopped
     Store(store::Args),

@@ -2,7 +2,7 @@
 
 use super::Output;
 use crate::app::Gateway;
-use crate::config::Config;
+use crate::config::{Config, LogFormat};
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,10 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<(), String> {
     }
     super::start_logs(&config.gateway.log)?;
     for warning in &config.warnings {
-        output.warning(warning);
+        match config.gateway.log.format {
+            LogFormat::Text => output.warning(warning),
+            LogFormat::Json => tracing::warn!(warning, "configuration"),
+        }
     }
     runtime(&config)?.block_on(serve(config, output))
 }
@@ -43,15 +46,14 @@ pub(super) fn runtime(config: &Config) -> Result<tokio::runtime::Runtime, String
 }
 
 async fn serve(config: Config, output: &mut Output) -> Result<(), String> {
+    let format = config.gateway.log.format;
     let gateway = Gateway::start(config).await.map_err(|error| error.to_string())?;
     let recovered = gateway.recovered();
     tracing::info!(groups = recovered.groups, messages = recovered.messages, deliveries = recovered.deliveries, "recovered");
-    output.line(&format!("listening for SMPP on {}", gateway.smpp_address()));
-    if let Some(address) = gateway.metrics_address() {
-        output.line(&format!("metrics on http://{address}/metrics"));
-    }
+    let stopping = stop_signal();
+    announce(&gateway, format, output);
     let ended = tokio::select! {
-        () = stop_signal() => Ok(()),
+        () = stopping => Ok(()),
         why = gateway.failed() => Err(format!("the store failed: {why}; fix the disk, then start again: nothing acknowledged is lost")),
     };
     tracing::info!("stopping");
@@ -59,22 +61,48 @@ async fn serve(config: Config, output: &mut Output) -> Result<(), String> {
     ended
 }
 
-/// Ctrl-C, or SIGTERM.
-pub(super) async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                terminate.recv().await;
+/// Says where the gateway listens: in lines for people, or as log events where logs are for machines, who may read both streams as one.
+fn announce(gateway: &Gateway, format: LogFormat, output: &mut Output) {
+    let smpp = gateway.smpp_address();
+    let metrics = gateway.metrics_address().map(|address| format!("http://{address}/metrics"));
+    match format {
+        LogFormat::Text => {
+            output.line(&format!("listening for SMPP on {smpp}"));
+            if let Some(page) = metrics {
+                output.line(&format!("metrics on {page}"));
             }
-            Err(error) => {
-                tracing::warn!(%error, "SIGTERM can't be caught");
-                std::future::pending::<()>().await;
+        }
+        LogFormat::Json => {
+            tracing::info!(address = %smpp, "listening for SMPP");
+            if let Some(page) = metrics {
+                tracing::info!(page, "metrics");
+            }
+        }
+    }
+}
+
+/// Ctrl-C, or SIGTERM. Both are caught from this call on, not only once the future is awaited: whoever starts us may stop us as soon as we listen.
+pub(super) fn stop_signal() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let caught = |kind: SignalKind, name: &'static str| {
+        let listening = signal(kind);
+        async move {
+            match listening {
+                Ok(mut listening) => {
+                    listening.recv().await;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "{name} can't be caught");
+                    std::future::pending::<()>().await;
+                }
             }
         }
     };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
+    let (terminated, interrupted) = (caught(SignalKind::terminate(), "SIGTERM"), caught(SignalKind::interrupt(), "SIGINT"));
+    async move {
+        tokio::select! {
+            () = interrupted => {}
+            () = terminated => {}
+        }
     }
 }

@@ -20,17 +20,17 @@ pub struct Args {
 enum Command {
     /// Check everything that is stored: checksums, positions, and that the files belong together. The gateway must be stopped
     #[command(
-        after_help = "Examples:\n  hongyan store verify --data /var/lib/hongyan\n\nExit codes: 0 sound, 1 not sound or not readable."
+        after_help = "Examples:\n  hongyan store verify --data-dir /var/lib/hongyan\n\nExit codes: 0 sound, 1 not sound or not readable."
     )]
     Verify(VerifyArgs),
     /// Tell what is stored. The gateway may be running
     #[command(
-        after_help = "Examples:\n  hongyan store stats --data /var/lib/hongyan\n  hongyan store stats --data /var/lib/hongyan --json"
+        after_help = "Examples:\n  hongyan store stats --data-dir /var/lib/hongyan\n  hongyan store stats --data-dir /var/lib/hongyan --json"
     )]
     Stats(StatsArgs),
     /// Print the journal, one group a line, as JSON. The gateway may be running
     #[command(
-        after_help = "Examples:\n  hongyan store dump --data /var/lib/hongyan --from 1200 --to 1300\n  hongyan store dump --data /var/lib/hongyan | jq .position"
+        after_help = "Examples:\n  hongyan store dump --data-dir /var/lib/hongyan --from 1200 --to 1300\n  hongyan store dump --data-dir /var/lib/hongyan | jq .position"
     )]
     Dump(DumpArgs),
 }
@@ -39,8 +39,8 @@ enum Command {
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
     /// The data directory
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[arg(long, alias = "data", value_name = "DIR")]
+    data_dir: PathBuf,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -50,8 +50,8 @@ pub struct VerifyArgs {
 #[derive(Debug, clap::Args)]
 pub struct StatsArgs {
     /// The data directory
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[arg(long, alias = "data", value_name = "DIR")]
+    data_dir: PathBuf,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -61,8 +61,8 @@ pub struct StatsArgs {
 #[derive(Debug, clap::Args)]
 pub struct DumpArgs {
     /// The data directory
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[arg(long, alias = "data", value_name = "DIR")]
+    data_dir: PathBuf,
     /// First position; 0: the first that is kept
     #[arg(long, value_name = "POSITION", default_value_t = 0)]
     from: u64,
@@ -82,7 +82,7 @@ pub fn run(args: &Args, decode: Decoder<'_>, output: &mut Output) -> Result<(), 
 
 /// `hongyan store verify`: fails if anything is not sound.
 pub fn verify(args: &VerifyArgs, output: &mut Output) -> Result<(), String> {
-    let verified = inspect::verify(&args.data).map_err(|error| match error {
+    let verified = inspect::verify(&args.data_dir).map_err(|error| match error {
         StoreError::Locked { by } => format!("the data directory is in use by {by}; stop the gateway first"),
         other => other.to_string(),
     })?;
@@ -102,7 +102,7 @@ pub fn verify(args: &VerifyArgs, output: &mut Output) -> Result<(), String> {
 
 /// `hongyan store stats`.
 pub fn stats(args: &StatsArgs, output: &mut Output) -> Result<(), String> {
-    let figures = inspect::figures(&args.data).map_err(|error| error.to_string())?;
+    let figures = inspect::figures(&args.data_dir).map_err(|error| error.to_string())?;
     if args.json {
         output.json(&json!(figures), false);
     } else {
@@ -122,7 +122,7 @@ pub fn dump(args: &DumpArgs, decode: Decoder<'_>, output: &mut Output) -> Result
         output.json(&line, false);
         Ok(())
     };
-    inspect::groups(&args.data, args.from, args.to, &mut each).map_err(|error| error.to_string())
+    inspect::groups(&args.data_dir, args.from, args.to, &mut each).map_err(|error| error.to_string())
 }
 
 fn show(figures: &Figures, output: &mut Output) {

@@ -32,8 +32,12 @@ use Kind::{Counter, Gauge, Histogram};
 
 pub(super) const BUILD: Metric = metric("hongyan_build", Gauge, &["version"], "Always 1; the label tells the version");
 
-pub(super) const ACCEPTED: Metric =
-    metric("hongyan_accepted_total", Counter, &["account"], "Messages accepted (made durable and answered yes) since the start");
+pub(super) const ACCEPTED: Metric = metric(
+    "hongyan_accepted_total",
+    Counter,
+    &["account"],
+    "Messages accepted (made durable and answered yes) since the start; as all figures here, up to a second old",
+);
 pub(super) const MESSAGES: Metric = metric("hongyan_messages", Gauge, &["account", "state"], "Accepted messages by the state they are in");
 pub(super) const REFUSALS: Metric =
     metric("hongyan_refusals_total", Counter, &["account", "cause"], "Requests of a bound upstream answered with a refusal, by cause");

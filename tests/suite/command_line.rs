@@ -3,7 +3,7 @@
 use hongyan::sim::behaviour::Behaviour;
 use hongyan::sim::smsc::{Smsc, SmscSettings};
 use serde_json::Value;
-use std::io::Write;
+use std::io::{BufRead, Read, Write};
 use std::process::{Command, Output, Stdio};
 
 /// Runs the binary with these arguments; nothing is a terminal.
@@ -46,6 +46,68 @@ fn inspectors_print_one_json_object_a_line_and_more_lines_for_people() {
     let pretty = hongyan(&["inspect", "number", "+8613800138000", "--pretty"]);
     assert!(text(&pretty.stdout).lines().count() > 5, "{}", text(&pretty.stdout));
     assert!(!text(&pretty.stdout).contains('\x1b'), "colours only on a terminal");
+}
+
+#[test]
+fn an_unknown_command_is_shown_and_a_broken_pdu_is_told_by_field_and_status() {
+    let done = hongyan(&["inspect", "pdu", "00000012 00000fff 00000000 00000009 abcd", "00000010000000150000000000000001"]);
+    let lines: Vec<Value> = text(&done.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines[0]["command"].as_str(), lines[0]["command_id"].as_str()), (Some("unknown"), Some("0x00000FFF")));
+    assert_eq!((lines[0]["body_hex"].as_str(), lines[1]["command"].as_str()), (Some("abcd"), Some("enquire_link")));
+    let broken = hongyan(&["inspect", "pdu", "00000014 00000002 00000000 00000001 61626364"]);
+    let said = text(&broken.stderr);
+    assert!(broken.status.code() == Some(1) && said.contains("bind_transmitter (0x00000002): system_id has no NUL at its end"), "{said}");
+    assert!(said.contains("a server answers with ESME_") && !said.contains("Unterminated"), "{said}");
+}
+
+#[test]
+fn the_store_commands_take_data_dir_as_the_others_do_and_data_as_before() {
+    let dir = tempfile::tempdir().unwrap();
+    for option in ["--data-dir", "--data"] {
+        let done = hongyan(&["store", "stats", option, dir.path().to_str().unwrap()]);
+        assert_ne!(done.status.code(), Some(2), "{}", text(&done.stderr));
+    }
+    let help = hongyan(&["store", "stats", "--help"]);
+    assert!(text(&help.stdout).contains("--data-dir") && !text(&help.stdout).contains("--data "));
+}
+
+#[test]
+fn a_demo_whose_port_is_busy_names_the_option_that_chooses_another() {
+    let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = busy.local_addr().unwrap().port().to_string();
+    for (smpp, metrics, option) in [(port.as_str(), "0", " --port "), ("0", port.as_str(), " --metrics-port ")] {
+        let done = hongyan(&["demo", "--port", smpp, "--metrics-port", metrics, "--seconds", "1"]);
+        let said = text(&done.stderr);
+        assert!(done.status.code() == Some(1) && said.contains(option) && !said.contains("listen.address"), "{said}");
+    }
+}
+
+#[test]
+fn with_logs_as_json_a_gateway_says_everything_as_json() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("h.toml");
+    let config = "[gateway.log]\nformat = \"json\"\n[listen]\naddress = \"127.0.0.1:0\"\n[metrics]\naddress = \"127.0.0.1:0\"\n";
+    std::fs::write(&file, config).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hongyan"))
+        .args(["serve", "--config", file.to_str().unwrap()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = Vec::new();
+    for line in std::io::BufReader::new(child.stderr.take().unwrap()).lines() {
+        let event: Value = serde_json::from_str(&line.unwrap()).expect("every line is JSON");
+        said.push(event["message"].as_str().unwrap_or_default().to_owned());
+        if said.last().is_some_and(|message| message == "metrics") {
+            super::crash_rig::terminate(child.id());
+        }
+    }
+    assert!(child.wait().unwrap().success() && said.contains(&"listening for SMPP".to_owned()), "{said:?}");
+    assert!(said.iter().filter(|message| *message == "configuration").count() == 2, "what looks like a mistake is an event too: {said:?}");
+    let mut plain = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut plain).unwrap();
+    assert_eq!(plain, "");
 }
 
 #[test]
