@@ -173,14 +173,14 @@ fn trickle(target: SocketAddr, rate_per_s: f64) -> Result<Option<Load>, String> 
 /// One line, rewritten each second on a terminal.
 fn summary(figures: &EngineSnapshot) {
     let state = |state: State| figures.conservation.states[state as usize];
+    // Short enough for a terminal of 80 columns: a line that wraps can't be rewritten.
     let line = format!(
-        "accepted {}   waiting {}   at carriers {}   delivered {}   failed {}   receipts back {}   lost {}",
+        "accepted {}  waiting {}  at carriers {}  delivered {}  failed {}  lost {}",
         figures.conservation.accepted,
         state(State::Waiting),
         state(State::SentWaiting),
         state(State::Delivered),
         state(State::Undelivered) + state(State::Rejected) + state(State::Expired),
-        figures.receipts.matched,
         figures.conservation.difference(),
     );
     let mut out = std::io::stdout();
