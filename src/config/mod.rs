@@ -32,10 +32,12 @@ use crate::model::{AccountId, CarrierId};
 use serde::Deserialize;
 
 /// Profiles that ship with the binary, by name: what stands in `config/profiles/`.
-pub const SHIPPED_PROFILES: [(&str, &str); 3] = [
+pub const SHIPPED_PROFILES: [(&str, &str); 5] = [
     ("standard", include_str!("../../config/profiles/standard.toml")),
     ("hex-ids", include_str!("../../config/profiles/hex-ids.toml")),
     ("text-receipts", include_str!("../../config/profiles/text-receipts.toml")),
+    ("plain-class-receipts", include_str!("../../config/profiles/plain-class-receipts.toml")),
+    ("tlv-only", include_str!("../../config/profiles/tlv-only.toml")),
 ];
 
 /// The whole configuration.

@@ -88,7 +88,13 @@ fn each_mistake_is_told_with_line_key_and_what_is_allowed() {
         ("zone = \"UTC\"", "zone = \"Mars\"", 18, "account[1].receipts.zone", "Asia/Shanghai"),
         ("date_digits = 10", "date_digits = 11", 19, "account[1].receipts.date_digits", "10 or 12"),
         ("\"127.0.0.1:2776\"", "\"127.0.0.1\"", 22, "carrier[0].hosts", "host:port"),
-        ("profile = \"standard\"", "profile = \"nosuch\"", 24, "carrier[0].profile", "standard, hex-ids, text-receipts"),
+        (
+            "profile = \"standard\"",
+            "profile = \"nosuch\"",
+            24,
+            "carrier[0].profile",
+            "standard, hex-ids, text-receipts, plain-class-receipts, tlv-only",
+        ),
         ("profile = \"standard\"", "profile = { receipts = { zone = 5 } }", 24, "carrier[0].profile.receipts.zone", "string"),
         ("profile = \"standard\"", "profile = { receipt = {} }", 24, "carrier[0].profile.receipt", "`receipts`"),
         (

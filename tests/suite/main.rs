@@ -26,6 +26,7 @@ mod peers_tshark;
 mod receipt_vectors;
 mod session_rules;
 mod sim_carrier;
+mod sim_profiles;
 mod spine;
 mod store_conformance;
 mod store_inspect;
