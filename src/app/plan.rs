@@ -35,7 +35,8 @@ pub fn of(config: &Config) -> Result<Plan, String> {
             max_inbound_parts: config.gateway.max_inbound_parts as usize,
             inbound_age_ms: u64::from(config.gateway.inbound_age_s) * 1000,
             failover_after_ms: config.gateway.failover_after_ms,
-            ..Bounds::default()
+            max_in_memory: config.gateway.max_in_memory as usize,
+            cold_after_ms: u64::from(config.gateway.defer_on_disk_s) * 1000,
         },
     })
 }

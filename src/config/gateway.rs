@@ -21,10 +21,14 @@ pub struct Gateway {
     pub shutdown_deadline_ms: u64,
     /// Messages that may wait in memory and overflow together. Default 10,000,000; 1 to 1,000,000,000.
     pub max_waiting: u64,
-    /// Octets of waiting messages in memory before they overflow to disk. Default 1 GiB; 1 MiB to 1 TiB.
+    /// Octets of texts in memory beyond which new messages are refused with 0x14. Default 1 GiB; 1 MiB to 1 TiB.
     pub max_waiting_bytes: u64,
     /// Size of the journal beyond which stragglers are carried into the ledger. Default 256 MiB; 16 MiB to 64 GiB.
     pub journal_max_bytes: u64,
+    /// Messages in memory beyond which the ends of lanes wait on disk. Default 1,000,000; 1,000 to 100,000,000.
+    pub max_in_memory: u64,
+    /// Messages due later than this wait on disk until shortly before. Default 600 (ten minutes); 10 to 86,400.
+    pub defer_on_disk_s: u32,
     /// Receipts that may be parked until the answer that names their id comes. Default 200,000; 100 to 10,000,000.
     pub max_parked_receipts: u32,
     /// How long a parked receipt is kept before it counts as orphaned. Default 3,600; 60 to 604,800.
@@ -54,6 +58,8 @@ impl Default for Gateway {
             max_waiting: 10_000_000,
             max_waiting_bytes: 1 << 30,
             journal_max_bytes: 256 << 20,
+            max_in_memory: 1_000_000,
+            defer_on_disk_s: 600,
             max_parked_receipts: 200_000,
             parked_age_s: 3_600,
             max_inbound_parts: 100_000,
@@ -80,6 +86,8 @@ impl Gateway {
         c.range(at, "shutdown_deadline_ms", self.shutdown_deadline_ms, 0..=600_000);
         c.range(at, "max_waiting", self.max_waiting, 1..=1_000_000_000);
         c.range(at, "max_waiting_bytes", self.max_waiting_bytes, 1 << 20..=1 << 40);
+        c.range(at, "max_in_memory", self.max_in_memory, 1_000..=100_000_000);
+        c.range(at, "defer_on_disk_s", self.defer_on_disk_s, 10..=86_400);
         c.range(at, "journal_max_bytes", self.journal_max_bytes, 16 << 20..=64 << 30);
         c.range(at, "max_parked_receipts", self.max_parked_receipts, 100..=10_000_000);
         c.range(at, "parked_age_s", self.parked_age_s, 60..=604_800);
