@@ -191,6 +191,9 @@ impl EngineTask {
             }
             batches.drain(..).for_each(|batch| inputs.extend(batch));
             self.engine.step(self.clock.now(), &mut inputs, &mut outputs);
+            if self.engine.has_failed() && disk != DiskState::Failed {
+                self.heard(Some(StoreEvent::Failed("a chunk of the ledger can't be read back".to_owned())), &mut inputs, &mut disk);
+            }
             outputs.drain(..).for_each(|output| self.carry_out(output, &mut inputs));
         }
         self.finish(inputs, outputs).await;

@@ -467,6 +467,11 @@ impl Engine {
         self.homes.journal_octets()
     }
 
+    /// The store can't be trusted any more: the process must stop. Also set when a chunk that must be there can't be read back.
+    pub fn has_failed(&self) -> bool {
+        self.disk == DiskState::Failed
+    }
+
     /// Groups in the journal that are not yet dropped.
     pub fn journal_groups(&self) -> u64 {
         self.homes.journal_groups()
