@@ -70,6 +70,7 @@ struct OtherHandles {
     deliveries_dropped: Counter,
     inbound_owned: Counter,
     inbound_unowned: Counter,
+    on_disk: Gauge,
 }
 
 struct ConservationHandles {
@@ -124,6 +125,7 @@ impl Telemetry {
                 deliveries_dropped: counter(r, &table::DELIVERIES, &["dropped"]),
                 inbound_owned: counter(r, &table::INBOUND, &["account"]),
                 inbound_unowned: counter(r, &table::INBOUND, &["none"]),
+                on_disk: gauge(r, &table::ON_DISK, &[]),
             },
             conservation: ConservationHandles {
                 accepted: gauge(r, &table::CONSERVATION_ACCEPTED, &[]),
@@ -171,6 +173,7 @@ impl Telemetry {
         self.other.deliveries_dropped.absolute(snapshot.other.deliveries_dropped);
         self.other.inbound_owned.absolute(snapshot.other.inbound_owned);
         self.other.inbound_unowned.absolute(snapshot.other.inbound_unowned);
+        self.other.on_disk.set(snapshot.other.on_disk as f64);
         self.conservation.accepted.set(snapshot.conservation.accepted as f64);
         set_all(&self.conservation.states, &snapshot.conservation.states);
         self.conservation.difference.set(snapshot.conservation.difference() as f64);

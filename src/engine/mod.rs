@@ -439,8 +439,9 @@ impl Engine {
             doubts_resent: tally.resent_in_doubt,
             deliveries_taken: tally.deliveries_taken,
             deliveries_dropped: tally.deliveries_dropped,
-            inbound_owned: tally.inbound,
+            inbound_owned: tally.inbound - tally.inbound_unowned,
             inbound_unowned: tally.inbound_unowned,
+            on_disk: self.cold.total(),
         };
         EngineSnapshot {
             position: self.writing.batch,

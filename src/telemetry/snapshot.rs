@@ -106,6 +106,8 @@ pub struct OtherFigures {
     pub inbound_owned: u64,
     /// Inbound messages that belong to none.
     pub inbound_unowned: u64,
+    /// Messages that wait on disk, out of memory.
+    pub on_disk: u64,
 }
 
 /// The sum of choice 14: accepted = all terms.

@@ -74,6 +74,9 @@ pub(super) const DELIVERIES: Metric =
     metric("hongyan_deliveries_total", Counter, &["end"], "Receipts and inbound messages for upstream, by their end: taken or dropped");
 pub(super) const INBOUND: Metric =
     metric("hongyan_inbound_total", Counter, &["owner"], "Messages from phones: owned by an account, or by none");
+/// Deferred messages and the ends of long lanes.
+pub(super) const ON_DISK: Metric =
+    metric("hongyan_messages_on_disk", Gauge, &[], "Waiting messages that are out of memory: due later, or at the end of a long lane");
 pub(super) const RECEIPTS_PARKED: Metric =
     metric("hongyan_receipts_parked", Gauge, &[], "Receipts that wait for the answer that names their id");
 
@@ -121,6 +124,7 @@ pub const METRICS: &[Metric] = &[
     WINDOW_USED,
     RECEIPTS,
     RECEIPTS_PARKED,
+    ON_DISK,
     DOUBTS,
     DELIVERIES,
     INBOUND,
