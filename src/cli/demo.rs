@@ -40,6 +40,9 @@ pub(super) struct Args {
     data_dir: Option<PathBuf>,
 }
 
+/// system_id and password of the trickle.
+const TRICKLE: &str = "trickle";
+
 /// A directory that is removed at the end, unless the user named it.
 struct DataDir {
     path: PathBuf,
@@ -87,11 +90,11 @@ fn carrier(profile: &str) -> Result<Smsc, String> {
 
 fn config(args: &Args, data: &DataDir, carriers: &[Smsc; 2]) -> Config {
     let [north, south] = carriers;
-    let mut config = Config::demo(&data.path).with_carrier("north", &north.local_addr().to_string(), "standard").with_carrier(
-        "south",
-        &south.local_addr().to_string(),
-        "hex-ids",
-    );
+    // The trickle has an account of its own: receipts go to any receiver of an account, and a newcomer must get all of his.
+    let mut config = Config::demo(&data.path)
+        .with_account(TRICKLE, TRICKLE)
+        .with_carrier("north", &north.local_addr().to_string(), "standard")
+        .with_carrier("south", &south.local_addr().to_string(), "hex-ids");
     config.listen.address = SocketAddr::from(([127, 0, 0, 1], args.port));
     config.metrics.address = SocketAddr::from(([127, 0, 0, 1], args.metrics_port));
     let route = |prefix: &str, carriers: [&str; 2]| Route { prefix: prefix.to_owned(), carriers: carriers.map(str::to_owned).to_vec() };
@@ -166,7 +169,8 @@ fn trickle(target: SocketAddr, rate_per_s: f64) -> Result<Option<Load>, String> 
     let defaults = LoadSettings::default();
     // The sender is a short code and the numbers are spread over both routes.
     let shape = Shape { first_destination: 8_613_500_000_000, destinations: 800_000_000, ..defaults.shape };
-    let settings = LoadSettings { target, messages: u64::from(u32::MAX), rate_per_s, shape, ..defaults };
+    let accounts = vec![(TRICKLE.to_owned(), TRICKLE.to_owned())];
+    let settings = LoadSettings { target, accounts, messages: u64::from(u32::MAX), rate_per_s, shape, ..defaults };
     Load::start(settings).map(Some).map_err(|error| format!("starting the trickle: {error}"))
 }
 
