@@ -1,4 +1,4 @@
-//! Keeps the journal short (choice 5): what is still alive in its oldest groups is carried into the ledger, then the groups are dropped.
+//! Keeps the journal short: what is still alive in its oldest groups is carried into the ledger, then the groups are dropped.
 //!
 //! Everything alive knows its *home*: the batch of the oldest event that is needed to rebuild it, or the ledger's chunk that holds all of it. A walk over the
 //! oldest batches writes what still lives there into chunks, as ordinary events. Logical time is the batch number: every chunk tells the batch up to which

@@ -1,4 +1,4 @@
-//! What is alive and not in memory (choice 8): messages due much later, and the ends of long lanes. They stand in chunks of the ledger, written by the walk of
+//! What is alive and not in memory: messages due much later, and the ends of long lanes. They stand in chunks of the ledger, written by the walk of
 //! [`super::carry`]; memory keeps a few words per chunk, and the chunk is read back when its messages may be needed.
 //!
 //! A chunk leaves memory whole or not at all: only while every message of it that still lives is in the chunk alone and fresh (never tried), so that

@@ -1,4 +1,4 @@
-//! Conservation (choice 14): what was accepted, and where all of it is. Counted where it happens, in messages.
+//! Conservation: what was accepted, and where all of it is. Counted where it happens, in messages.
 
 use crate::model::State;
 

@@ -1,5 +1,5 @@
 //! Stops 9 to 11: the dispatcher of one carrier owns its lanes, its bucket and the windows of its binds, and hands out messages as
-//! binds have room and the bucket has permits (choices 3, 4 and 10).
+//! binds have room and the bucket has permits.
 
 use super::event::Event;
 use super::flights::{Flights, Stream};

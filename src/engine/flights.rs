@@ -1,4 +1,4 @@
-//! Order within a number and a class (choice 3): while a message is with a bind, the next one of the same class to the same phone takes the same bind
+//! Order within a number and a class: while a message is with a bind, the next one of the same class to the same phone takes the same bind
 //! or waits. Everything else goes wherever there is room.
 
 use super::port::BindId;

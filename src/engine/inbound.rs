@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 /// Parts that may wait for one phone and service number.
 const PARTS_PER_SOURCE: usize = 512;
 
-/// Whose parts belong together: link and both addresses (smpp.md section 6).
+/// Whose parts belong together: link and both addresses.
 type Source = (CarrierId, Address, Address);
 
 /// A part that waits for its siblings.

@@ -1,4 +1,4 @@
-//! The id index (choice 9): a carrier's id → the part that it stands for. An entry is a 128-bit hash of carrier and canonical id, the message and the
+//! The id index: a carrier's id → the part that it stands for. An entry is a 128-bit hash of carrier and canonical id, the message and the
 //! part. How a carrier writes its ids in receipts against its answers is found out here: the receipt's id is transformed when probing, variants are
 //! never stored.
 

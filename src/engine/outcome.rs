@@ -1,4 +1,4 @@
-//! Stop 12: what a carrier answered to the parts of a message, and what follows: sent, later, elsewhere, never, or none in time: in doubt (choice 11).
+//! Stop 12: what a carrier answered to the parts of a message, and what follows: sent, later, elsewhere, never, or none in time: in doubt.
 
 use super::Engine;
 use super::event::{self, Event};

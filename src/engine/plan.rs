@@ -1,4 +1,4 @@
-//! The plan: the immutable snapshot of accounts, carriers, routes and policies that the hot path reads (choice 13). `app` builds
+//! The plan: the immutable snapshot of accounts, carriers, routes and policies that the hot path reads. `app` builds
 //! it from the configuration and swaps it whole.
 
 use crate::model::{AccountId, CarrierId, Class};

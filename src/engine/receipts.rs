@@ -1,4 +1,4 @@
-//! Stops 5 to 7 of a receipt: which message it means, whether its step is legal, and what the sender will be told (choices 14 and 15).
+//! Stops 5 to 7 of a receipt: which message it means, whether its step is legal, and what the sender will be told.
 
 use super::carry::{Home, Item, Name};
 use super::event::{self, DeliveryKey, Event, PartReceipt};

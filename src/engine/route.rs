@@ -9,7 +9,7 @@ use crate::model::{Message, MessageId};
 use hashbrown::HashMap;
 use xxhash_rust::xxh3::Xxh3;
 
-/// How long the parts of one message stick to a carrier (choice 16).
+/// How long the parts of one message stick to a carrier.
 const STICKY_US: u64 = 600_000_000;
 /// How many such sets are remembered at once, in two generations.
 const STICKY_MAX: usize = 100_000;

@@ -1,4 +1,4 @@
-//! Token buckets, paid in segments: governor's GCRA on the engine's own clock (choice 10). In this first form one per carrier and one per
+//! Token buckets, paid in segments: governor's GCRA on the engine's own clock. In this first form one per carrier and one per
 //! account; the tree of all levels takes this file's place in the dispatch engine.
 
 use crate::model::Now;

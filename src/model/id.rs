@@ -26,7 +26,7 @@ pub struct BindId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub u64);
 
-/// Our id of a message: time, node and sequence in one number below 2^63 (choice 18).
+/// Our id of a message: time, node and sequence in one number below 2^63.
 ///
 /// Laid out as `milliseconds since 2020 × 10^7 + node (0-9) × 10^6 + sequence (0-999,999)`, which stays below 2^63
 /// until the year 2049 and is written as 19 decimal digits: fixed width without leading zeros from 2023 on, sorted by time, and accepted

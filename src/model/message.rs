@@ -100,7 +100,7 @@ impl Report {
     }
 }
 
-/// One part of a long message that upstream cut itself: kept together on one carrier (choice 16).
+/// One part of a long message that upstream cut itself: kept together on one carrier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Part {
     /// Reference that the parts share.

@@ -1,4 +1,4 @@
-//! The states of a message and which step may follow which (choices 14 and 15).
+//! The states of a message and which step may follow which.
 
 /// Where a message stands. Every accepted message is in exactly one of these; the sum over all is the number accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,4 +1,4 @@
-//! Chinese mobile prefixes (numbers.md section 4): which operator a number began with. Numbers move between operators
+//! Chinese mobile prefixes: which operator a number began with. Numbers move between operators
 //! and keep their prefix, so this is the original operator only.
 
 use super::prefix::{PrefixError, PrefixTable};

@@ -1,4 +1,4 @@
-//! From what people write to the canonical form (numbers.md section 1). Ordinary forms take a table and no allocation;
+//! From what people write to the canonical form. Ordinary forms take a table and no allocation;
 //! the phone library is asked only where two readings are possible.
 
 use super::packed::pack;

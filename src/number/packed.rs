@@ -1,4 +1,4 @@
-//! A number in a `u64` (numbers.md section 2): bits 63-60 count its digits, bits 59-50 are zero, bits 49-0 are its
+//! A number in a `u64`: bits 63-60 count its digits, bits 59-50 are zero, bits 49-0 are its
 //! value. So leading zeros keep numbers apart, 0 means "none", and E.164 numbers compare by their low 50 bits.
 
 use arrayvec::ArrayVec;

@@ -1,4 +1,4 @@
-//! Longest-prefix match over digits (numbers.md section 3): a trie with ten places per node, built whole and then
+//! Longest-prefix match over digits: a trie with ten places per node, built whole and then
 //! only read. What the values mean is the owner's.
 
 use super::packed;

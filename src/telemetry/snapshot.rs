@@ -21,7 +21,7 @@ pub struct EngineSnapshot {
     pub receipts: ReceiptFigures,
     /// Doubts, deliveries, inbound messages.
     pub other: OtherFigures,
-    /// The sum of choice 14.
+    /// The conservation sum.
     pub conservation: Conservation,
 }
 
@@ -110,7 +110,7 @@ pub struct OtherFigures {
     pub on_disk: u64,
 }
 
-/// The sum of choice 14: accepted = all terms.
+/// The conservation sum: accepted = all terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Conservation {
     /// Messages accepted since the data directory was made.

@@ -1,4 +1,4 @@
-//! From characters to a body: which encoding a text gets, and why (text.md sections 2, 6 and 9).
+//! From characters to a body: which encoding a text gets, and why.
 
 use super::segment::{self, SegmentRule};
 use super::shift::{Language, Shifts};
@@ -120,7 +120,7 @@ pub struct DoesNotFit {
     pub character: char,
 }
 
-/// Chooses an encoding for `text`, in the order of text.md section 6: default alphabet, transliteration, national
+/// Chooses an encoding for `text`, in this order: default alphabet, transliteration, national
 /// tables, UCS-2. What the caller forced is never mangled.
 pub fn choose(text: &str, options: &Options) -> Result<Chosen, DoesNotFit> {
     match options.wanted {

@@ -1,4 +1,4 @@
-//! Which characters belong together on a screen (text.md section 5): a base with its marks, joined emoji, flags.
+//! Which characters belong together on a screen: a base with its marks, joined emoji, flags.
 //! A coarser and stable relative of Unicode's grapheme clusters: exactly the rule of the vectors.
 
 use unicode_general_category::{GeneralCategory, get_general_category};

@@ -1,4 +1,4 @@
-//! What a data_coding says (SMPP v3.4 5.2.19, TS 23.038 section 4; smpp.md section 4): alphabet, message class,
+//! What a data_coding says (SMPP v3.4 5.2.19, TS 23.038 section 4): alphabet, message class,
 //! message waiting. Which alphabet stands behind "default" is a setting of each peer.
 
 use crate::model::Encoding;

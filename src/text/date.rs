@@ -1,4 +1,4 @@
-//! Dates as receipts write them (smpp.md section 7, rule 3). A date there has no zone: it is read as it stands, and
+//! Dates as receipts write them. A date there has no zone: it is read as it stands, and
 //! turned into wall time by whoever knows the carrier's zone. No calendar crate: this runs for every receipt.
 
 /// A date of a receipt.

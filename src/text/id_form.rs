@@ -1,4 +1,4 @@
-//! The forms in which carriers write one and the same id (smpp.md section 7, rows 7-10): a canonical form that both
+//! The forms in which carriers write one and the same id: a canonical form that both
 //! sides get, and the transforms by which a receipt's id is probed. Which of them a carrier needs is learned elsewhere.
 
 use arrayvec::ArrayVec;

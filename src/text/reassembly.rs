@@ -1,4 +1,4 @@
-//! Joining the parts of inbound messages (smpp.md section 6): parts in any order, twice, or never. Bounded by age, per
+//! Joining the parts of inbound messages: parts in any order, twice, or never. Bounded by age, per
 //! source and in all; what is pushed out or overdue is handed back incomplete, never dropped here. Durability and
 //! answers to the carrier are left to `engine/inbound`.
 

@@ -1,4 +1,4 @@
-//! Receipts as text (SMPP v3.4 Appendix B and the dialects of smpp.md section 7): read from carriers, written for
+//! Receipts as text (SMPP v3.4 Appendix B and the dialects met in practice): read from carriers, written for
 //! upstream. Finding the message that a receipt means, and whether the step is legal, are left to `engine/receipts`.
 
 use super::data_coding::{self, Alphabet};
@@ -333,7 +333,7 @@ fn count(value: &[u8]) -> Option<u16> {
     u16::try_from(value.iter().fold(0u32, |sum, digit| sum * 10 + u32::from(digit - b'0'))).ok()
 }
 
-/// The state of a state word (smpp.md section 7, rule 4).
+/// The state of a state word.
 pub fn state_of(stat: &[u8]) -> ReceiptState {
     let mut upper = [0u8; 16];
     let Some(word) = upper.get_mut(..stat.len()) else { return ReceiptState::Unknown };

@@ -1,4 +1,4 @@
-//! How many PDUs a body needs, and what stands in each (text.md sections 4 and 5). References are the caller's; the
+//! How many PDUs a body needs, and what stands in each. References are the caller's; the
 //! bit and TLVs that announce a header or a part are set by `link/translate` from what a segment says.
 
 use super::gsm7::{self, ESCAPE};

@@ -1,4 +1,4 @@
-//! National languages of GSM 7-bit text (text.md section 2): which tables a body uses. The tables stand in `tables`.
+//! National languages of GSM 7-bit text: which tables a body uses. The tables stand in `tables`.
 
 use super::tables::{BASIC, EXTENSION, LOCKING, SINGLE, Table};
 

@@ -1,4 +1,4 @@
-//! Bodies between the wire and the engine's encodings, and from one encoding to another (text.md section 3). Nothing
+//! Bodies between the wire and the engine's encodings, and from one encoding to another. Nothing
 //! is replaced or dropped on the way: what doesn't fit is said, and the caller takes another encoding.
 
 use super::data_coding::{self, Alphabet, DefaultAlphabet};

@@ -1,4 +1,4 @@
-//! Replacing characters that GSM 7-bit text lacks (text.md section 6), in two levels; the table is `tables/translit.tsv`.
+//! Replacing characters that GSM 7-bit text lacks, in two levels; the table is `tables/translit.tsv`.
 //! Whether the outcome is used is decided in `choose`.
 
 use super::gsm7;

@@ -1,4 +1,4 @@
-//! UTF-16 as it stands in bodies (text.md section 3): big-endian, sometimes with a byte order mark, sometimes with an
+//! UTF-16 as it stands in bodies: big-endian, sometimes with a byte order mark, sometimes with an
 //! odd octet at the end. Decoding never fails; encoding gives clean UTF-16BE.
 
 /// True if the octets start with the mark of little-endian UTF-16: a broken peer, the octets must be swapped.

@@ -529,7 +529,7 @@ impl Judge {
 
     /// Everything is at rest.
     pub fn at_rest(&self) -> Judged {
-        // Where several messages went to one phone and one of them was in doubt, a receipt without an answer before it may mean any of them (choice 11).
+        // Where several messages went to one phone and one of them was in doubt, a receipt without an answer before it may mean any of them.
         let mut phones: BTreeMap<&str, (u32, bool)> = BTreeMap::new();
         for record in &self.records {
             let phone = phones.entry(&record.digits).or_default();
