@@ -1,6 +1,9 @@
 //! The embedded store: `journal.db` and `ledger.db` (SQLite) in one data directory that one gateway holds at a time. Knows files,
 //! pragmas and checkpoints; what the octets mean is the engine's business, threads that append are `store::writer`'s.
 //!
+//! Why SQLite: the most trusted embedded engine, open to any operator's own tools; a group of messages as one row costs nearly as little as a bare log
+//! does (what is dear is a row per message and step), and rows of groups are the shape that a replicated store will have.
+//!
 //! | file | what |
 //! |---|---|
 //! | `lock` | held while a gateway runs, with its process id inside |
