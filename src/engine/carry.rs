@@ -231,11 +231,6 @@ impl Homes {
         first.zip(last).map_or(0, |(first, last)| last - first + 1)
     }
 
-    /// Chunks in the ledger.
-    pub fn chunks(&self) -> usize {
-        self.chunks.len()
-    }
-
     /// The first batch after which half of `bound` octets follow.
     fn boundary(&self, bound: u64) -> Option<u64> {
         let mut kept = 0;

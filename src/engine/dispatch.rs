@@ -173,14 +173,6 @@ impl Engine {
     pub(super) fn bind_up(&mut self, bind: BindId, window: u32) {
         let Some(dispatcher) = self.dispatchers.get_mut(bind.carrier.0 as usize) else { return };
         dispatcher.binds.push(BindSlots { id: bind, window: i64::from(window), free: i64::from(window), commands: Vec::new() });
-        if window > 0 {
-            self.adopt_waiting(bind.carrier);
-        }
-    }
-
-    /// The first bind of a carrier: messages that wait at a later carrier of their route stay; those waiting here go out now.
-    fn adopt_waiting(&mut self, carrier: CarrierId) {
-        self.dispatchers[carrier.0 as usize].wake_at = self.now.mono_us;
     }
 
     pub(super) fn bind_down(&mut self, bind: BindId, unsent: &[Ticket], in_doubt: &[Ticket]) {

@@ -157,13 +157,6 @@ impl IdIndex {
     pub fn is_empty(&self) -> bool {
         self.map.is_empty()
     }
-
-    /// The form that a carrier's receipts have used most, for metrics and logs.
-    pub fn learned_form(&self, carrier: CarrierId) -> IdForm {
-        let learned = &self.learned[carrier.0 as usize];
-        let most = (0..FORMS.len()).max_by_key(|&at| (learned.hits[at], FORMS.len() - at)).unwrap_or(0);
-        FORMS[learned.fixed.unwrap_or(most)]
-    }
 }
 
 #[cfg(test)]

@@ -28,7 +28,6 @@ impl Engine {
                 self.after_commit(Effect::Accepted { session, token, message: id });
             }
             Err(refusal) => {
-                self.refused[refusal as usize] += 1;
                 self.reply(session, UpstreamReply::Answer { token, result: Err(refusal) });
             }
         }

@@ -49,7 +49,7 @@ pub mod throttle;
 pub mod timers;
 
 use crate::model::id::MessageIds;
-use crate::model::{AccountId, Class, MessageId, Now, Refusal, State};
+use crate::model::{AccountId, Class, MessageId, Now, State};
 use crate::telemetry::{AccountFigures, Conservation, EngineSnapshot, OtherFigures, ReceiptFigures};
 use carry::{Home, Homes, Item};
 use counts::{Counts, Tally};
@@ -139,7 +139,6 @@ pub struct Engine {
     /// Off while recovery applies what the counters know already.
     counting: bool,
     tally: Tally,
-    refused: [u64; Refusal::ALL.len()],
     disk: DiskState,
     draining: bool,
     replaying: bool,
@@ -183,7 +182,6 @@ impl Engine {
             counts: Counts::default(),
             counting: true,
             tally: Tally::default(),
-            refused: [0; Refusal::ALL.len()],
             disk: DiskState::Ok,
             draining: false,
             replaying: false,
@@ -259,7 +257,6 @@ impl Engine {
                 Timer::Due(message) => self.due(message),
                 Timer::Doubt(message) => self.doubt_over(message),
                 Timer::Outbox(account) => self.outbox_due(account),
-                Timer::Dispatch(_) => {}
                 Timer::Failover(carrier) => self.failover(carrier),
                 Timer::Sweep => self.start_sweep(),
             }
@@ -419,11 +416,6 @@ impl Engine {
         self.tally
     }
 
-    /// Refusals so far, in order of [`Refusal::ALL`].
-    pub fn refusals(&self) -> [u64; Refusal::ALL.len()] {
-        self.refused
-    }
-
     /// Everything that the metrics tell of the engine, as it stands now.
     pub fn snapshot(&self) -> EngineSnapshot {
         let tally = self.tally;
@@ -449,7 +441,6 @@ impl Engine {
                 .map(|(a, (outbox, outbox_dropped))| AccountFigures { outbox, outbox_dropped, ..a.figures.clone() })
                 .collect(),
             carriers: self.dispatchers.iter().map(|d| d.figures()).collect(),
-            refusals: self.refused,
             receipts,
             other,
             conservation: Conservation { accepted: self.counts.accepted, states: self.counts.by_state },

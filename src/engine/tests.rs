@@ -5,7 +5,7 @@ use super::port::*;
 use super::recover::recover;
 use super::*;
 use crate::model::state::ReceiptState;
-use crate::model::{Address, Body, Class, Encoding, Message, Report as Wish, State};
+use crate::model::{Address, Body, Class, Encoding, Message, Refusal, Report as Wish, State};
 use crate::number::prefix::PrefixTable;
 use crate::store::memory::{MemoryJournal, MemoryLedger};
 use crate::store::{Journal, Ledger};

@@ -16,8 +16,6 @@ pub enum Timer {
     Doubt(MessageId),
     /// An account's outbox may try again.
     Outbox(AccountId),
-    /// A carrier may have got a permit, or its pause may be over.
-    Dispatch(CarrierId),
     /// A carrier has been without any bind for long enough to fail over.
     Failover(CarrierId),
     /// Time to look for messages past their time.

@@ -15,8 +15,6 @@ pub struct EngineSnapshot {
     pub accounts: Vec<AccountFigures>,
     /// By carrier.
     pub carriers: Vec<CarrierFigures>,
-    /// Submissions that intake refused, in the order of `Refusal::ALL`. Not exported: the links count all refusals as they answer them.
-    pub refusals: [u64; Refusal::ALL.len()],
     /// Receipts.
     pub receipts: ReceiptFigures,
     /// Doubts, deliveries, inbound messages.

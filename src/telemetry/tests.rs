@@ -43,7 +43,6 @@ fn figures_arrive_under_the_names_of_account_carrier_and_state() {
     engine.carriers[0].lanes[Class::Marketing as usize] = 5;
     engine.carriers[0].outcomes.throttled = 2;
     // What intake refused is part of what the links count: it must not be added once more.
-    engine.refusals[Refusal::NoRoute as usize] = 3;
     let mut acme = SessionFigures { sessions: 1, ..SessionFigures::default() };
     acme.refusals[Refusal::NoRoute as usize] = 4;
     acme.refusals[REFUSAL_CAUSES - 1] = 2;
