@@ -108,6 +108,9 @@ impl World {
                 due_ms: 0,
                 expires_ms: 0,
                 tlvs: Box::default(),
+                campaign: hongyan::model::CampaignId::NONE,
+                identity: 0,
+                charge: 0,
             };
             Draft { token, message: Arc::new(message) }
         };

@@ -95,6 +95,9 @@ fn message(id: u64) -> Arc<Message> {
         due_ms: 0,
         expires_ms: NOW.wall_ms + 86_400_000,
         tlvs: Box::default(),
+        campaign: hongyan::model::CampaignId::NONE,
+        identity: 0,
+        charge: 0,
     })
 }
 

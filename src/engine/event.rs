@@ -8,7 +8,7 @@
 use super::port::{CarrierMessageId, Delivery, Inbound, InboundPart, ReceiptFacts, Replacement, Report as PortReport};
 use crate::model::message::{Part, Report};
 use crate::model::state::ReceiptState;
-use crate::model::{AccountId, Address, Body, CarrierId, Class, Encoding, Message, MessageId, State};
+use crate::model::{AccountId, Address, Body, CampaignId, CarrierId, Class, Encoding, Message, MessageId, State};
 use arrayvec::ArrayVec;
 
 /// Version of the encoding, the first octet of every batch.
@@ -263,7 +263,8 @@ pub fn write_accepted(message: &Message, out: &mut Vec<u8>) {
     put_u64(message.number, out);
     put_body(&message.body, out);
     put_part(message.part, out);
-    out.push(report_bits(message.report));
+    let more = message.campaign != CampaignId::NONE || message.identity != 0 || message.charge != 0;
+    out.push(report_bits(message.report) | u8::from(more) << 3);
     put_short(&message.service_type, out);
     out.push(message.protocol_id);
     out.push(message.priority);
@@ -271,6 +272,11 @@ pub fn write_accepted(message: &Message, out: &mut Vec<u8>) {
     put_u64(message.due_ms, out);
     put_u64(message.expires_ms, out);
     put_octets(&message.tlvs, out);
+    if more {
+        put_u32(message.campaign.0, out);
+        put_u64(message.identity, out);
+        put_u32(message.charge, out);
+    }
 }
 
 /// [`Event::Sent`] from its fields; `part` is (this part, number of parts).
@@ -378,6 +384,13 @@ fn put_report(report: &PortReport, out: &mut Vec<u8>) {
     out.push(report.text_encoding as u8);
 }
 
+fn report_of(bits: u8) -> Result<Report, EventError> {
+    match bits {
+        0..8 => Ok(Report { on_success: bits & 1 != 0, on_failure: bits & 2 != 0, intermediate: bits & 4 != 0 }),
+        _ => Err(EventError::Value("report")),
+    }
+}
+
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -456,10 +469,7 @@ impl<'a> Reader<'a> {
         }
     }
     fn report(&mut self) -> Result<Report, EventError> {
-        match self.u8()? {
-            bits @ 0..8 => Ok(Report { on_success: bits & 1 != 0, on_failure: bits & 2 != 0, intermediate: bits & 4 != 0 }),
-            _ => Err(EventError::Value("report")),
-        }
+        report_of(self.u8()?)
     }
     fn key(&mut self) -> Result<DeliveryKey, EventError> {
         Ok(DeliveryKey { message: self.message()?, serial: self.u8()? })
@@ -520,7 +530,7 @@ impl<'a> Reader<'a> {
         })
     }
     fn accepted(&mut self) -> Result<Message, EventError> {
-        Ok(Message {
+        let mut message = Message {
             id: self.message()?,
             account: self.account()?,
             class: Class::from_u8(self.u8()?).ok_or(EventError::Value("class"))?,
@@ -529,15 +539,36 @@ impl<'a> Reader<'a> {
             number: self.u64()?,
             body: self.body()?,
             part: self.part()?,
-            report: self.report()?,
-            service_type: self.short("service_type")?,
-            protocol_id: self.u8()?,
-            priority: self.u8()?,
-            accepted_ms: self.u64()?,
-            due_ms: self.u64()?,
-            expires_ms: self.u64()?,
-            tlvs: self.octets()?,
-        })
+            report: Report::default(),
+            service_type: ArrayVec::new(),
+            protocol_id: 0,
+            priority: 0,
+            accepted_ms: 0,
+            due_ms: 0,
+            expires_ms: 0,
+            tlvs: Box::default(),
+            campaign: CampaignId::NONE,
+            identity: 0,
+            charge: 0,
+        };
+        let bits = self.u8()?;
+        message.report = report_of(bits & !8)?;
+        message.service_type = self.short("service_type")?;
+        message.protocol_id = self.u8()?;
+        message.priority = self.u8()?;
+        message.accepted_ms = self.u64()?;
+        message.due_ms = self.u64()?;
+        message.expires_ms = self.u64()?;
+        message.tlvs = self.octets()?;
+        if bits & 8 != 0 {
+            message.campaign = CampaignId(self.u32()?);
+            message.identity = self.u64()?;
+            message.charge = self.u32()?;
+            if message.campaign == CampaignId::NONE && message.identity == 0 && message.charge == 0 {
+                return Err(EventError::Value("campaign"));
+            }
+        }
+        Ok(message)
     }
     fn part_receipt(&mut self) -> Result<PartReceipt, EventError> {
         let state = self.receipt_state()?;

@@ -169,6 +169,9 @@ impl Bench {
             due_ms: if self.due_in_ms == 0 { 0 } else { self.now.wall_ms + self.due_in_ms },
             expires_ms: 0,
             tlvs: Box::default(),
+            campaign: crate::model::CampaignId::NONE,
+            identity: 0,
+            charge: 0,
         };
         self.step(vec![Input::Submit { session: SESSION, drafts: vec![Draft { token, message: Arc::new(message) }] }]);
         self.answers.iter().find(|a| a.0 == token).and_then(|a| a.1.ok()).unwrap_or_default()

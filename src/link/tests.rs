@@ -21,5 +21,8 @@ pub fn message(id: u64) -> Message {
         due_ms: 0,
         expires_ms: 0,
         tlvs: Box::default(),
+        campaign: crate::model::CampaignId::NONE,
+        identity: 0,
+        charge: 0,
     }
 }

@@ -10,6 +10,15 @@ pub struct AccountId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CarrierId(pub u16);
 
+/// A campaign of an account, by the number that the gateway gave its name; 0: none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct CampaignId(pub u32);
+
+impl CampaignId {
+    /// Of no campaign.
+    pub const NONE: CampaignId = CampaignId(0);
+}
+
 /// One live bind with a carrier: `generation` grows with every connection, so that what an old connection still
 /// says can't be taken for the new one's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,7 +1,7 @@
 //! A message: one text to one number, as the engine knows it. No wire format: `link/translate` makes it from a PDU
 //! and a PDU from it.
 
-use super::{AccountId, Address, MessageId};
+use super::{AccountId, Address, CampaignId, MessageId};
 
 /// Decides priority, quiet hours, caps and the policy when in doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -146,4 +146,11 @@ pub struct Message {
     pub expires_ms: u64,
     /// TLVs to be passed on (tag, length, value as on the wire), already limited to what an account may pass; mostly empty.
     pub tlvs: Box<[u8]>,
+    /// The campaign that it belongs to.
+    pub campaign: CampaignId,
+    /// Identity computed by the sender (a job and a line, an idempotency key): handing the same one over again is answered with the first one's id and makes
+    /// no second message. 0: none.
+    pub identity: u64,
+    /// Credits reserved for it at intake, in thousandths; 0: none.
+    pub charge: u32,
 }

@@ -11,7 +11,7 @@ pub mod state;
 
 pub use address::Address;
 pub use clock::Now;
-pub use id::{AccountId, CarrierId, MessageId};
+pub use id::{AccountId, CampaignId, CarrierId, MessageId};
 pub use message::{Body, Class, Encoding, Message, Report};
 pub use refusal::Refusal;
 pub use state::State;

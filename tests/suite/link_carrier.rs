@@ -66,6 +66,9 @@ fn message(id: u64, octets: &[u8]) -> Message {
         due_ms: 0,
         expires_ms: START_MS + 3_600_000,
         tlvs: Box::default(),
+        campaign: hongyan::model::CampaignId::NONE,
+        identity: 0,
+        charge: 0,
     }
 }
 

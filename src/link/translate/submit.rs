@@ -90,6 +90,9 @@ fn message(sm: &Sm<'_>, destination: Address, by: &Submitter<'_>) -> Result<Arc<
         due_ms,
         expires_ms,
         tlvs: passed_tlvs(sm.tlvs, &by.account.allow_tlvs),
+        campaign: crate::model::CampaignId::NONE,
+        identity: 0,
+        charge: 0,
     }))
 }
 
