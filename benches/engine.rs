@@ -27,6 +27,9 @@ fn plan() -> Arc<Plan> {
         name: "north".into(),
         rate_per_s: None,
         burst: 0,
+        bind_rate_per_s: None,
+        floor_per_s: 1,
+        slow_answer_ms: 0,
         marketing_reserve_percent: 10,
         segments: SegmentRule::default(),
         one_receipt: false,
@@ -39,13 +42,21 @@ fn plan() -> Arc<Plan> {
     let account = AccountPlan {
         name: "shop".into(),
         rate_per_s: None,
+        weight: 1,
         max_waiting: 1_000_000,
         max_outbox: 1_000_000,
         outbox_age_ms: 72 * 3_600_000,
         correcting_receipt: false,
         service_numbers: Vec::new(),
     };
-    let class = ClassPlan { validity_ms: 3_600_000, retry_ms: vec![1_000], max_attempts: 3, doubt_wait_ms: 10_000, resend_in_doubt: true };
+    let class = ClassPlan {
+        share_percent: 0,
+        validity_ms: 3_600_000,
+        retry_ms: vec![1_000],
+        max_attempts: 3,
+        doubt_wait_ms: 10_000,
+        resend_in_doubt: true,
+    };
     Arc::new(Plan {
         node: 1,
         home: hongyan::number::HomeRegion::CHINA,
@@ -53,6 +64,7 @@ fn plan() -> Arc<Plan> {
         carriers: vec![carrier],
         routes: PrefixTable::new([("", vec![CarrierId(0)])]).expect("a route"),
         classes: [class.clone(), class.clone(), class],
+        limits: Vec::new(),
         bounds: Bounds::default(),
     })
 }

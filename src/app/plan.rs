@@ -1,7 +1,7 @@
 //! The engine's plan from the configuration (whose accounts and carriers stand in the order of their ids).
 
 use crate::config::{ClassPolicy, Config, OctetRule, ReceiptIdHabit};
-use crate::engine::plan::{AccountPlan, Bounds, CarrierPlan, ClassPlan, Plan};
+use crate::engine::plan::{AccountPlan, Bounds, CarrierPlan, ClassPlan, LimitPlan, Plan};
 use crate::link::translate::outbound::segment_rule;
 use crate::model::{AccountId, CarrierId, Class};
 use crate::number::HomeRegion;
@@ -26,6 +26,7 @@ pub fn of(config: &Config) -> Result<Plan, String> {
         carriers: config.carriers.iter().map(|of| carrier(of, config)).collect(),
         routes: PrefixTable::new(rows).map_err(|error| format!("routes: {error}"))?,
         classes: Class::ALL.map(|of| class(config.class.of(of))),
+        limits: config.limits.iter().map(|of| limit(of, config)).collect(),
         bounds: Bounds {
             max_messages: config.gateway.max_waiting as usize,
             max_body_octets: config.gateway.max_waiting_bytes as usize,
@@ -45,6 +46,7 @@ fn account(account: &crate::config::Account) -> AccountPlan {
     AccountPlan {
         name: account.name.clone(),
         rate_per_s: account.rate_per_s,
+        weight: account.weight,
         max_waiting: account.max_waiting,
         max_outbox: account.max_outbox as usize,
         outbox_age_ms: u64::from(account.receipts.max_age_h) * HOUR_MS,
@@ -60,6 +62,9 @@ fn carrier(carrier: &crate::config::Carrier, config: &Config) -> CarrierPlan {
         name: carrier.name.clone(),
         rate_per_s: carrier.rate_per_s,
         burst: carrier.burst,
+        bind_rate_per_s: carrier.bind_rate_per_s,
+        floor_per_s: carrier.floor_per_s,
+        slow_answer_ms: carrier.slow_answer_ms,
         marketing_reserve_percent: carrier.marketing_reserve_percent,
         segments: segment_rule(&carrier.profile),
         one_receipt: habits.one_per_message,
@@ -68,6 +73,25 @@ fn carrier(carrier: &crate::config::Carrier, config: &Config) -> CarrierPlan {
         no_receipt_after_ms: u64::from(habits.no_receipt_after_h) * HOUR_MS,
         id_form: id_form(habits.id),
         inbound_account: carrier.inbound_account.as_ref().and_then(named).map(|at| AccountId(at as u32)),
+    }
+}
+
+/// A limit; the names in it were checked with the configuration.
+fn limit(limit: &crate::config::Limit, config: &Config) -> LimitPlan {
+    let account = |name: &String| config.accounts.iter().position(|account| account.name == *name).map(|at| AccountId(at as u32));
+    LimitPlan {
+        name: limit.name.clone(),
+        carrier: limit.carrier.as_ref().and_then(|name| config.carrier_by_name(name)).map(|(id, _)| id),
+        class: limit.class,
+        account: limit.account.as_ref().and_then(account),
+        campaign: limit.campaign.clone(),
+        sender: limit.sender.as_ref().map(|sender| match sender.strip_suffix('*') {
+            Some(start) => (start.as_bytes().to_vec(), true),
+            None => (sender.as_bytes().to_vec(), false),
+        }),
+        prefix: limit.prefix.clone(),
+        rate_per_s: limit.rate_per_s,
+        burst: limit.burst,
     }
 }
 
@@ -82,6 +106,7 @@ fn id_form(habit: ReceiptIdHabit) -> Option<IdForm> {
 
 fn class(policy: &ClassPolicy) -> ClassPlan {
     ClassPlan {
+        share_percent: policy.share_percent,
         validity_ms: u64::from(policy.default_validity_s) * 1000,
         retry_ms: policy.retry_s.iter().map(|&s| u64::from(s) * 1000).collect(),
         max_attempts: policy.max_attempts.min(255) as u8,

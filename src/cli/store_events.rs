@@ -58,8 +58,11 @@ fn value_of(batch: u64, event: &Event) -> Value {
         Event::Settled { message, state, reports, .. } => {
             json!({ "event": "settled", "message": id(message), "state": state.name(), "reports": reports })
         }
-        Event::Cooled { chunk, place } => json!({ "event": "cooled", "chunk": chunk, "place": place }),
+        Event::Cooled { chunk, place } => json!({ "event": "cooled", "chunk": chunk, "place": format!("{place:?}") }),
         Event::Warmed { chunk } => json!({ "event": "warmed", "chunk": chunk }),
+        Event::Rate { carrier, rate, said_no } => {
+            json!({ "event": "rate", "carrier": carrier.0, "rate_per_s": f64::from_bits(*rate), "said_no_per_s": f64::from_bits(*said_no) })
+        }
         Event::Forgotten { message } => json!({ "event": "forgotten", "message": id(message) }),
     };
     value["batch"] = batch.into();

@@ -45,6 +45,8 @@ pub struct Account {
     pub default_source: String,
     /// Segments a second; 0 pauses it; absent: no limit. 0 to 1,000,000.
     pub rate_per_s: Option<u32>,
+    /// Its share against other accounts of the same class. Default 1; 1 to 1000.
+    pub weight: u32,
     /// Its messages that may wait at once. Default 1,000,000; 1 to 1,000,000,000.
     pub max_waiting: u64,
     /// Receipts and inbound messages that may wait for its receivers. Default 1,000,000; 100 to 100,000,000.
@@ -80,6 +82,7 @@ impl Default for Account {
             allowed_sources: Vec::new(),
             default_source: String::new(),
             rate_per_s: None,
+            weight: 1,
             max_waiting: 1_000_000,
             max_outbox: 1_000_000,
             service_numbers: Vec::new(),
@@ -118,6 +121,7 @@ impl Account {
         c.length(at, "system_id", &self.system_id, 1..=if self.long_credentials { 63 } else { 15 });
         c.range(at, "max_binds", self.max_binds, 1..=10_000);
         c.range(at, "window", self.window, 1..=10_000);
+        c.range(at, "weight", self.weight, 1..=1_000);
         c.require(at, "bind_types", !self.bind_types.is_empty(), "is empty: nobody could bind", "one or more of tx, rx, trx");
         c.length(at, "default_source", &self.default_source, 0..=crate::model::address::ADDRESS_MAX);
         c.range(at, "max_waiting", self.max_waiting, 1..=1_000_000_000);
@@ -250,7 +254,7 @@ impl AccountReceipts {
 }
 
 /// A class by its name in the configuration.
-fn class<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Class, D::Error> {
+pub(super) fn class<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Class, D::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "snake_case")]
     enum Name {

@@ -46,7 +46,13 @@ pub struct Carrier {
     pub rate_per_s: Option<u32>,
     /// Segments that may leave at once; 0 means 100 ms of the rate, at least one. Default 0; 0 to 1,000,000.
     pub burst: u32,
-    /// Share of the window that marketing leaves free. Default 10; 0 to 90.
+    /// Segments a second that each bind allows; absent: no limit. 1 to 1,000,000.
+    pub bind_rate_per_s: Option<u32>,
+    /// Its throttle answers lower its rate no further, segments a second. Default 1; 1 to 1,000,000.
+    pub floor_per_s: u32,
+    /// Answers that take longer than this on average lower its rate too, milliseconds. Default 10,000; 0 (never) to 600,000.
+    pub slow_answer_ms: u64,
+    /// Share that marketing leaves free. Default 10; 0 to 90.
     pub marketing_reserve_percent: u8,
     /// TCP keepalive after so much silence; 0 turns it off. Default 60,000; 0 to 7,200,000.
     pub keepalive_ms: u64,
@@ -85,6 +91,9 @@ impl Default for Carrier {
             window: 10,
             rate_per_s: None,
             burst: 0,
+            bind_rate_per_s: None,
+            floor_per_s: 1,
+            slow_answer_ms: 10_000,
             marketing_reserve_percent: 10,
             keepalive_ms: 60_000,
             nodelay: true,
@@ -141,6 +150,9 @@ impl Carrier {
         c.range(at, "window", self.window, 1..=10_000);
         c.range(at, "rate_per_s", self.rate_per_s.unwrap_or(1), 0..=1_000_000);
         c.range(at, "burst", self.burst, 0..=1_000_000);
+        c.range(at, "bind_rate_per_s", self.bind_rate_per_s.unwrap_or(1), 1..=1_000_000);
+        c.range(at, "floor_per_s", self.floor_per_s, 1..=1_000_000);
+        c.range(at, "slow_answer_ms", self.slow_answer_ms, 0..=600_000);
         c.range(at, "marketing_reserve_percent", self.marketing_reserve_percent, 0..=90);
         c.range(at, "keepalive_ms", self.keepalive_ms, 0..=7_200_000);
         if self.rate_per_s == Some(0) {

@@ -241,7 +241,7 @@ impl Default for Metrics {
 
 /// `[class.*]`: what each class of message gets.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(from = "ClassesKeys")]
 pub struct Classes {
     /// One-time codes.
     pub otp: ClassPolicy,
@@ -255,6 +255,7 @@ impl Default for Classes {
     fn default() -> Classes {
         Classes {
             otp: ClassPolicy {
+                share_percent: 0,
                 default_validity_s: 300,
                 retry_s: vec![1, 2, 5, 10, 30],
                 max_attempts: 6,
@@ -262,6 +263,7 @@ impl Default for Classes {
                 resend_in_doubt: false,
             },
             transactional: ClassPolicy {
+                share_percent: 20,
                 default_validity_s: 86_400,
                 retry_s: vec![5, 30, 120, 600, 1_800],
                 max_attempts: 20,
@@ -269,6 +271,7 @@ impl Default for Classes {
                 resend_in_doubt: true,
             },
             marketing: ClassPolicy {
+                share_percent: 5,
                 default_validity_s: 172_800,
                 retry_s: vec![60, 300, 1_800, 3_600],
                 max_attempts: 10,
@@ -296,10 +299,55 @@ impl Classes {
     }
 }
 
-/// Policy of one class. Each class has defaults of its own, so a section that is written must name all keys.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What may stand in the file: each class has defaults of its own for what doesn't.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ClassesKeys {
+    otp: PolicyKeys,
+    transactional: PolicyKeys,
+    marketing: PolicyKeys,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct PolicyKeys {
+    share_percent: Option<u8>,
+    default_validity_s: Option<u32>,
+    retry_s: Option<Vec<u32>>,
+    max_attempts: Option<u16>,
+    doubt_wait_s: Option<u32>,
+    resend_in_doubt: Option<bool>,
+}
+
+impl From<ClassesKeys> for Classes {
+    fn from(keys: ClassesKeys) -> Classes {
+        let Classes { otp, transactional, marketing } = Classes::default();
+        Classes {
+            otp: keys.otp.over(otp),
+            transactional: keys.transactional.over(transactional),
+            marketing: keys.marketing.over(marketing),
+        }
+    }
+}
+
+impl PolicyKeys {
+    fn over(self, default: ClassPolicy) -> ClassPolicy {
+        ClassPolicy {
+            share_percent: self.share_percent.unwrap_or(default.share_percent),
+            default_validity_s: self.default_validity_s.unwrap_or(default.default_validity_s),
+            retry_s: self.retry_s.unwrap_or(default.retry_s),
+            max_attempts: self.max_attempts.unwrap_or(default.max_attempts),
+            doubt_wait_s: self.doubt_wait_s.unwrap_or(default.doubt_wait_s),
+            resend_in_doubt: self.resend_in_doubt.unwrap_or(default.resend_in_doubt),
+        }
+    }
+}
+
+/// Policy of one class. Each class has defaults of its own.
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClassPolicy {
+    /// Share of a carrier that the class gets whenever it has something to send, whatever is more urgent, percent. 0 to 50.
+    pub share_percent: u8,
     /// Validity of a message that names none. 1 to 604,800 (a week).
     pub default_validity_s: u32,
     /// Pause before each further attempt; the last one repeats. 1 to 20 entries, each 0 to 86,400.
@@ -320,6 +368,7 @@ impl ClassPolicy {
     }
 
     fn check(&self, at: &str, c: &mut Checks) {
+        c.range(at, "share_percent", self.share_percent, 0..=50);
         c.range(at, "default_validity_s", self.default_validity_s, 1..=604_800);
         c.range(at, "doubt_wait_s", self.doubt_wait_s, 0..=86_400);
         c.range(at, "max_attempts", self.max_attempts, 1..=100);

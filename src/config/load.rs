@@ -298,9 +298,18 @@ fn check(config: &Config, c: &mut Checks) {
         let twin = config.routes[..index].iter().any(|other| other.prefix == route.prefix);
         c.require(&at, "prefix", !twin, "has a route above already", "one route for each prefix");
     }
-    for (list, most, key) in
-        [(config.accounts.len(), 100_000, "account"), (config.carriers.len(), 1_000, "carrier"), (config.routes.len(), 1_000_000, "route")]
-    {
+    for (index, limit) in config.limits.iter().enumerate() {
+        let at = format!("limit[{index}]");
+        limit.check(&at, &config.accounts, &config.carriers, c);
+        let taken = config.limits[..index].iter().any(|other| other.name == limit.name);
+        c.require(&at, "name", !taken, "is taken by a limit above", "a name of its own");
+    }
+    for (list, most, key) in [
+        (config.accounts.len(), 100_000, "account"),
+        (config.carriers.len(), 1_000, "carrier"),
+        (config.routes.len(), 1_000_000, "route"),
+        (config.limits.len(), 10_000, "limit"),
+    ] {
         c.require("", key, list <= most, &format!("stands {list} times"), &format!("at most {most}"));
     }
     if config.accounts.is_empty() {

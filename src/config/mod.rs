@@ -7,6 +7,7 @@ mod account;
 mod carrier;
 mod check;
 mod gateway;
+mod limit;
 mod load;
 mod locate;
 mod profile;
@@ -19,6 +20,7 @@ pub use account::{Account, AccountReceipts, AccountSecret, BindType, ReceiptIdFo
 pub use carrier::{BindMode, Carrier, CarrierTimers, Reconnect, Route};
 pub use check::{ConfigError, Problem};
 pub use gateway::{ClassPolicy, Classes, Gateway, Listen, Log, LogFormat, Metrics};
+pub use limit::Limit;
 pub use profile::{
     Abilities, AddressForm, AddressShape, Alphabet, Alphabets, Concatenation, ErrorRules, IdSource, Profile, ReceiptHabits, ReceiptIdHabit,
     Shaping, StaticTlv, Validity,
@@ -61,6 +63,9 @@ pub struct Config {
     /// Which numbers go to which carriers.
     #[serde(rename = "route")]
     pub routes: Vec<Route>,
+    /// Limits on parts of the traffic.
+    #[serde(rename = "limit")]
+    pub limits: Vec<Limit>,
     /// What is allowed but looks like a mistake; filled by the checks.
     #[serde(skip)]
     pub warnings: Vec<String>,

@@ -9,9 +9,10 @@
 use super::Engine;
 use super::cold::{COLD_BLOB, Place};
 use super::event::{self, DeliveryKey, Event};
+use super::lanes::LaneId;
 use super::messages::{Entry, PartState, Phase};
 use super::port::{CarrierId, DeliveryToken, Output};
-use crate::model::{Class, MessageId, State};
+use crate::model::{MessageId, State};
 use crate::store::{Chunk, LedgerUpdate};
 use hashbrown::HashMap;
 use std::collections::VecDeque;
@@ -277,8 +278,8 @@ enum Pass {
     Chunks,
     /// Messages due much later.
     Far,
-    /// The ends of lanes: this carrier, this class.
-    Lane(usize, usize),
+    /// The ends of lanes: this carrier, this lane; `None` before its first.
+    Lane(usize, Option<LaneId>),
     /// What the batches held and is still there.
     Rest,
 }
@@ -324,8 +325,8 @@ impl Engine {
             for _ in 0..ITEMS_PER_STEP {
                 if let Some((item, home)) = carrying.queue.pop() {
                     self.carry(&mut carrying, item, home);
-                } else if let Pass::Lane(carrier, class) = carrying.pass {
-                    self.carry_lane(&mut carrying, carrier, Class::ALL[class]);
+                } else if let Pass::Lane(carrier, lane) = carrying.pass {
+                    self.carry_lane(&mut carrying, carrier, lane);
                 } else if !self.queue_more(&mut carrying) {
                     self.end_walk(&mut carrying);
                     break;
@@ -394,7 +395,7 @@ impl Engine {
             }
             Pass::Far => {
                 self.close_chunk(carrying);
-                carrying.pass = if carrying.crowded && !self.dispatchers.is_empty() { Pass::Lane(0, 0) } else { Pass::Rest };
+                carrying.pass = if carrying.crowded && !self.dispatchers.is_empty() { Pass::Lane(0, None) } else { Pass::Rest };
                 carrying.place = None;
             }
             Pass::Lane(..) => {}
@@ -407,41 +408,43 @@ impl Engine {
     }
 
     /// Writes the next message of a lane's end into a chunk of the lane.
-    fn carry_lane(&mut self, carrying: &mut Carrying, carrier: usize, class: Class) {
-        let place = Place::Lane(CarrierId(carrier as u16), class);
+    fn carry_lane(&mut self, carrying: &mut Carrying, carrier: usize, lane: Option<LaneId>) {
+        let Some(lane) = lane else { return self.next_lane(carrying, carrier, None) };
         let keep = self.lane_keep();
+        let lanes = &mut self.dispatchers[carrier].lanes;
+        let place = Place::Lane(CarrierId(carrier as u16), lanes.key(lane));
         if carrying.place != Some(place) {
+            lanes.queue(lane).part(keep);
             self.close_chunk(carrying);
             carrying.place = Some(place);
-            self.dispatchers[carrier].lanes.part(class, keep);
         }
-        let Some(id) = self.dispatchers[carrier].lanes.pop_back_part(class) else { return self.next_lane(carrying, carrier, class) };
+        let Some(id) = self.dispatchers[carrier].lanes.queue(lane).pop_back_part() else {
+            return self.next_lane(carrying, carrier, Some(lane));
+        };
         let Some(entry) = self.messages.get(&id) else { return };
         if entry.phase != Phase::Waiting(CarrierId(carrier as u16)) {
             // A stale place.
             return;
         }
         match entry.home {
-            _ if !entry.is_fresh() => self.dispatchers[carrier].lanes.push_ahead(class, id),
+            _ if !entry.is_fresh() => self.dispatchers[carrier].lanes.push_ahead(lane, id),
             // Its batch stays in the journal: it and all behind it stay too.
             Home::Batch(batch) if batch >= carrying.upto => {
-                self.dispatchers[carrier].lanes.unpop_back_part(class, id);
-                self.next_lane(carrying, carrier, class);
+                self.dispatchers[carrier].lanes.queue(lane).unpop_back_part(id);
+                self.next_lane(carrying, carrier, Some(lane));
             }
             home => self.carry(carrying, Item::Message(id), home),
         }
     }
 
-    fn next_lane(&mut self, carrying: &mut Carrying, carrier: usize, class: Class) {
+    fn next_lane(&mut self, carrying: &mut Carrying, carrier: usize, after: Option<LaneId>) {
         self.close_chunk(carrying);
-        carrying.pass = match (class as usize + 1, carrier + 1) {
-            (next, _) if next < Class::ALL.len() => Pass::Lane(carrier, next),
-            (_, next) if next < self.dispatchers.len() => Pass::Lane(next, 0),
-            _ => Pass::Rest,
+        let next = match self.dispatchers[carrier].lanes.after(after) {
+            Some(lane) => Some((carrier, Some(lane))),
+            None => Some((carrier + 1, None)).filter(|(next, _)| *next < self.dispatchers.len()),
         };
-        if carrying.pass == Pass::Rest {
-            carrying.place = None;
-        }
+        carrying.place = None;
+        carrying.pass = next.map_or(Pass::Rest, |(carrier, lane)| Pass::Lane(carrier, lane));
     }
 
     /// True for what is not written now: it may leave memory and is written with its like, or it has become something else.
@@ -541,13 +544,15 @@ impl Engine {
         self.homes.chunks.insert(id, LiveChunk { items, live, dead: Vec::new(), changed: false });
         let (kind, key) = match carrying.place {
             None => (0, 0),
-            Some(place) => (1 + u8::from(place != Place::Time), u64::from(place.to_number())),
+            Some(Place::Time) => (1, 0),
+            Some(Place::Lane(carrier, key)) => (2, u64::from(carrier.0) << 8 | key.class as u64),
         };
         if let Some(place) = carrying.place {
             carrying.cold.push((id, place));
-            if let Place::Lane(carrier, class) = place {
+            if let Place::Lane(carrier, key) = place {
                 let ids = self.homes.items_of(id).iter().filter_map(Item::message).collect();
-                self.dispatchers[carrier.0 as usize].lanes.cut(class, id, ids);
+                let lane = self.lane(carrier, key);
+                self.dispatchers[carrier.0 as usize].lanes.queue(lane).cut(id, ids);
             }
         }
         carrying.update.put.push(Chunk { id, kind, key, octets });
@@ -578,6 +583,8 @@ impl Engine {
         carrying.update.blobs.push((COLD_BLOB.to_owned(), self.cold.to_octets()));
         // The group of the first batch that stays is kept whole, with whatever older batches it has; replay passes over those (`upto`).
         carrying.update.absorbed = self.homes.batches.front().and_then(|b| b.position).map_or(0, |position| position - 1);
+        // What the groups that go said of carriers' rates is said again.
+        self.record_rates(true);
         // Make sure that the open batch exists, so that "durable" will come.
         self.open_batch();
         carrying.stage = Stage::Ended(self.writing.batch);

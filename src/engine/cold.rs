@@ -7,10 +7,11 @@
 use super::Engine;
 use super::carry::{Home, Item, Name};
 use super::event::{self, Event, EventError};
+use super::lanes::LaneKey;
 use super::messages::{Entry, Phase};
 use super::port::{CarrierId, DiskState, Output};
 use super::search::Search;
-use crate::model::{AccountId, Class, Message, MessageId};
+use crate::model::{AccountId, CampaignId, Class, Message, MessageId};
 use hashbrown::HashSet;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -30,22 +31,36 @@ pub enum Place {
     /// Their time.
     Time,
     /// Their turn in a lane.
-    Lane(CarrierId, Class),
+    Lane(CarrierId, LaneKey),
 }
 
 impl Place {
-    /// As a number, for events and the ledger.
-    pub fn to_number(self) -> u32 {
+    /// As octets, for events and the ledger.
+    pub fn write(self, out: &mut Vec<u8>) {
         match self {
-            Place::Time => 0,
-            Place::Lane(carrier, class) => 1 + u32::from(carrier.0) * 3 + class as u32,
+            Place::Time => out.push(0),
+            Place::Lane(carrier, key) => {
+                out.extend_from_slice(&[1, key.class as u8]);
+                out.extend_from_slice(&carrier.0.to_le_bytes());
+                out.extend_from_slice(&key.account.0.to_le_bytes());
+                out.extend_from_slice(&key.campaign.0.to_le_bytes());
+                out.extend_from_slice(&key.split.to_le_bytes());
+            }
         }
     }
 
-    /// From its number.
-    pub fn from_number(number: u32) -> Option<Place> {
-        let Some(lane) = number.checked_sub(1) else { return Some(Place::Time) };
-        Some(Place::Lane(CarrierId(u16::try_from(lane / 3).ok()?), Class::ALL[(lane % 3) as usize]))
+    /// From its octets, which it takes off the front.
+    pub fn read(octets: &mut &[u8]) -> Option<Place> {
+        match u8_of(octets)? {
+            0 => Some(Place::Time),
+            1 => {
+                let class = Class::from_u8(u8_of(octets)?)?;
+                let carrier = CarrierId(u16::from_le_bytes([u8_of(octets)?, u8_of(octets)?]));
+                let (account, campaign) = (AccountId(u32_of(octets)?), CampaignId(u32_of(octets)?));
+                Some(Place::Lane(carrier, LaneKey { class, account, campaign, split: u64_of(octets)? }))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -88,7 +103,7 @@ impl ColdChunk {
 
     fn write(&self, id: u64, out: &mut Vec<u8>) {
         out.extend_from_slice(&id.to_le_bytes());
-        out.extend_from_slice(&self.place.to_number().to_le_bytes());
+        self.place.write(out);
         for number in [self.due_ms, self.expires_ms, self.first.0, self.last.0] {
             out.extend_from_slice(&number.to_le_bytes());
         }
@@ -101,7 +116,7 @@ impl ColdChunk {
 
     fn read(octets: &mut &[u8]) -> Option<(u64, ColdChunk)> {
         let id = u64_of(octets)?;
-        let place = Place::from_number(u32_of(octets)?)?;
+        let place = Place::read(octets)?;
         let (due_ms, expires_ms) = (u64_of(octets)?, u64_of(octets)?);
         let (first, last) = (MessageId(u64_of(octets)?), MessageId(u64_of(octets)?));
         let mut accounts = Vec::new();
@@ -116,6 +131,12 @@ fn u64_of(octets: &mut &[u8]) -> Option<u64> {
     let (head, rest) = octets.split_first_chunk()?;
     *octets = rest;
     Some(u64::from_le_bytes(*head))
+}
+
+fn u8_of(octets: &mut &[u8]) -> Option<u8> {
+    let (head, rest) = octets.split_first()?;
+    *octets = rest;
+    Some(*head)
 }
 
 fn u32_of(octets: &mut &[u8]) -> Option<u32> {
@@ -220,9 +241,10 @@ impl Engine {
         message.due_ms > self.now.wall_ms + self.plan.bounds.cold_after_ms
     }
 
-    /// How much of each lane stays in memory.
+    /// How much of each lane stays in memory: all of them together half of what memory may hold.
     pub(super) fn lane_keep(&self) -> usize {
-        (self.plan.bounds.max_in_memory / 8).max(1)
+        let lanes: usize = self.dispatchers.iter().map(|d| d.lanes.count()).sum();
+        (self.plan.bounds.max_in_memory / (2 * lanes.max(4))).max(1)
     }
 
     /// Memory holds more than it should, and a walk would help.
@@ -231,7 +253,7 @@ impl Engine {
             return false;
         }
         let keep = self.lane_keep();
-        let lanes = self.dispatchers.iter().flat_map(|d| Class::ALL.map(|class| d.lanes.excess(class, keep)));
+        let lanes = self.dispatchers.iter().map(|d| d.lanes.excess(keep));
         self.cold.far + lanes.sum::<usize>() > keep
     }
 
@@ -240,7 +262,7 @@ impl Engine {
         match entry.phase {
             _ if !entry.is_fresh() => None,
             Phase::Deferred if self.is_far(&entry.message) => Some(Place::Time),
-            Phase::Waiting(carrier) => Some(Place::Lane(carrier, entry.message.class)),
+            Phase::Waiting(carrier) => Some(Place::Lane(carrier, self.lane_of(&entry.message, carrier))),
             _ => None,
         }
     }
@@ -250,7 +272,7 @@ impl Engine {
         for _ in 0..COOLED_PER_STEP {
             let Some((chunk, place)) = self.cold.leaving.pop_front() else { return };
             if self.may_cool(chunk, place) {
-                self.record(&Event::Cooled { chunk, place: place.to_number() });
+                self.record(&Event::Cooled { chunk, place });
                 self.apply_cooled(chunk, place);
             }
         }
@@ -285,10 +307,11 @@ impl Engine {
     }
 
     fn put_cold(&mut self, id: u64, cold: ColdChunk) {
-        if let Place::Lane(carrier, class) = cold.place
-            && let Some(dispatcher) = self.dispatchers.get_mut(carrier.0 as usize)
+        if let Place::Lane(carrier, key) = cold.place
+            && self.dispatchers.len() > carrier.0 as usize
         {
-            dispatcher.lanes.cooled(class, id);
+            let lane = self.lane(carrier, key);
+            self.dispatchers[carrier.0 as usize].lanes.queue(lane).cooled(id);
         }
         let lead_ms = self.lead_ms();
         self.cold.insert(id, cold, lead_ms);
@@ -332,10 +355,11 @@ impl Engine {
         let items = ids.iter().map(|&message| Item::Message(message)).collect();
         self.homes.loaded(id, items, dead);
         if self.replaying
-            && let Place::Lane(carrier, class) = cold.place
+            && let Place::Lane(carrier, key) = cold.place
             && let Some(dispatcher) = self.dispatchers.get_mut(carrier.0 as usize)
+            && let Some(lane) = dispatcher.lanes.find(&key)
         {
-            dispatcher.lanes.forget(class, id);
+            dispatcher.lanes.queue(lane).forget(id);
         }
         Ok(ids)
     }
@@ -371,11 +395,12 @@ impl Engine {
     fn set_off_again(&mut self, chunk: u64, place: Place, ids: Vec<MessageId>) {
         match place {
             Place::Time => ids.into_iter().for_each(|id| self.set_off(id)),
-            Place::Lane(carrier, class) => {
+            Place::Lane(carrier, key) => {
                 for id in &ids {
                     self.set_phase(*id, Phase::Waiting(carrier));
                 }
-                self.dispatchers[carrier.0 as usize].lanes.warmed(class, chunk, ids.into());
+                let lane = self.lane(carrier, key);
+                self.dispatchers[carrier.0 as usize].lanes.warmed(lane, chunk, ids.into());
                 if !self.dispatchers[carrier.0 as usize].is_usable() {
                     self.failover(carrier);
                 }
@@ -390,21 +415,13 @@ impl Engine {
         }
         let low = self.lane_keep() / 2 + 1;
         for dispatcher in self.dispatchers.iter().filter(|d| d.is_usable()) {
-            for class in Class::ALL {
-                if let Some(chunk) = dispatcher.lanes.wanted(class, low) {
-                    self.cold.ask(chunk);
-                }
-            }
+            dispatcher.lanes.wanted(low).for_each(|chunk| self.cold.ask(chunk));
         }
     }
 
     /// The next chunk of every lane of a carrier that can't send, for carriers that can.
     pub(super) fn refill_for_others(&mut self, carrier: CarrierId) {
-        for class in Class::ALL {
-            if let Some(chunk) = self.dispatchers[carrier.0 as usize].lanes.wanted(class, 1) {
-                self.cold.ask(chunk);
-            }
-        }
+        self.dispatchers[carrier.0 as usize].lanes.wanted(1).for_each(|chunk| self.cold.ask(chunk));
     }
 
     /// Chunks whose time has come.

@@ -1,14 +1,16 @@
 //! Stops 9 to 11: the dispatcher of one carrier owns its lanes, its bucket and the windows of its binds, and hands out messages as
 //! binds have room and the bucket has permits.
 
+use super::adaptive::{Adaptive, AdaptiveBounds, Remembered};
 use super::event::Event;
 use super::flights::{Flights, Stream};
-use super::lanes::Lanes;
+use super::lanes::{Hold, LaneId, LaneKey, Lanes};
+use super::limits::Limits;
 use super::messages::{PartState, Parts, Phase};
 use super::outcome::Refused;
 use super::plan::CarrierPlan;
 use super::port::{BindCommand, BindId, CarrierId, Outcome, Output, Ticket};
-use super::throttle::{Adaptive, Bucket};
+use super::throttle::{Bucket, pay_all};
 use super::timers::Timer;
 use super::{Effect, Engine};
 use crate::model::{Class, Message, MessageId, Now, State};
@@ -25,6 +27,10 @@ struct BindSlots {
     window: i64,
     /// May go below zero for one message of more parts than the window holds.
     free: i64,
+    /// Its own rate.
+    bucket: Bucket,
+    /// mono_us before which it has no permit.
+    lacks_until: u64,
     commands: Vec<BindCommand>,
 }
 
@@ -39,7 +45,10 @@ pub struct Dispatcher {
     binds: Vec<BindSlots>,
     /// Messages that wait here, by class.
     pub(super) waiting: [i64; 3],
-    adaptive: Adaptive,
+    pub(super) adaptive: Adaptive,
+    /// The level that had no permit when it was last asked.
+    lacks: Option<CarrierWait>,
+    recorded_per_s: f64,
     reserve_percent: i64,
     throttled_us: u64,
     pub(super) flights: Flights,
@@ -48,15 +57,17 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// The dispatcher of `carrier`, without binds.
-    pub fn new(carrier: &CarrierPlan, now: Now) -> Dispatcher {
+    /// The dispatcher of `carrier`, without binds. `shares_percent`: what each class is guaranteed.
+    pub fn new(carrier: &CarrierPlan, shares_percent: [u8; 3], now: Now) -> Dispatcher {
         Dispatcher {
-            lanes: Lanes::default(),
+            lanes: Lanes::new(shares_percent),
             wake_at: u64::MAX,
             bucket: Bucket::new(carrier.rate_per_s, carrier.burst, now),
             binds: Vec::new(),
             waiting: [0; 3],
-            adaptive: Adaptive::new(now),
+            adaptive: Adaptive::new(adaptive_bounds(carrier), now),
+            lacks: None,
+            recorded_per_s: 0.0,
             reserve_percent: i64::from(carrier.marketing_reserve_percent),
             throttled_us: 0,
             flights: Flights::default(),
@@ -85,14 +96,18 @@ impl Dispatcher {
         self.ends[state as usize] += 1;
     }
 
-    /// A part got its outcome.
-    pub(super) fn count_outcome(&mut self, outcome: &Outcome) {
+    /// A part got its outcome; `open`: it was in flight until now.
+    pub(super) fn count_outcome(&mut self, outcome: &Outcome, open: bool, now: Now) {
         let counts = &mut self.outcomes;
         match outcome {
-            Outcome::Sent { .. } => {
-                counts.sent += 1;
-                self.adaptive.taken();
-            }
+            Outcome::Sent { .. } if open => self.adaptive.taken(now),
+            // Counted with the pause that it asks for.
+            Outcome::Throttled { .. } => {}
+            _ if open => self.adaptive.landed(now),
+            _ => {}
+        }
+        match outcome {
+            Outcome::Sent { .. } => counts.sent += 1,
             Outcome::Later { .. } => counts.later += 1,
             Outcome::Throttled { .. } => counts.throttled += 1,
             Outcome::Elsewhere { .. } => counts.elsewhere += 1,
@@ -114,18 +129,52 @@ impl Dispatcher {
         }
     }
 
-    /// The bind with most room, and the least urgent class that may use it: marketing leaves its reserve, at least one slot of a window over 1.
-    fn roomiest(&self) -> Option<(usize, Class)> {
-        let (at, slots) =
-            self.binds.iter().enumerate().filter(|(_, b)| b.free > 0).max_by_key(|(at, b)| (b.free, std::cmp::Reverse(*at)))?;
+    /// The bind with most room and a permit, and the least urgent class that may use it: marketing leaves its reserve, at least one slot of a window over 1.
+    fn roomiest(&self, now: Now) -> Option<(usize, Class)> {
+        let usable = |b: &&BindSlots| b.free > 0 && b.lacks_until <= now.mono_us;
+        let by_room = |b: &BindSlots, at: usize| (b.free, std::cmp::Reverse(at));
+        let (at, slots) = self.binds.iter().enumerate().filter(|(_, b)| usable(b)).max_by_key(|(at, b)| by_room(b, *at))?;
         let reserve = if slots.window > 1 { (slots.window * self.reserve_percent / 100).max(1) } else { 0 };
         Some((at, if slots.free > reserve { Class::Marketing } else { Class::Transactional }))
     }
 
-    /// Permits of the configured rate and of the rate that the carrier's answers allow: both or none.
-    fn permit(&mut self, segments: u32, now: Now) -> Result<(), u64> {
-        self.bucket.take(segments, now)?;
-        self.adaptive.take(segments, now).inspect_err(|_| self.bucket.give_back(segments))
+    /// Permits at every level or at none: the carrier's rate, the rate that its answers allow, the bind's, and every limit that the lane falls under.
+    fn permit(&mut self, lane: LaneId, bind: usize, limits: &Limits, segments: u32, now: Now) -> Result<(), Lacks> {
+        let mut paid = std::mem::take(self.lanes.paid(lane));
+        let own = [&self.bucket, self.adaptive.bucket(), &self.binds[bind].bucket];
+        let of_lane = self.lanes.limits(lane);
+        let result = pay_all(own.into_iter().chain(of_lane.iter().map(|&at| limits.bucket(at))), segments, &mut paid, now);
+        let lacks = result.map_err(|(level, earliest)| match level {
+            0 => Lacks::Carrier(earliest),
+            1 => Lacks::Answers(earliest),
+            2 => Lacks::Bind(earliest),
+            n => Lacks::Limit(of_lane[n - 3], earliest),
+        });
+        *self.lanes.paid(lane) = paid;
+        lacks
+    }
+
+    /// A level had no permit for the head of `lane`. True if that holds back everything in front of the carrier.
+    fn must_wait(&mut self, lane: LaneId, bind: usize, lacks: Lacks, now: Now) -> bool {
+        match lacks {
+            Lacks::Limit(at, earliest) => {
+                self.lanes.hold(lane, earliest, Hold::Limit(at));
+                false
+            }
+            Lacks::Bind(earliest) => {
+                self.binds[bind].lacks_until = earliest;
+                false
+            }
+            Lacks::Carrier(earliest) => {
+                (self.wake_at, self.lacks) = (earliest, Some(CarrierWait::Rate(earliest)));
+                true
+            }
+            Lacks::Answers(earliest) => {
+                self.adaptive.lacked(now);
+                (self.wake_at, self.lacks) = (earliest, Some(CarrierWait::Answers(earliest)));
+                true
+            }
+        }
     }
 
     /// One slot of a bind is free again.
@@ -138,6 +187,64 @@ impl Dispatcher {
     /// The carrier asks to slow down: nothing leaves for a while, longer each time it must ask again.
     pub(super) fn pause(&mut self, now: Now) {
         self.throttled_us += self.adaptive.throttled(now);
+    }
+
+    /// What holds back everything in front of this carrier, if something does.
+    pub(super) fn waits_for(&self, now: Now) -> Option<CarrierWait> {
+        if !self.binds.iter().any(|b| b.window > 0) {
+            return Some(CarrierWait::NoBind);
+        }
+        if self.bucket.is_paused() {
+            return Some(CarrierWait::RateZero);
+        }
+        if let Some(until) = self.adaptive.paused(now) {
+            return Some(CarrierWait::SaidNo(until));
+        }
+        if !self.binds.iter().any(|b| b.free > 0) {
+            return Some(CarrierWait::Window);
+        }
+        self.lacks
+    }
+
+    /// Rate that its answers allow now, segments a second, if they limit it.
+    pub fn allowed_per_s(&self) -> Option<f64> {
+        self.adaptive.allowed()
+    }
+}
+
+/// Which level had no permit, and when (mono_us) it is worth asking again.
+#[derive(Debug, Clone, Copy)]
+enum Lacks {
+    Carrier(u64),
+    Answers(u64),
+    Bind(u64),
+    Limit(u16, u64),
+}
+
+/// Why everything in front of a carrier waits. Times are mono_us; `u64::MAX`: only an event can change it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CarrierWait {
+    /// It has no bind that can send.
+    NoBind,
+    /// Its rate is 0.
+    RateZero,
+    /// Every window is full.
+    Window,
+    /// Its configured rate is used up until then.
+    Rate(u64),
+    /// The rate that its throttle answers allow is used up until then.
+    Answers(u64),
+    /// It took nothing at all and is left alone until then.
+    SaidNo(u64),
+    /// No bind has a permit until then.
+    BindRate(u64),
+}
+
+fn adaptive_bounds(carrier: &CarrierPlan) -> AdaptiveBounds {
+    AdaptiveBounds {
+        floor_per_s: f64::from(carrier.floor_per_s.max(1)),
+        ceiling_per_s: carrier.rate_per_s.map_or(f64::INFINITY, f64::from),
+        slow_answer_us: carrier.slow_answer_ms * 1000,
     }
 }
 
@@ -172,7 +279,8 @@ impl References {
 impl Engine {
     pub(super) fn bind_up(&mut self, bind: BindId, window: u32) {
         let Some(dispatcher) = self.dispatchers.get_mut(bind.carrier.0 as usize) else { return };
-        dispatcher.binds.push(BindSlots { id: bind, window: i64::from(window), free: i64::from(window), commands: Vec::new() });
+        let (window, bucket) = (i64::from(window), Bucket::new(self.plan.carrier(bind.carrier).bind_rate_per_s, 0, self.now));
+        dispatcher.binds.push(BindSlots { id: bind, window, free: window, bucket, lacks_until: 0, commands: Vec::new() });
     }
 
     pub(super) fn bind_down(&mut self, bind: BindId, unsent: &[Ticket], in_doubt: &[Ticket]) {
@@ -205,31 +313,128 @@ impl Engine {
     pub(super) fn dispatch(&mut self, carrier: CarrierId) {
         let now = self.now;
         let at = carrier.0 as usize;
-        self.dispatchers[at].wake_at = u64::MAX;
-        if self.dispatchers[at].lanes.is_empty() {
+        let dispatcher = &mut self.dispatchers[at];
+        (dispatcher.wake_at, dispatcher.lacks) = (u64::MAX, None);
+        if dispatcher.lanes.is_quiet() {
             return;
         }
-        if let Some(until) = self.dispatchers[at].adaptive.paused(now) {
-            self.dispatchers[at].wake_at = until;
+        if let Some(until) = dispatcher.adaptive.paused(now) {
+            dispatcher.wake_at = until;
             return;
         }
-        while let Some((bind, least)) = self.dispatchers[at].roomiest() {
-            let Some((class, id)) = self.dispatchers[at].lanes.pop(least) else { return };
+        while let Some((bind, least)) = self.dispatchers[at].roomiest(now) {
+            let dispatcher = &mut self.dispatchers[at];
+            let Some(lane) = dispatcher.lanes.next(least, now.mono_us) else { break };
+            let Some(id) = dispatcher.lanes.pop(lane) else { continue };
             let Some(parts) = self.parts_to_send(id, carrier) else { continue };
+            if !self.is_its_lane(id, carrier, lane) {
+                continue;
+            }
             let open = parts.count(PartState::Unsent) as i64;
             let Some(bind) = self.bind_in_order(id, at, bind, open) else { continue };
-            let slots = &self.dispatchers[at].binds[bind];
+            let dispatcher = &mut self.dispatchers[at];
+            let slots = &dispatcher.binds[bind];
             if slots.free < open && slots.free < slots.window {
                 // It needs more room than any bind has now, and will have it once its window is empty.
-                self.dispatchers[at].lanes.push_front(class, id);
+                dispatcher.lanes.push_front(lane, id);
                 return;
             }
-            if let Err(earliest) = self.dispatchers[at].permit(open as u32, now) {
-                self.dispatchers[at].lanes.push_front(class, id);
-                self.dispatchers[at].wake_at = earliest;
-                return;
+            match dispatcher.permit(lane, bind, &self.limits, open as u32, now) {
+                Ok(()) => {
+                    dispatcher.lanes.served(lane, open as u32);
+                    dispatcher.adaptive.granted(open as u32, now);
+                    self.hand_out(id, carrier, bind, parts, open);
+                }
+                Err(lacks) => {
+                    dispatcher.lanes.push_front(lane, id);
+                    if dispatcher.must_wait(lane, bind, lacks, now) {
+                        return;
+                    }
+                }
             }
-            self.hand_out(id, carrier, bind, parts, open);
+        }
+        let dispatcher = &mut self.dispatchers[at];
+        let binds = dispatcher.binds.iter().filter(|b| b.free > 0 && b.lacks_until > now.mono_us).map(|b| b.lacks_until).min();
+        if let Some(earliest) = binds {
+            dispatcher.lacks = Some(CarrierWait::BindRate(earliest));
+        }
+        dispatcher.wake_at = binds.unwrap_or(u64::MAX).min(dispatcher.lanes.next_release().unwrap_or(u64::MAX));
+    }
+
+    /// True if the message belongs into this lane; else it has been moved to its own, where it stands before what came later.
+    fn is_its_lane(&mut self, id: MessageId, carrier: CarrierId, lane: LaneId) -> bool {
+        let has = self.dispatchers[carrier.0 as usize].lanes.key(lane);
+        if self.limits.is_empty() && has.split == 0 {
+            return true;
+        }
+        let Some(key) = self.lane_key(id, carrier) else { return true };
+        if key != has {
+            let lane = self.lane(carrier, key);
+            self.dispatchers[carrier.0 as usize].lanes.push_ahead(lane, id);
+        }
+        key == has
+    }
+
+    /// The key of the lane that a message waits in, or would wait in, in front of `carrier`.
+    pub(super) fn lane_key(&mut self, id: MessageId, carrier: CarrierId) -> Option<LaneKey> {
+        let message = &self.messages.get(&id)?.message;
+        let split = self.limits.split(carrier, message);
+        Some(LaneKey { class: message.class, account: message.account, campaign: message.campaign, split })
+    }
+
+    /// The same without remembering what its limits are.
+    pub(super) fn lane_of(&self, message: &Message, carrier: CarrierId) -> LaneKey {
+        let split = self.limits.split_of(carrier, message);
+        LaneKey { class: message.class, account: message.account, campaign: message.campaign, split }
+    }
+
+    /// The lane of this key in front of `carrier`.
+    pub(super) fn lane(&mut self, carrier: CarrierId, key: LaneKey) -> LaneId {
+        let weight = self.plan.accounts.get(key.account.0 as usize).map_or(1, |account| account.weight);
+        let limits = &self.limits;
+        self.dispatchers[carrier.0 as usize].lanes.lane(key, weight, || limits.of(key.split))
+    }
+
+    /// To the front of its lane, or to the end of it.
+    pub(super) fn join_lane(&mut self, id: MessageId, carrier: CarrierId, front: bool) {
+        let Some(key) = self.lane_key(id, carrier) else { return };
+        let lane = self.lane(carrier, key);
+        let lanes = &mut self.dispatchers[carrier.0 as usize].lanes;
+        match front {
+            true => lanes.push_front(lane, id),
+            false => lanes.push(lane, id),
+        }
+    }
+
+    /// Once a second: how fast lanes are, and what carriers' answers allow, on record where it changed.
+    pub(super) fn sweep_dispatchers(&mut self, seconds: f64) {
+        let now = self.now;
+        for dispatcher in &mut self.dispatchers {
+            dispatcher.lanes.tidy(seconds);
+            dispatcher.adaptive.sweep(now);
+        }
+        self.record_rates(false);
+    }
+
+    /// What each carrier's answers allow, on record: `all`, or only what differs from the last record by a fiftieth.
+    pub(super) fn record_rates(&mut self, all: bool) {
+        for at in 0..self.dispatchers.len() {
+            let dispatcher = &mut self.dispatchers[at];
+            let Some(Remembered { rate_per_s, said_no_per_s }) = dispatcher.adaptive.remember() else { continue };
+            if all || (rate_per_s - dispatcher.recorded_per_s).abs() > dispatcher.recorded_per_s / 50.0 {
+                dispatcher.recorded_per_s = rate_per_s;
+                let carrier = CarrierId(at as u16);
+                self.record(&Event::Rate { carrier, rate: rate_per_s.to_bits(), said_no: said_no_per_s.to_bits() });
+            }
+        }
+    }
+
+    /// What a RATE event means in replay.
+    pub(super) fn apply_rate(&mut self, carrier: CarrierId, rate: u64, said_no: u64) {
+        let remembered = Remembered { rate_per_s: f64::from_bits(rate), said_no_per_s: f64::from_bits(said_no) };
+        let sound = remembered.rate_per_s > 0.0 && remembered.said_no_per_s > 0.0 && remembered.rate_per_s.is_finite();
+        if let Some(dispatcher) = self.dispatchers.get_mut(carrier.0 as usize).filter(|_| sound) {
+            dispatcher.adaptive.recall(remembered, self.now);
         }
     }
 
@@ -250,10 +455,7 @@ impl Engine {
         let Phase::InFlight(carrier) = before else { return };
         let held = self.dispatchers[carrier.0 as usize].flights.landed(stream);
         for id in held.into_iter().rev() {
-            if let Some(entry) = self.messages.get(&id) {
-                let class = entry.message.class;
-                self.dispatchers[carrier.0 as usize].lanes.push_front(class, id);
-            }
+            self.join_lane(id, carrier, true);
         }
     }
 
@@ -365,9 +567,7 @@ impl Engine {
 
     /// A message comes back to the front of its carrier's lane.
     pub(super) fn return_to_lane(&mut self, id: MessageId, carrier: CarrierId) {
-        let Some(entry) = self.messages.get(&id) else { return };
-        let class = entry.message.class;
         self.set_phase(id, Phase::Waiting(carrier));
-        self.dispatchers[carrier.0 as usize].lanes.push_front(class, id);
+        self.join_lane(id, carrier, true);
     }
 }

@@ -5,6 +5,7 @@
 //! what an event says has either happened or will be made to happen.
 #![allow(missing_docs)] // every variant has its line; its fields are the words of the design
 
+use super::cold::Place;
 use super::port::{CarrierMessageId, Delivery, Inbound, InboundPart, ReceiptFacts, Replacement, Report as PortReport};
 use crate::model::message::{Part, Report};
 use crate::model::state::ReceiptState;
@@ -12,7 +13,7 @@ use crate::model::{AccountId, Address, Body, CampaignId, CarrierId, Class, Encod
 use arrayvec::ArrayVec;
 
 /// Version of the encoding, the first octet of every batch.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Octets of a batch's header: version, batch number, length of what follows.
 pub const HEADER: usize = 13;
 
@@ -56,10 +57,12 @@ pub enum Event {
     SentBefore { message: MessageId, part: u8, parts: u8, carrier: CarrierId, at_ms: u64, reference: u16, key: u128, reported: bool },
     /// The rest of a carried message: reports made, and its provisional end if it has one (else `state` is waiting).
     Settled { message: MessageId, carrier: CarrierId, state: State, reports: u8, reported_final: bool },
-    /// All live messages of a chunk left memory. `place`: what they wait for, as [`super::cold::Place`] writes it.
-    Cooled { chunk: u64, place: u32 },
+    /// All live messages of a chunk left memory. `place`: what they wait for.
+    Cooled { chunk: u64, place: Place },
     /// They are back.
     Warmed { chunk: u64 },
+    /// What a carrier's own answers allow, segments a second, and the rate at which it last said no; both as the bits of an f64.
+    Rate { carrier: CarrierId, rate: u64, said_no: u64 },
 }
 
 /// What a receipt said about a part; enough to rebuild the report.
@@ -142,6 +145,7 @@ mod kind {
     pub const FORGOTTEN: u8 = 14;
     pub const COOLED: u8 = 15;
     pub const WARMED: u8 = 16;
+    pub const RATE: u8 = 55;
 }
 
 /// Appends `event` to the batch in `out`.
@@ -243,11 +247,17 @@ pub fn write(event: &Event, out: &mut Vec<u8>) {
         Event::Cooled { chunk, place } => {
             out.push(kind::COOLED);
             put_u64(*chunk, out);
-            put_u32(*place, out);
+            place.write(out);
         }
         Event::Warmed { chunk } => {
             out.push(kind::WARMED);
             put_u64(*chunk, out);
+        }
+        Event::Rate { carrier, rate, said_no } => {
+            out.push(kind::RATE);
+            put_u16(carrier.0, out);
+            put_u64(*rate, out);
+            put_u64(*said_no, out);
         }
     }
 }
@@ -650,8 +660,9 @@ fn read(at: &mut Reader<'_>) -> Result<Event, EventError> {
             reports: at.u8()?,
             reported_final: at.flag()?,
         },
-        kind::COOLED => Event::Cooled { chunk: at.u64()?, place: at.u32()? },
+        kind::COOLED => Event::Cooled { chunk: at.u64()?, place: Place::read(&mut at.0).ok_or(EventError::Value("place"))? },
         kind::WARMED => Event::Warmed { chunk: at.u64()? },
+        kind::RATE => Event::Rate { carrier: at.carrier()?, rate: at.u64()?, said_no: at.u64()? },
         other => return Err(EventError::Kind(other)),
     })
 }

@@ -7,7 +7,8 @@
 //! |---|---|
 //! | a draft becomes an accepted message | [`intake`] |
 //! | which carrier | [`route`] |
-//! | waiting for it | [`lanes`], [`throttle`] |
+//! | waiting for it | [`lanes`], [`lane`], [`fair`] |
+//! | permits | [`throttle`], [`limits`], [`adaptive`] |
 //! | handing it to a bind | [`dispatch`] |
 //! | what the carrier answered | [`outcome`], [`retry`] |
 //! | what it reported later | [`receipts`], [`index`], [`parked`] |
@@ -22,16 +23,20 @@
 //! delivery to upstream and the sending of an otp are *effects*, released when `Committed` covers the batch that says so. *State is
 //! changed by the same functions live and in replay*, so that what recovery rebuilds is what was there.
 
+pub mod adaptive;
 pub mod carry;
 pub mod cold;
 pub mod counts;
 pub mod dispatch;
 pub mod event;
+pub mod fair;
 pub mod flights;
 pub mod inbound;
 pub mod index;
 pub mod intake;
+pub mod lane;
 pub mod lanes;
+pub mod limits;
 pub mod lookup;
 pub mod messages;
 pub mod outbox;
@@ -117,6 +122,7 @@ pub struct Engine {
     body_octets: usize,
     accounts: Vec<AccountState>,
     dispatchers: Vec<Dispatcher>,
+    limits: limits::Limits,
     index: index::IdIndex,
     parked: parked::Parked,
     doubts: hashbrown::HashMap<(CarrierId, u64), Vec<MessageId>>,
@@ -135,6 +141,8 @@ pub struct Engine {
     cold: cold::Cold,
     sweeping: VecDeque<MessageId>,
     sweep_left: usize,
+    /// When the last sweep began, mono_us.
+    swept_us: u64,
     counts: Counts,
     /// Off while recovery applies what the counters know already.
     counting: bool,
@@ -161,7 +169,8 @@ impl Engine {
                 .iter()
                 .map(|a| AccountState { waiting: 0, bucket: Bucket::new(a.rate_per_s, 0, now), figures: AccountFigures::default() })
                 .collect(),
-            dispatchers: plan.carriers.iter().map(|c| Dispatcher::new(c, now)).collect(),
+            dispatchers: plan.carriers.iter().map(|c| Dispatcher::new(c, shares(&plan), now)).collect(),
+            limits: limits::Limits::new(&plan.limits, now),
             index: index::IdIndex::of(&plan),
             parked: parked::Parked::default(),
             doubts: HashMap::new(),
@@ -179,6 +188,7 @@ impl Engine {
             cold: cold::Cold::default(),
             sweeping: VecDeque::new(),
             sweep_left: 0,
+            swept_us: now.mono_us,
             counts: Counts::default(),
             counting: true,
             tally: Tally::default(),
@@ -495,6 +505,11 @@ impl Engine {
     pub fn cold(&self) -> (u64, usize) {
         (self.cold.total(), self.cold.chunks())
     }
+}
+
+/// What each class is guaranteed of a carrier, percent.
+fn shares(plan: &Plan) -> [u8; 3] {
+    Class::ALL.map(|class| plan.class(class).share_percent)
 }
 
 #[cfg(test)]

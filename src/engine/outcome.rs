@@ -32,16 +32,17 @@ impl Engine {
         if !self.abandoned.is_empty() && self.abandoned.remove(&(ticket, bind)) {
             self.dispatchers[carrier.0 as usize].release(bind);
         }
+        let now = self.now;
+        let held = self.messages.get(&id).is_some_and(|entry| is_open(entry, part, bind));
         if let Some(dispatcher) = self.dispatchers.get_mut(carrier.0 as usize) {
-            dispatcher.count_outcome(&outcome);
+            dispatcher.count_outcome(&outcome, held, now);
         }
         let Some(entry) = self.messages.get_mut(&id) else {
             // A late answer to a message that has ended meanwhile: its id is still worth knowing only while it lives.
             return;
         };
-        let was = entry.parts.get(part);
-        let flying = was == Some(PartState::InFlight) && matches!(entry.phase, Phase::InFlight(_));
-        let open = flying && entry.with == bind;
+        let flying = entry.parts.get(part) == Some(PartState::InFlight) && matches!(entry.phase, Phase::InFlight(_));
+        let open = is_open(entry, part, bind);
         if open {
             self.dispatchers[carrier.0 as usize].release(bind);
         } else if flying && matches!(outcome, Outcome::Sent { .. }) {
@@ -265,6 +266,11 @@ impl Engine {
         self.record(&Event::Verdict { message: id, state, carrier, at_ms, error });
         self.apply_verdict(id, state, carrier, at_ms, error);
     }
+}
+
+/// The part is in flight with this bind.
+fn is_open(entry: &super::messages::Entry, part: u8, bind: BindId) -> bool {
+    entry.with == bind && matches!(entry.phase, Phase::InFlight(_)) && entry.parts.get(part) == Some(PartState::InFlight)
 }
 
 fn refuse(entry: &mut super::messages::Entry, part: u8, refused: Refused, state: PartState, status: u32) {

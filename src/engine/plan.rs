@@ -21,8 +21,33 @@ pub struct Plan {
     pub routes: PrefixTable<Vec<CarrierId>>,
     /// Policies by class, in order of [`Class::ALL`].
     pub classes: [ClassPlan; 3],
+    /// Limits beyond those of carriers.
+    pub limits: Vec<LimitPlan>,
     /// Bounds of memory and disk.
     pub bounds: Bounds,
+}
+
+/// A limit on the messages that fit all of its conditions.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LimitPlan {
+    /// Its name; unique.
+    pub name: String,
+    /// Only in front of this carrier.
+    pub carrier: Option<CarrierId>,
+    /// Only of this class.
+    pub class: Option<Class>,
+    /// Only of this account.
+    pub account: Option<AccountId>,
+    /// Only of the campaign of this name.
+    pub campaign: Option<String>,
+    /// Only from this sender; with `true`: from every sender that starts so.
+    pub sender: Option<(Vec<u8>, bool)>,
+    /// Only to numbers that start with these digits.
+    pub prefix: Option<String>,
+    /// Segments per second; 0 holds them back.
+    pub rate_per_s: u32,
+    /// Burst in segments; 0: the larger of 100 ms of the rate and one segment.
+    pub burst: u32,
 }
 
 /// What the engine knows of an account.
@@ -32,6 +57,8 @@ pub struct AccountPlan {
     pub name: String,
     /// Segments per second it may submit; `None` for no limit, 0 for paused.
     pub rate_per_s: Option<u32>,
+    /// Its share against other accounts of the same class: 1 to 1000.
+    pub weight: u32,
     /// Messages of it that may wait at once.
     pub max_waiting: u64,
     /// Deliveries that may wait in its outbox.
@@ -53,6 +80,12 @@ pub struct CarrierPlan {
     pub rate_per_s: Option<u32>,
     /// Burst in segments; 0: the larger of 100 ms of the rate and one segment.
     pub burst: u32,
+    /// Segments per second that each of its binds allows; `None` for no limit.
+    pub bind_rate_per_s: Option<u32>,
+    /// Rate below which its throttle answers never bring it, segments per second.
+    pub floor_per_s: u32,
+    /// Answers that take longer than this on average lower its rate, milliseconds; 0: never.
+    pub slow_answer_ms: u64,
     /// Share of a window that marketing leaves free, percent.
     pub marketing_reserve_percent: u8,
     /// How long messages are cut for it.
@@ -74,6 +107,8 @@ pub struct CarrierPlan {
 /// What the engine knows of a class.
 #[derive(Debug, Clone)]
 pub struct ClassPlan {
+    /// What it gets of a carrier whenever it has something to send, whatever is more urgent, percent.
+    pub share_percent: u8,
     /// Validity where the sender gave none, milliseconds.
     pub validity_ms: u64,
     /// Delays between tries at one carrier, milliseconds; the last one repeats.

@@ -3,7 +3,7 @@
 
 use super::Engine;
 use super::carry::{Home, Item, Name, STATE_BLOB};
-use super::cold::{COLD_BLOB, Place};
+use super::cold::COLD_BLOB;
 use super::counts::Counts;
 use super::event::{self, DeliveryKey, Event, EventError};
 use super::index;
@@ -186,11 +186,7 @@ impl Replay {
             self.engine.counting = batch > self.counted;
             match event {
                 Event::Cooled { .. } | Event::Warmed { .. } if batch <= self.counted => {}
-                Event::Cooled { chunk, place } => {
-                    if let Some(place) = Place::from_number(place) {
-                        self.engine.apply_cooled(chunk, place);
-                    }
-                }
+                Event::Cooled { chunk, place } => self.engine.apply_cooled(chunk, place),
                 Event::Warmed { chunk } => {
                     if let Some((found, dead)) = read(chunk)
                         && let Err(error) = self.engine.apply_warmed(chunk, &found.octets, &dead)
@@ -331,6 +327,7 @@ impl Replay {
             Event::Forgotten { message } => {
                 engine.remove(message);
             }
+            Event::Rate { carrier, rate, said_no } => engine.apply_rate(carrier, rate, said_no),
             // Of chunks, not of messages: see `group`.
             Event::Cooled { .. } | Event::Warmed { .. } => {}
         }

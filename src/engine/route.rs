@@ -100,13 +100,14 @@ impl Engine {
             Some(key) => self.sticky.carrier(key, chosen, self.now.mono_us),
             None => chosen,
         };
-        let class = entry.message.class;
         self.set_phase(id, Phase::Waiting(chosen));
+        let Some(key) = self.lane_key(id, chosen) else { return };
+        let lane = self.lane(chosen, key);
         let lanes = &mut self.dispatchers[chosen.0 as usize].lanes;
-        let first = lanes.first_chunk(class).filter(|_| self.cold.by_age).and_then(|chunk| self.cold.first_of(chunk));
+        let first = lanes.queue(lane).first_chunk().filter(|_| self.cold.by_age).and_then(|chunk| self.cold.first_of(chunk));
         match first.is_some_and(|first| id < first) {
-            true => lanes.push_ahead(class, id),
-            false => lanes.push(class, id),
+            true => lanes.push_ahead(lane, id),
+            false => lanes.push(lane, id),
         }
     }
 
@@ -124,11 +125,10 @@ impl Engine {
         for id in waiting {
             let Some(entry) = self.messages.get(&id) else { continue };
             if entry.phase == Phase::Waiting(carrier) {
-                let class = entry.message.class;
                 let keeps = entry.parts.any_taken();
                 match keeps {
                     // Some of its parts are with this carrier already: the rest must follow them.
-                    true => self.dispatchers[carrier.0 as usize].lanes.push(class, id),
+                    true => self.join_lane(id, carrier, false),
                     false => self.enqueue(id),
                 }
             }

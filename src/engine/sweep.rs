@@ -17,6 +17,8 @@ impl Engine {
         if self.sweep_left == 0 {
             self.sweep_left = self.sweeping.len();
         }
+        let seconds = self.now.mono_us.saturating_sub(std::mem::replace(&mut self.swept_us, self.now.mono_us)) as f64 / 1e6;
+        self.sweep_dispatchers(seconds);
         self.index.tidy(&self.messages);
         self.sweep_inbound();
         self.sweep_outboxes();

@@ -13,7 +13,14 @@ use crate::text::segment::{Concatenation, SegmentRule};
 use arrayvec::ArrayVec;
 
 fn class(resend: bool) -> ClassPlan {
-    ClassPlan { validity_ms: 3_600_000, retry_ms: vec![1000, 2000], max_attempts: 3, doubt_wait_ms: 10_000, resend_in_doubt: resend }
+    ClassPlan {
+        share_percent: 0,
+        validity_ms: 3_600_000,
+        retry_ms: vec![1000, 2000],
+        max_attempts: 3,
+        doubt_wait_ms: 10_000,
+        resend_in_doubt: resend,
+    }
 }
 
 fn plan(bounds: Bounds) -> Arc<Plan> {
@@ -21,6 +28,9 @@ fn plan(bounds: Bounds) -> Arc<Plan> {
         name: name.into(),
         rate_per_s: None,
         burst: 0,
+        bind_rate_per_s: None,
+        floor_per_s: 1,
+        slow_answer_ms: 0,
         marketing_reserve_percent: 10,
         segments: SegmentRule { concatenation: Concatenation::Udh16, ..SegmentRule::default() },
         one_receipt: false,
@@ -33,6 +43,7 @@ fn plan(bounds: Bounds) -> Arc<Plan> {
     let account = AccountPlan {
         name: "shop".into(),
         rate_per_s: None,
+        weight: 1,
         max_waiting: 1_000_000,
         max_outbox: 100_000,
         outbox_age_ms: 72 * 3_600_000,
@@ -46,6 +57,7 @@ fn plan(bounds: Bounds) -> Arc<Plan> {
         carriers: vec![carrier("a"), carrier("b")],
         routes: PrefixTable::new([("86", vec![CarrierId(0), CarrierId(1)])]).unwrap(),
         classes: [class(false), class(true), class(true)],
+        limits: Vec::new(),
         bounds,
     })
 }

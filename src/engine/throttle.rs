@@ -1,25 +1,49 @@
-//! Token buckets, paid in segments: governor's GCRA on the engine's own clock. In this first form one per carrier and one per
-//! account; the tree of all levels takes this file's place in the dispatch engine.
+//! Token buckets, paid in segments: governor's GCRA on the engine's own clock. Its seam for state holds a new state back until it is taken, so that a
+//! message pays at every level or at none, and keeps the level when a rate changes.
 
 use crate::model::Now;
-use governor::clock::{Clock, Reference};
+use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
-use governor::state::{InMemoryState, NotKeyed};
+use governor::state::{NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
-/// A clock that stands still until it is turned to the step's `now`.
+/// What one bucket remembers, shared with its limiter, which takes it for both its clock and its store. Nanoseconds of the engine's clock.
+#[derive(Debug, Default)]
+struct Memory {
+    /// The step's `now`.
+    now: AtomicU64,
+    /// When the bucket is full again.
+    full: AtomicU64,
+    /// When it would be full if what was asked for last were taken.
+    asked: AtomicU64,
+}
+
 #[derive(Debug, Clone, Default)]
-struct TurnedClock(Arc<AtomicU64>);
+struct Shared(Arc<Memory>);
 
-impl Clock for TurnedClock {
+impl Clock for Shared {
     type Instant = Nanos;
 
     fn now(&self) -> Nanos {
-        Nanos::from(self.0.load(Ordering::Relaxed))
+        Nanos::from(self.0.now.load(Relaxed))
+    }
+}
+
+impl StateStore for Shared {
+    type Key = NotKeyed;
+
+    fn measure_and_replace<T, F, E>(&self, _: &NotKeyed, f: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let (answer, next) = f(Some(Nanos::from(self.0.full.load(Relaxed))))?;
+        self.0.asked.store(next.as_u64(), Relaxed);
+        Ok(answer)
     }
 }
 
@@ -38,30 +62,94 @@ enum Kind {
 
 #[derive(Debug)]
 struct Limited {
-    limiter: RateLimiter<NotKeyed, InMemoryState, TurnedClock, NoOpMiddleware<Nanos>>,
-    clock: TurnedClock,
+    limiter: RateLimiter<NotKeyed, Shared, Shared, NoOpMiddleware<Nanos>>,
+    memory: Shared,
+    per_s: f64,
     burst: NonZeroU32,
-    /// Permits already paid towards a message that is larger than the burst.
+    /// Permits already paid towards a message that is larger than the burst ([`Bucket::take`] only).
     paid: u32,
 }
+
+/// Slowest rate: one segment a day.
+const RATE_MIN: f64 = 1.0 / 86_400.0;
+/// Fastest rate: governor counts in whole nanoseconds.
+const RATE_MAX: f64 = 1e8;
 
 impl Bucket {
     /// A bucket of `rate_per_s` segments a second (`None`: no limit, 0: paused). `burst` 0: the larger of 100 ms of the rate and one segment.
     pub fn new(rate_per_s: Option<u32>, burst: u32, now: Now) -> Bucket {
-        let kind = match rate_per_s.map(NonZeroU32::new) {
-            None => Kind::Open,
-            Some(None) => Kind::Paused,
-            Some(Some(rate)) => {
-                let burst = NonZeroU32::new(burst).or(NonZeroU32::new(rate.get() / 10)).unwrap_or(NonZeroU32::MIN);
-                let clock = TurnedClock::default();
-                clock.0.store(now.mono_us * 1000, Ordering::Relaxed);
-                let limiter = RateLimiter::direct_with_clock(Quota::per_second(rate).allow_burst(burst), clock.clone());
+        Bucket::with_rate(rate_per_s.map(f64::from), burst, now)
+    }
+
+    /// The same for a rate with a fraction.
+    pub fn with_rate(per_s: Option<f64>, burst: u32, now: Now) -> Bucket {
+        match per_s {
+            None => Bucket { kind: Kind::Open },
+            Some(per_s) if per_s <= 0.0 => Bucket { kind: Kind::Paused },
+            Some(per_s) => {
+                let per_s = per_s.clamp(RATE_MIN, RATE_MAX);
+                let burst = NonZeroU32::new(burst).or(NonZeroU32::new((per_s / 10.0) as u32)).unwrap_or(NonZeroU32::MIN);
                 // Empty at the start: a restart must not let a burst through on top of what the old process sent.
-                let _ = limiter.check_n(burst);
-                Kind::Limited(Box::new(Limited { limiter, clock, burst, paid: 0 }))
+                Bucket::with_missing(per_s, burst, f64::from(burst.get()), now)
             }
-        };
-        Bucket { kind }
+        }
+    }
+
+    fn with_missing(per_s: f64, burst: NonZeroU32, missing: f64, now: Now) -> Bucket {
+        let memory = Shared::default();
+        let quota =
+            Quota::with_period(Duration::from_secs_f64(1.0 / per_s)).unwrap_or(Quota::per_second(NonZeroU32::MAX)).allow_burst(burst);
+        let limiter = RateLimiter::new(quota, memory.clone(), memory.clone());
+        memory.0.full.store(now.mono_us * 1000 + (missing * 1e9 / per_s) as u64, Relaxed);
+        Bucket { kind: Kind::Limited(Box::new(Limited { limiter, memory, per_s, burst, paid: 0 })) }
+    }
+
+    /// Permits that can be asked for at once.
+    pub fn burst(&self) -> u32 {
+        match &self.kind {
+            Kind::Limited(limited) => limited.burst.get(),
+            Kind::Open | Kind::Paused => u32::MAX,
+        }
+    }
+
+    /// Segments a second; `None` without a limit, 0 while paused.
+    pub fn per_s(&self) -> Option<f64> {
+        match &self.kind {
+            Kind::Open => None,
+            Kind::Paused => Some(0.0),
+            Kind::Limited(limited) => Some(limited.per_s),
+        }
+    }
+
+    /// Permits there are now, at most the burst; `None` without a limit.
+    pub fn level(&self, now: Now) -> Option<f64> {
+        match &self.kind {
+            Kind::Open => None,
+            Kind::Paused => Some(0.0),
+            Kind::Limited(limited) => Some((f64::from(limited.burst.get()) - limited.missing(now)).max(0.0)),
+        }
+    }
+
+    /// True while the rate is 0.
+    pub fn is_paused(&self) -> bool {
+        matches!(self.kind, Kind::Paused)
+    }
+
+    /// Are `permits` (at most the burst) there? If not: when (mono_us) it is worth asking again; `u64::MAX` while paused. Nothing is taken before
+    /// [`Bucket::commit`].
+    pub fn ask(&self, permits: u32, now: Now) -> Result<(), u64> {
+        match &self.kind {
+            Kind::Open => Ok(()),
+            Kind::Paused => Err(u64::MAX),
+            Kind::Limited(limited) => limited.ask(permits, now),
+        }
+    }
+
+    /// Takes what was asked for last and was there.
+    pub fn commit(&self) {
+        if let Kind::Limited(limited) = &self.kind {
+            limited.commit();
+        }
     }
 
     /// Takes `permits` or says when (mono_us) it is worth asking again; `u64::MAX` while paused. More than the burst is paid in instalments.
@@ -71,151 +159,69 @@ impl Bucket {
             Kind::Paused => return Err(u64::MAX),
             Kind::Limited(limited) => limited,
         };
-        limited.clock.0.store(now.mono_us * 1000, Ordering::Relaxed);
         while limited.paid < permits {
-            let Some(instalment) = NonZeroU32::new((permits - limited.paid).min(limited.burst.get())) else { break };
-            match limited.limiter.check_n(instalment) {
-                Ok(Ok(())) => limited.paid += instalment.get(),
-                Ok(Err(not_until)) => {
-                    let start = Nanos::from(0);
-                    return Err(not_until.earliest_possible().duration_since(start).as_u64() / 1000 + 1);
-                }
-                Err(_) => return Err(u64::MAX),
-            }
+            let instalment = (permits - limited.paid).min(limited.burst.get());
+            limited.ask(instalment, now)?;
+            limited.commit();
+            limited.paid += instalment;
         }
         limited.paid -= permits;
         Ok(())
     }
 
-    /// Another rate from now on; what is paid towards a large message stays paid.
-    fn change(&mut self, rate_per_s: u32, burst: u32, now: Now) {
-        let paid = if let Kind::Limited(limited) = &self.kind { limited.paid } else { 0 };
-        *self = Bucket::new(Some(rate_per_s), burst, now);
-        self.give_back(paid);
-    }
-
-    /// Gives back permits for what was not sent after all.
-    pub fn give_back(&mut self, permits: u32) {
-        if let Kind::Limited(limited) = &mut self.kind {
-            limited.paid = (limited.paid + permits).min(limited.burst.get().max(permits));
-        }
-    }
-
-    /// True while the rate is 0.
-    pub fn is_paused(&self) -> bool {
-        matches!(self.kind, Kind::Paused)
-    }
-}
-
-/// What a carrier's throttle answers (ESME_RTHROTTLED, ESME_RMSGQFUL) allow: a short pause, then a rate below the one at which it said no, which grows
-/// until it says no again. Without such answers nothing is limited. The dispatch engine's closed loop, with floors and ceilings, takes this place.
-#[derive(Debug)]
-pub struct Adaptive {
-    bucket: Option<Bucket>,
-    rate_per_s: f64,
-    /// The rate at which it last said no; below it the rate grows fast, near it slowly.
-    ceiling_per_s: f64,
-    /// Segments granted since `second_us`: how much was asked of it when it says no for the first time.
-    granted: u64,
-    second_us: u64,
-    taken: bool,
-    since_us: u64,
-    grown_us: u64,
-    paused_until_us: u64,
-    pause_us: u64,
-}
-
-/// Shortest and longest pause; it doubles while the carrier takes nothing between two of them.
-const PAUSE_MIN_US: u64 = 500_000;
-const PAUSE_MAX_US: u64 = 8_000_000;
-/// How often the rate grows.
-const GROW_US: u64 = 500_000;
-/// So long without a throttle answer the rate grows fast again, whatever it last said no to.
-const CALM_US: u64 = 10_000_000;
-/// So long without a throttle answer, and the limit is forgotten.
-const FORGET_US: u64 = 60_000_000;
-
-impl Adaptive {
-    /// No limit.
-    pub fn new(now: Now) -> Adaptive {
-        Adaptive {
-            bucket: None,
-            rate_per_s: 0.0,
-            ceiling_per_s: f64::INFINITY,
-            granted: 0,
-            second_us: now.mono_us,
-            taken: false,
-            since_us: now.mono_us,
-            grown_us: 0,
-            paused_until_us: 0,
-            pause_us: PAUSE_MIN_US,
-        }
-    }
-
-    /// The carrier took a segment.
-    pub fn taken(&mut self) {
-        self.taken = true;
-    }
-
-    /// Until when (mono_us) nothing may leave, if it is paused.
-    pub fn paused(&self, now: Now) -> Option<u64> {
-        Some(self.paused_until_us).filter(|&until| until > now.mono_us)
-    }
-
-    /// The carrier said no. Gives the pause that begins, microseconds; 0 while one is under way (what was in flight says no too).
-    pub fn throttled(&mut self, now: Now) -> u64 {
-        if self.paused(now).is_some() {
-            return 0;
-        }
-        self.pause_us = if self.taken { PAUSE_MIN_US } else { (self.pause_us * 2).min(PAUSE_MAX_US) };
-        let rate = match &self.bucket {
-            None => self.granted as f64,
-            Some(_) => {
-                self.ceiling_per_s = self.rate_per_s;
-                let at_once = now.mono_us < self.since_us + 1_000_000;
-                self.rate_per_s * if at_once { 0.7 } else { 0.85 }
-            }
+    /// Another rate from now on. What is missing from the bucket stays missing; one that had no limit or was paused starts empty.
+    pub fn set_rate(&mut self, per_s: Option<f64>, burst: u32, now: Now) {
+        let before = match &self.kind {
+            Kind::Limited(limited) => Some((limited.missing(now), limited.paid)),
+            Kind::Open | Kind::Paused => None,
         };
-        self.paused_until_us = now.mono_us + self.pause_us;
-        (self.taken, self.since_us) = (false, self.paused_until_us);
-        self.set_rate(rate.max(1.0), Now { mono_us: self.paused_until_us, ..now });
-        self.pause_us
-    }
-
-    /// Takes permits of the rate that it allows now, or says when to ask again.
-    pub fn take(&mut self, segments: u32, now: Now) -> Result<(), u64> {
-        if now.mono_us > self.second_us + 1_000_000 {
-            (self.granted, self.second_us) = (0, now.mono_us);
+        *self = Bucket::with_rate(per_s, burst, now);
+        if let (Some((missing, paid)), Kind::Limited(limited)) = (before, &mut self.kind) {
+            let missing = missing.min(f64::from(limited.burst.get()));
+            limited.memory.0.full.store(now.mono_us * 1000 + (missing * 1e9 / limited.per_s) as u64, Relaxed);
+            limited.paid = paid;
         }
-        if let Some(bucket) = &mut self.bucket
-            && bucket.take(segments, now).is_err()
-        {
-            // It is empty now: a new one of a higher rate, which starts empty, takes nothing away.
-            self.grow(now);
-            self.bucket.as_mut().map_or(Ok(()), |bucket| bucket.take(segments, now))?;
-        }
-        self.granted += u64::from(segments);
-        Ok(())
     }
+}
 
-    fn grow(&mut self, now: Now) {
-        let calm = now.mono_us > self.since_us + CALM_US;
-        if now.mono_us > self.since_us + FORGET_US {
-            (self.bucket, self.ceiling_per_s) = (None, f64::INFINITY);
-        } else if now.mono_us > self.grown_us + GROW_US.max((2e6 / self.rate_per_s) as u64) {
-            // Fast up to where it last said no, then slowly: the way back must not cost another no at once.
-            let near = self.rate_per_s > self.ceiling_per_s * 0.8 && !calm;
-            self.set_rate(self.rate_per_s * if near { 1.01 } else { 1.1 } + 0.1, now);
+impl Limited {
+    fn ask(&self, permits: u32, now: Now) -> Result<(), u64> {
+        let Some(permits) = NonZeroU32::new(permits) else { return Ok(()) };
+        self.memory.0.now.store(now.mono_us * 1000, Relaxed);
+        match self.limiter.check_n(permits) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(not_until)) => Err(not_until.earliest_possible().as_u64() / 1000 + 1),
+            Err(_) => Err(u64::MAX),
         }
     }
 
-    fn set_rate(&mut self, rate_per_s: f64, now: Now) {
-        self.rate_per_s = rate_per_s;
-        self.grown_us = now.mono_us;
-        // A twentieth of a second at once: the carrier's own burst is unknown.
-        let burst = (rate_per_s / 20.0).max(1.0) as u32;
-        self.bucket.get_or_insert_with(|| Bucket::new(None, 0, now)).change(rate_per_s as u32, burst, now);
+    fn commit(&self) {
+        self.memory.0.full.store(self.memory.0.asked.load(Relaxed), Relaxed);
     }
+
+    /// How many permits it lacks to be full.
+    fn missing(&self, now: Now) -> f64 {
+        self.memory.0.full.load(Relaxed).saturating_sub(now.mono_us * 1000) as f64 * self.per_s / 1e9
+    }
+}
+
+/// Permits at every level or at none. A message larger than a burst pays in instalments, each at every level too; `paid` remembers them. Says which level
+/// (by its place) has none, and when it is worth asking again.
+pub fn pay_all<'a, L>(levels: L, segments: u32, paid: &mut u32, now: Now) -> Result<(), (usize, u64)>
+where
+    L: Iterator<Item = &'a Bucket> + Clone,
+{
+    let burst = levels.clone().map(Bucket::burst).min().unwrap_or(u32::MAX);
+    while *paid < segments {
+        let instalment = (segments - *paid).min(burst);
+        for (at, level) in levels.clone().enumerate() {
+            level.ask(instalment, now).map_err(|earliest| (at, earliest))?;
+        }
+        levels.clone().for_each(Bucket::commit);
+        *paid += instalment;
+    }
+    *paid -= segments;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -224,6 +230,16 @@ mod tests {
 
     fn at(mono_us: u64) -> Now {
         Now { mono_us, wall_ms: 0 }
+    }
+
+    /// Holds what passed (instants) against burst + rate × window, for many windows.
+    fn holds(passed: &[u64], burst: u64, rate: u64) {
+        for (i, from) in passed.iter().enumerate().step_by(7) {
+            for window in [1_000, 50_000, 700_000] {
+                let sent = passed[i..].iter().take_while(|&&at| at < from + window).count() as u64;
+                assert!(sent <= burst + 1 + window * rate / 1_000_000, "{sent} in {window} us");
+            }
+        }
     }
 
     #[test]
@@ -237,13 +253,8 @@ mod tests {
                 Err(earliest) => now = earliest.max(now + 1),
             }
         }
-        assert!((2990..=3100).contains(&passed.len()), "{} in 3 s at 1000/s", passed.len());
-        for (i, from) in passed.iter().enumerate().step_by(37) {
-            for window in [1_000, 50_000, 700_000] {
-                let sent = passed[i..].iter().take_while(|&&at| at < from + window).count() as u64;
-                assert!(sent <= 101 + window * 1000 / 1_000_000, "{sent} in {window} us");
-            }
-        }
+        assert!((2890..=3100).contains(&passed.len()), "{} in 3 s at 1000/s", passed.len());
+        holds(&passed, 100, 1000);
     }
 
     #[test]
@@ -260,42 +271,55 @@ mod tests {
         assert_eq!(Bucket::new(None, 0, at(0)).take(1000, at(0)), Ok(()));
     }
 
-    /// A carrier that takes `rate` segments a second with a burst of `burst`, asked for as much as it allows for `seconds`: how many it took, how often it said no.
-    fn against_a_carrier(rate: f64, burst: f64, seconds: u64) -> (u64, u64) {
-        let (mut ours, mut tokens, mut refused, mut taken) = (Adaptive::new(at(1_000_000)), burst, 0, 0);
-        for now_us in (1_000_000..1_000_000 + seconds * 1_000_000).step_by(1_000) {
-            tokens = (tokens + rate / 1000.0).min(burst);
-            // A window of fifty, answered within the millisecond.
-            for _ in 0..50 {
-                if ours.paused(at(now_us)).is_some() || ours.take(1, at(now_us)).is_err() {
-                    break;
-                }
-                if tokens >= 1.0 {
-                    tokens -= 1.0;
-                    taken += 1;
-                    ours.taken();
-                } else {
-                    refused += 1;
-                    ours.throttled(at(now_us));
-                }
-            }
+    #[test]
+    fn a_message_pays_at_every_level_or_at_none() {
+        let wide = Bucket::new(Some(1000), 100, at(0));
+        let narrow = Bucket::new(Some(10), 5, at(0));
+        let levels = [&wide, &narrow];
+        let later = at(10_000_000);
+        let mut paid = 0;
+        let mut passed = 0;
+        while pay_all(levels.iter().copied(), 1, &mut paid, later).is_ok() {
+            passed += 1;
         }
-        (taken, refused)
+        assert_eq!(passed, 5, "the narrow one decides");
+        assert!(
+            (wide.level(later).unwrap() - 95.0).abs() < 0.01,
+            "what was refused by one level was paid at no other: {:?}",
+            wide.level(later)
+        );
+        let refused = pay_all(levels.iter().copied(), 1, &mut paid, later);
+        assert!(matches!(refused, Err((1, earliest)) if earliest > later.mono_us), "{refused:?}");
     }
 
     #[test]
-    fn a_carrier_that_throttles_gets_most_of_what_it_allows_and_is_seldom_hit_harder() {
-        for (rate, burst) in [(100.0, 20.0), (1000.0, 100.0), (20.0, 1.0)] {
-            let (taken, refused) = against_a_carrier(rate, burst, 60);
-            let allowed = rate * 60.0 + burst;
-            assert!(taken as f64 >= allowed * 0.7, "{taken} of {allowed} at {rate}/s");
-            assert!(refused as f64 <= allowed * 0.02 + 10.0, "{refused} refused at {rate}/s");
+    fn a_message_larger_than_a_burst_pays_in_instalments_at_every_level() {
+        let (a, b) = (Bucket::new(Some(100), 10, at(0)), Bucket::new(Some(10), 2, at(0)));
+        let levels = [&a, &b];
+        let (mut paid, mut now) = (0, 10_000_000);
+        while let Err((_, earliest)) = pay_all(levels.iter().copied(), 12, &mut paid, at(now)) {
+            assert!(earliest > now && earliest != u64::MAX);
+            now = earliest;
         }
+        assert!((10_900_000..11_200_000).contains(&now), "ten beyond the burst of two at ten a second take a second, not {now}");
+        assert_eq!(paid, 0);
     }
 
     #[test]
-    fn a_carrier_that_takes_nothing_is_asked_ever_more_seldom() {
-        let (taken, refused) = against_a_carrier(0.0, 0.0, 60);
-        assert!(taken == 0 && refused <= 12, "{refused}");
+    fn a_new_rate_keeps_the_level() {
+        let mut bucket = Bucket::new(Some(100), 10, at(0));
+        let now = at(5_000_000);
+        for _ in 0..10 {
+            assert!(bucket.take(1, now).is_ok());
+        }
+        bucket.set_rate(Some(200.0), 10, now);
+        assert!(bucket.take(1, now).is_err(), "what was spent stays spent");
+        assert!(bucket.take(1, at(5_005_001)).is_ok(), "and comes back at the new rate");
+        bucket.set_rate(Some(0.0), 10, now);
+        assert!(bucket.is_paused());
+        bucket.set_rate(Some(10.0), 10, now);
+        assert!(bucket.take(1, now).is_err(), "one that was paused starts empty");
+        bucket.set_rate(None, 0, now);
+        assert!(bucket.take(1000, now).is_ok());
     }
 }

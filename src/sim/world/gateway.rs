@@ -160,6 +160,7 @@ fn context(accounts: &[config::Account]) -> Arc<UpstreamContext> {
 
 fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) -> Plan {
     let class = |resend_in_doubt: bool| ClassPlan {
+        share_percent: 10,
         validity_ms: 900_000,
         retry_ms: vec![500, 2_000],
         max_attempts: 3,
@@ -171,6 +172,9 @@ fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) -> P
         name: carrier.name.clone(),
         rate_per_s: carrier.rate_per_s,
         burst: 0,
+        bind_rate_per_s: None,
+        floor_per_s: 1,
+        slow_answer_ms: 0,
         marketing_reserve_percent: 10,
         segments: SegmentRule::new(match carrier.profile.shaping.concatenation {
             config::Concatenation::Udh8 => Concatenation::Udh8,
@@ -188,6 +192,7 @@ fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) -> P
     let account = |name: &&str| AccountPlan {
         name: (*name).to_owned(),
         rate_per_s: None,
+        weight: 1,
         max_waiting: 1_000_000,
         max_outbox: 100_000,
         outbox_age_ms: 72 * 3_600_000,
@@ -201,6 +206,7 @@ fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) -> P
         routes: PrefixTable::new([("86", (0..carriers.len() as u16).map(CarrierId).collect())]).expect("one prefix"),
         carriers: carriers.collect(),
         classes: [class(false), class(true), class(true)],
+        limits: Vec::new(),
         bounds: Bounds {
             journal_octets: settings.journal_octets,
             max_in_memory: settings.max_in_memory,

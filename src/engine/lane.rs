@@ -1,0 +1,174 @@
+//! One lane: a queue that may be longer than memory. Its head in memory, then chunks of the ledger in the order in which they were cut from it, then its
+//! back, in memory again. Nothing in the back overtakes a chunk before it; what comes newly joins the back while there is any chunk. What moves between
+//! memory and ledger is [`super::cold`]'s.
+
+use crate::model::MessageId;
+use std::collections::VecDeque;
+
+/// A chunk's place in a lane.
+#[derive(Debug)]
+struct Section {
+    chunk: u64,
+    /// Its messages, while they are in memory.
+    ids: Option<VecDeque<MessageId>>,
+}
+
+/// Holds ids only: whoever pops one checks that the message still waits here.
+#[derive(Debug, Default)]
+pub struct Queue {
+    head: VecDeque<MessageId>,
+    sections: VecDeque<Section>,
+    back: VecDeque<MessageId>,
+}
+
+impl Queue {
+    /// What follows an empty head takes its place, as far as it is in memory.
+    fn advance(&mut self) {
+        while self.head.is_empty() {
+            match self.sections.front_mut().map(|section| section.ids.take()) {
+                Some(Some(ids)) => {
+                    self.head = ids;
+                    self.sections.pop_front();
+                }
+                Some(None) => return,
+                None if self.back.is_empty() => return,
+                None => std::mem::swap(&mut self.head, &mut self.back),
+            }
+        }
+    }
+
+    /// To the end.
+    pub fn push(&mut self, message: MessageId) {
+        match self.sections.is_empty() && self.back.is_empty() {
+            true => self.head.push_back(message),
+            false => self.back.push_back(message),
+        }
+    }
+
+    /// Back to its place at the front (it came back from a bind, or had no permit).
+    pub fn push_front(&mut self, message: MessageId) {
+        self.head.push_front(message);
+    }
+
+    /// To the end of the part that is in front of every chunk.
+    pub fn push_ahead(&mut self, message: MessageId) {
+        self.head.push_back(message);
+    }
+
+    /// The next message, if it is in memory.
+    pub fn pop(&mut self) -> Option<MessageId> {
+        self.advance();
+        self.head.pop_front()
+    }
+
+    /// The next message, if it is in memory.
+    pub fn peek(&mut self) -> Option<MessageId> {
+        self.advance();
+        self.head.front().copied()
+    }
+
+    /// Entries in memory (stale ones included).
+    pub fn depth(&self) -> usize {
+        let warm: usize = self.sections.iter().filter_map(|section| section.ids.as_ref()).map(VecDeque::len).sum();
+        self.head.len() + warm + self.back.len()
+    }
+
+    /// Nothing is here, in memory or in a chunk.
+    pub fn is_empty(&self) -> bool {
+        self.head.is_empty() && self.back.is_empty() && self.sections.is_empty()
+    }
+
+    /// Takes everything that is in memory and has no chunk outside of it before it, in order.
+    pub fn take_ready(&mut self, out: &mut Vec<MessageId>) {
+        while let Some(id) = self.pop() {
+            out.push(id);
+        }
+    }
+
+    // ---- chunks ----
+
+    /// The lane's end, beyond `keep` messages of its head, becomes its back: what [`Queue::pop_back_part`] gives.
+    pub fn part(&mut self, keep: usize) {
+        if self.sections.is_empty() && self.head.len() > keep {
+            let mut rest = self.head.split_off(keep);
+            rest.append(&mut self.back);
+            self.back = rest;
+        }
+    }
+
+    /// How many messages [`Queue::part`] would find to take out of memory.
+    pub fn excess(&self, keep: usize) -> usize {
+        let head = if self.sections.is_empty() { self.head.len().saturating_sub(keep) } else { 0 };
+        head + self.back.len()
+    }
+
+    /// The first message of the back; the caller puts it into a chunk ([`Queue::cut`]), or gives it back.
+    pub fn pop_back_part(&mut self) -> Option<MessageId> {
+        self.back.pop_front()
+    }
+
+    /// It stays where it was.
+    pub fn unpop_back_part(&mut self, message: MessageId) {
+        self.back.push_front(message);
+    }
+
+    /// These messages were cut from the front of the back: they are in `chunk` too.
+    pub fn cut(&mut self, chunk: u64, ids: VecDeque<MessageId>) {
+        self.sections.push_back(Section { chunk, ids: Some(ids) });
+    }
+
+    /// The messages of `chunk` are out of memory. It joins the lane's chunks if it wasn't there (recovery).
+    pub fn cooled(&mut self, chunk: u64) {
+        match self.sections.binary_search_by_key(&chunk, |section| section.chunk) {
+            Ok(at) => self.sections[at].ids = None,
+            Err(at) => self.sections.insert(at, Section { chunk, ids: None }),
+        }
+    }
+
+    /// The messages of `chunk` are in memory again, in its place; at the end of the head if it has no place here.
+    pub fn warmed(&mut self, chunk: u64, ids: VecDeque<MessageId>) {
+        match self.sections.binary_search_by_key(&chunk, |section| section.chunk) {
+            Ok(at) => self.sections[at].ids = Some(ids),
+            Err(_) => self.head.extend(ids),
+        }
+    }
+
+    /// `chunk` was loaded in recovery: its messages will be set off again one by one.
+    pub fn forget(&mut self, chunk: u64) {
+        self.sections.retain(|section| section.chunk != chunk);
+    }
+
+    /// Chunks that hold what isn't in memory.
+    pub fn chunks(&self) -> impl Iterator<Item = u64> + '_ {
+        self.sections.iter().filter(|section| section.ids.is_none()).map(|section| section.chunk)
+    }
+
+    /// The first message, if it is in memory.
+    pub fn first(&self) -> Option<MessageId> {
+        self.head
+            .front()
+            .or_else(|| self.sections.front()?.ids.as_ref()?.front())
+            .copied()
+            .or_else(|| self.sections.is_empty().then(|| self.back.front().copied()).flatten())
+    }
+
+    /// The first of its chunks.
+    pub fn first_chunk(&self) -> Option<u64> {
+        self.sections.front().map(|section| section.chunk)
+    }
+
+    /// The chunk that is to be read, so that at least `low` messages are ready.
+    pub fn wanted(&self, low: usize) -> Option<u64> {
+        let mut ready = self.head.len();
+        for section in &self.sections {
+            if ready >= low {
+                return None;
+            }
+            match &section.ids {
+                Some(ids) => ready += ids.len(),
+                None => return Some(section.chunk),
+            }
+        }
+        None
+    }
+}
