@@ -124,7 +124,7 @@ impl World {
                 identity: 0,
                 charge: 0,
             };
-            Draft { token, message: Arc::new(message) }
+            Draft { token, message: Arc::new(message), campaign: None }
         };
         let drafts = (0..count).map(draft).collect();
         self.number += count;

@@ -60,6 +60,7 @@ fn value_of(batch: u64, event: &Event) -> Value {
         }
         Event::Cooled { chunk, place } => json!({ "event": "cooled", "chunk": chunk, "place": format!("{place:?}") }),
         Event::Warmed { chunk } => json!({ "event": "warmed", "chunk": chunk }),
+        Event::Campaign { campaign, name } => json!({ "event": "campaign", "campaign": campaign.0, "name": name }),
         Event::Rate { carrier, rate, said_no } => {
             json!({ "event": "rate", "carrier": carrier.0, "rate_per_s": f64::from_bits(*rate), "said_no_per_s": f64::from_bits(*said_no) })
         }

@@ -178,6 +178,11 @@ impl Cold {
         self.chunks.len()
     }
 
+    /// Messages of a chunk that is out of memory; 0 for any other.
+    pub(super) fn count_of(&self, chunk: u64) -> u64 {
+        self.chunks.get(&chunk).map_or(0, ColdChunk::count)
+    }
+
     /// There are chunks that can leave memory at once.
     pub(super) fn is_leaving(&self) -> bool {
         !self.leaving.is_empty()

@@ -206,6 +206,11 @@ impl Dispatcher {
         self.lacks
     }
 
+    /// The slower of its configured rate and the one that its answers allow, segments a second; `None` if nothing limits it.
+    pub fn rate_per_s(&self) -> Option<f64> {
+        [self.bucket.per_s(), self.adaptive.allowed()].into_iter().flatten().reduce(f64::min)
+    }
+
     /// Rate that its answers allow now, segments a second, if they limit it.
     pub fn allowed_per_s(&self) -> Option<f64> {
         self.adaptive.allowed()

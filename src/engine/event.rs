@@ -61,6 +61,8 @@ pub enum Event {
     Cooled { chunk: u64, place: Place },
     /// They are back.
     Warmed { chunk: u64 },
+    /// A campaign got its number.
+    Campaign { campaign: CampaignId, name: Box<str> },
     /// What a carrier's own answers allow, segments a second, and the rate at which it last said no; both as the bits of an f64.
     Rate { carrier: CarrierId, rate: u64, said_no: u64 },
 }
@@ -146,6 +148,7 @@ mod kind {
     pub const COOLED: u8 = 15;
     pub const WARMED: u8 = 16;
     pub const RATE: u8 = 55;
+    pub const CAMPAIGN: u8 = 56;
 }
 
 /// Appends `event` to the batch in `out`.
@@ -252,6 +255,11 @@ pub fn write(event: &Event, out: &mut Vec<u8>) {
         Event::Warmed { chunk } => {
             out.push(kind::WARMED);
             put_u64(*chunk, out);
+        }
+        Event::Campaign { campaign, name } => {
+            out.push(kind::CAMPAIGN);
+            put_u32(campaign.0, out);
+            put_short(name.as_bytes(), out);
         }
         Event::Rate { carrier, rate, said_no } => {
             out.push(kind::RATE);
@@ -440,6 +448,10 @@ impl<'a> Reader<'a> {
     fn octets(&mut self) -> Result<Box<[u8]>, EventError> {
         let length = self.u32()? as usize;
         self.take(length).map(Box::from)
+    }
+    fn text(&mut self) -> Result<Box<str>, EventError> {
+        let length = self.u8()? as usize;
+        std::str::from_utf8(self.take(length)?).map(Box::from).map_err(|_| EventError::Value("text"))
     }
     fn message(&mut self) -> Result<MessageId, EventError> {
         self.u64().map(MessageId)
@@ -662,6 +674,7 @@ fn read(at: &mut Reader<'_>) -> Result<Event, EventError> {
         },
         kind::COOLED => Event::Cooled { chunk: at.u64()?, place: Place::read(&mut at.0).ok_or(EventError::Value("place"))? },
         kind::WARMED => Event::Warmed { chunk: at.u64()? },
+        kind::CAMPAIGN => Event::Campaign { campaign: CampaignId(at.u32()?), name: at.text()? },
         kind::RATE => Event::Rate { carrier: at.carrier()?, rate: at.u64()?, said_no: at.u64()? },
         other => return Err(EventError::Kind(other)),
     })

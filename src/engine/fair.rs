@@ -31,7 +31,7 @@ impl Fair {
     }
 
     /// The child whose turn it is. It stays until [`Fair::served`] or [`Fair::leave`] says otherwise.
-    pub fn next(&mut self) -> Option<u32> {
+    pub fn turn(&mut self) -> Option<u32> {
         let first = self.heap.peek().map(|Reverse(first)| *first);
         match (self.current, first) {
             (Some(current), Some(first)) if first < current => {
@@ -50,14 +50,14 @@ impl Fair {
         Some(child)
     }
 
-    /// The child that [`Fair::next`] named has sent something of this cost.
+    /// The child that [`Fair::turn`] named has sent something of this cost.
     pub fn served(&mut self, cost: u64) {
         if let Some((tag, _)) = &mut self.current {
             *tag += cost;
         }
     }
 
-    /// The child that [`Fair::next`] named has nothing to send for now. Gives the tag to come back with.
+    /// The child that [`Fair::turn`] named has nothing to send for now. Gives the tag to come back with.
     pub fn leave(&mut self) -> u64 {
         self.current.take().map_or(self.now, |(tag, _)| tag)
     }
@@ -83,7 +83,7 @@ mod tests {
         (0..weights.len() as u32).for_each(|child| fair.activate(child, 0));
         let mut got = vec![0; weights.len()];
         while got.iter().sum::<u64>() < total {
-            let child = fair.next().unwrap() as usize;
+            let child = fair.turn().unwrap() as usize;
             got[child] += u64::from(sizes[child]);
             fair.served(cost(sizes[child], weights[child]));
         }
@@ -105,14 +105,14 @@ mod tests {
         let mut fair = Fair::default();
         fair.activate(0, 0);
         for _ in 0..100 {
-            assert_eq!(fair.next(), Some(0));
+            assert_eq!(fair.turn(), Some(0));
             fair.served(cost(1, 1));
         }
         fair.activate(1, 0);
         let mut got = [0; 2];
         let mut tag = 0;
         for _ in 0..100 {
-            let child = fair.next().unwrap();
+            let child = fair.turn().unwrap();
             got[child as usize] += 1;
             fair.served(cost(1, if child == 0 { 1 } else { 9 }));
             if child == 0 {

@@ -46,6 +46,11 @@ impl Flights {
         }
     }
 
+    /// True if the message is held behind another of its stream.
+    pub fn is_held(&self, stream: Stream, message: MessageId) -> bool {
+        self.0.get(&stream).is_some_and(|flight| flight.held.contains(&message))
+    }
+
     /// A message of the stream has its outcome; what was held may be tried again.
     pub fn landed(&mut self, stream: Stream) -> VecDeque<MessageId> {
         let Some(flight) = self.0.get_mut(&stream) else { return VecDeque::new() };

@@ -15,12 +15,15 @@ const NOWHERE: BindId = BindId { carrier: CarrierId(0), index: 0, generation: 0 
 
 impl Engine {
     pub(super) fn intake(&mut self, session: SessionId, draft: Draft) {
-        let Draft { token, mut message } = draft;
+        let Draft { token, mut message, campaign } = draft;
         // The draft is ours alone: nothing is copied here.
         let draft = Arc::make_mut(&mut message);
         match self.check(draft) {
             Ok(()) => {
                 draft.id = self.ids.next(self.now.wall_ms);
+                if let Some(name) = campaign {
+                    draft.campaign = self.campaign(&name);
+                }
                 let id = draft.id;
                 self.open_batch();
                 event::write_accepted(draft, &mut self.writing.octets);
@@ -97,6 +100,7 @@ impl Engine {
             base: 0,
             key: 0,
             sent_ms: 0,
+            retry_ms: 0,
             last_status: 0,
             reference: 0,
             attempts: 0,

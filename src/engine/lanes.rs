@@ -236,9 +236,9 @@ impl Lanes {
         self.release(now_us);
         loop {
             let class = self.class_in_turn(least)?;
-            let account = self.classes[class].fair.next()?;
-            let campaign = self.accounts[account as usize].fair.next()?;
-            let lane = self.campaign(campaign).fair.next()?;
+            let account = self.classes[class].fair.turn()?;
+            let campaign = self.accounts[account as usize].fair.turn()?;
+            let lane = self.campaign(campaign).fair.turn()?;
             if self.get_mut(lane).queue.peek().is_some() {
                 return Some(lane);
             }

@@ -15,6 +15,7 @@
 //! | back to the sender | [`outbox`] |
 //! | messages from phones | [`inbound`] |
 //! | query, cancel, replace | [`lookup`] |
+//! | why it waits | [`waits`] |
 //! | past its time | [`sweep`] |
 //! | out of memory for a while | [`cold`], [`search`] |
 //! | what is written down | [`event`], [`carry`], [`recover`] |
@@ -24,6 +25,7 @@
 //! changed by the same functions live and in replay*, so that what recovery rebuilds is what was there.
 
 pub mod adaptive;
+pub mod campaigns;
 pub mod carry;
 pub mod cold;
 pub mod counts;
@@ -52,6 +54,7 @@ pub mod search;
 pub mod sweep;
 pub mod throttle;
 pub mod timers;
+pub mod waits;
 
 use crate::model::id::MessageIds;
 use crate::model::{AccountId, Class, MessageId, Now, State};
@@ -123,6 +126,7 @@ pub struct Engine {
     accounts: Vec<AccountState>,
     dispatchers: Vec<Dispatcher>,
     limits: limits::Limits,
+    campaigns: campaigns::Campaigns,
     index: index::IdIndex,
     parked: parked::Parked,
     doubts: hashbrown::HashMap<(CarrierId, u64), Vec<MessageId>>,
@@ -171,6 +175,7 @@ impl Engine {
                 .collect(),
             dispatchers: plan.carriers.iter().map(|c| Dispatcher::new(c, shares(&plan), now)).collect(),
             limits: limits::Limits::new(&plan.limits, now),
+            campaigns: campaigns::Campaigns::default(),
             index: index::IdIndex::of(&plan),
             parked: parked::Parked::default(),
             doubts: HashMap::new(),

@@ -82,6 +82,8 @@ pub struct Draft {
     pub token: u64,
     /// The message, with id 0.
     pub message: Arc<Message>,
+    /// The name of its campaign, if it has one.
+    pub campaign: Option<Arc<str>>,
 }
 
 /// Which messages a cancel means.

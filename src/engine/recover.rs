@@ -2,6 +2,7 @@
 //! acknowledged message is where its policy puts it: sent ones wait for their receipts, attempted otps are in doubt, everything else goes out (again).
 
 use super::Engine;
+use super::campaigns::CAMPAIGNS_BLOB;
 use super::carry::{Home, Item, Name, STATE_BLOB};
 use super::cold::COLD_BLOB;
 use super::counts::Counts;
@@ -77,6 +78,9 @@ pub fn recover(plan: Arc<Plan>, journal: &mut dyn Journal, ledger: &mut dyn Ledg
     let mut recovered = Recovered::default();
     if let Some(blob) = ledger.blob(STATE_BLOB)? {
         replay.state(&blob);
+    }
+    if let Some(blob) = ledger.blob(CAMPAIGNS_BLOB)? {
+        replay.engine.read_campaigns(&blob);
     }
     let absorbed = ledger.absorbed()?;
     let cold = match ledger.blob(COLD_BLOB)? {
@@ -327,6 +331,7 @@ impl Replay {
             Event::Forgotten { message } => {
                 engine.remove(message);
             }
+            Event::Campaign { campaign, name } => engine.apply_campaign(campaign, &name),
             Event::Rate { carrier, rate, said_no } => engine.apply_rate(carrier, rate, said_no),
             // Of chunks, not of messages: see `group`.
             Event::Cooled { .. } | Event::Warmed { .. } => {}

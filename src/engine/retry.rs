@@ -23,6 +23,7 @@ impl Engine {
         }
         let delay = class.retry_ms.get(attempts as usize - 1).or(class.retry_ms.last()).copied().unwrap_or(1000);
         debug_assert_eq!(entry.phase, Phase::InFlight(carrier), "only what was in flight is tried again");
+        entry.retry_ms = self.now.wall_ms + delay;
         self.defer(id, delay);
     }
 

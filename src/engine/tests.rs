@@ -185,7 +185,7 @@ impl Bench {
             identity: 0,
             charge: 0,
         };
-        self.step(vec![Input::Submit { session: SESSION, drafts: vec![Draft { token, message: Arc::new(message) }] }]);
+        self.step(vec![Input::Submit { session: SESSION, drafts: vec![Draft { token, message: Arc::new(message), campaign: None }] }]);
         self.answers.iter().find(|a| a.0 == token).and_then(|a| a.1.ok()).unwrap_or_default()
     }
 

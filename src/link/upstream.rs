@@ -175,14 +175,14 @@ impl Upstream {
         let by = Submitter { id: entry.id, account: &entry.settings, version: version(session), now };
         match pdu {
             Pdu::SubmitSm(sm) => match submit::of_submit(sm, &by) {
-                Ok(message) => self.drafts.push(Draft { token: KIND_SUBMIT | u64::from(sequence), message }),
+                Ok(message) => self.drafts.push(Draft { token: KIND_SUBMIT | u64::from(sequence), message, campaign: None }),
                 Err(status) => {
                     entry.refused(cause(status));
                     session.respond_message_id(command::SUBMIT_SM, sequence, status, b"");
                 }
             },
             Pdu::DataSm(data) => match submit::of_data(data, &by) {
-                Ok(message) => self.drafts.push(Draft { token: KIND_DATA | u64::from(sequence), message }),
+                Ok(message) => self.drafts.push(Draft { token: KIND_DATA | u64::from(sequence), message, campaign: None }),
                 Err(status) => {
                     entry.refused(cause(status));
                     session.respond_message_id(command::DATA_SM, sequence, status, b"");
@@ -236,7 +236,7 @@ impl Upstream {
                     let token = KIND_MULTI | (slot as u64) << 8 | state.recipients.len() as u64;
                     state.recipients.push(message.destination.clone());
                     state.waiting += 1;
-                    self.drafts.push(Draft { token, message });
+                    self.drafts.push(Draft { token, message, campaign: None });
                 }
                 Err(status) => {
                     self.refused(status);

@@ -1,0 +1,173 @@
+//! Why something waits: one typed cause for every message that isn't where it wants to be, and for every lane. Read by the admin API, `explain` and the
+//! metrics; decides nothing.
+
+use super::Engine;
+use super::dispatch::CarrierWait;
+use super::lanes::{Hold, LaneKey};
+use super::messages::Phase;
+use super::port::CarrierId;
+use crate::model::{MessageId, State};
+
+/// What a live message waits for. Instants are wall milliseconds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wait {
+    /// Its acceptance isn't on stable storage yet.
+    Sync,
+    /// Its time: scheduled, or between two tries (then `attempts` is over 0).
+    Time {
+        /// Not before.
+        due_ms: u64,
+        /// Tries so far.
+        attempts: u8,
+    },
+    /// Its turn in a lane.
+    Lane {
+        /// In front of which carrier.
+        carrier: CarrierId,
+        /// Which lane.
+        lane: LaneKey,
+        /// What holds the lane back.
+        cause: LaneWait,
+    },
+    /// An earlier message of the same class to the same number, which is with a bind.
+    Order {
+        /// Of which carrier.
+        carrier: CarrierId,
+    },
+    /// The carrier's answer.
+    Answer {
+        /// Which carrier.
+        carrier: CarrierId,
+    },
+    /// Something that settles its doubt: a late answer, a receipt, or the end of the class's patience.
+    Doubt {
+        /// Which carrier.
+        carrier: CarrierId,
+    },
+    /// The carrier's receipt.
+    Receipt {
+        /// Which carrier.
+        carrier: CarrierId,
+    },
+    /// A carrier's late word on what we have settled ourselves.
+    LateWord {
+        /// Which carrier.
+        carrier: CarrierId,
+        /// As what we have settled it.
+        state: State,
+    },
+}
+
+/// What holds a lane back. Instants are mono microseconds; `u64::MAX`: only an event can change it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LaneWait {
+    /// The whole carrier waits.
+    Carrier(CarrierWait),
+    /// The limit of this name has no permit until then.
+    Limit(String, u64),
+    /// It was paused.
+    Paused,
+    /// Its messages are on disk and on their way into memory.
+    Disk,
+    /// Nothing but its turn among the other lanes.
+    Turn,
+}
+
+/// What is told of one lane.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaneReport {
+    /// In front of which carrier.
+    pub carrier: CarrierId,
+    /// Which.
+    pub lane: LaneKey,
+    /// The limits that it pays, by name.
+    pub limits: Vec<String>,
+    /// Messages in memory, stale places included.
+    pub in_memory: u64,
+    /// Messages on disk.
+    pub on_disk: u64,
+    /// When its first message was accepted, wall milliseconds; 0 if that one is on disk.
+    pub oldest_ms: u64,
+    /// What it waits for.
+    pub cause: LaneWait,
+    /// Segments a second that it has sent of late.
+    pub per_s: f64,
+    /// When it will be empty at that rate, or at the rate that its limits allow while it sends nothing: seconds. `None`: nobody can say.
+    pub drains_in_s: Option<f64>,
+}
+
+impl LaneWait {
+    /// The name in answers and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            LaneWait::Carrier(CarrierWait::NoBind) => "no_bind",
+            LaneWait::Carrier(CarrierWait::RateZero) => "rate_zero",
+            LaneWait::Carrier(CarrierWait::Window) => "window_full",
+            LaneWait::Carrier(CarrierWait::Rate(_)) => "carrier_rate",
+            LaneWait::Carrier(CarrierWait::Answers(_)) => "throttled_by_carrier",
+            LaneWait::Carrier(CarrierWait::SaidNo(_)) => "carrier_takes_nothing",
+            LaneWait::Carrier(CarrierWait::BindRate(_)) => "bind_rate",
+            LaneWait::Limit(..) => "limit",
+            LaneWait::Paused => "paused",
+            LaneWait::Disk => "on_disk",
+            LaneWait::Turn => "turn",
+        }
+    }
+}
+
+impl Engine {
+    /// Every lane that holds anything, by carrier and key.
+    pub fn lane_reports(&self) -> Vec<LaneReport> {
+        let mut reports = Vec::new();
+        for (at, dispatcher) in self.dispatchers.iter().enumerate() {
+            let carrier = CarrierId(at as u16);
+            let whole = dispatcher.waits_for(self.now);
+            for lane in dispatcher.lanes.figures() {
+                let cause = match (lane.hold, whole) {
+                    (Some((Hold::Limit(limit), until)), _) => LaneWait::Limit(self.limits.name(limit).to_owned(), until),
+                    (Some((Hold::Paused, _)), _) => LaneWait::Paused,
+                    (None, Some(whole)) => LaneWait::Carrier(whole),
+                    (None, None) if lane.in_memory == 0 => LaneWait::Disk,
+                    (None, None) => LaneWait::Turn,
+                };
+                let on_disk: u64 = lane.chunks.iter().map(|&chunk| self.cold.count_of(chunk)).sum();
+                let limits = self.limits.of(lane.key.split);
+                let allowed = limits.iter().filter_map(|&limit| self.limits.bucket(limit).per_s()).fold(f64::INFINITY, f64::min);
+                let allowed = allowed.min(dispatcher.rate_per_s().unwrap_or(f64::INFINITY));
+                let per_s = if lane.per_s >= 0.01 { lane.per_s } else { allowed };
+                let messages = lane.in_memory as u64 + on_disk;
+                reports.push(LaneReport {
+                    carrier,
+                    lane: lane.key,
+                    limits: limits.iter().map(|&limit| self.limits.name(limit).to_owned()).collect(),
+                    in_memory: lane.in_memory as u64,
+                    on_disk,
+                    oldest_ms: lane.first.and_then(|id| self.messages.get(&id)).map_or(0, |entry| entry.message.accepted_ms),
+                    cause,
+                    per_s: lane.per_s,
+                    drains_in_s: Some(messages as f64 / per_s).filter(|seconds| per_s > 0.0 && per_s.is_finite() && seconds.is_finite()),
+                });
+            }
+        }
+        reports
+    }
+
+    /// What a message waits for; `None` if it isn't in memory or has ended.
+    pub fn waits_for(&self, id: MessageId) -> Option<Wait> {
+        let entry = self.messages.get(&id)?;
+        Some(match entry.phase {
+            Phase::Accepting => Wait::Sync,
+            Phase::Deferred => Wait::Time { due_ms: entry.message.due_ms.max(entry.retry_ms), attempts: entry.attempts },
+            Phase::Waiting(carrier) if self.dispatchers[carrier.0 as usize].flights.is_held(entry.stream(), id) => Wait::Order { carrier },
+            Phase::Waiting(carrier) => {
+                let lane = self.lane_of(&entry.message, carrier);
+                let report = self.lane_reports().into_iter().find(|report| report.carrier == carrier && report.lane == lane);
+                Wait::Lane { carrier, lane, cause: report.map_or(LaneWait::Turn, |report| report.cause) }
+            }
+            Phase::InFlight(carrier) => Wait::Answer { carrier },
+            Phase::Doubt(carrier) => Wait::Doubt { carrier },
+            Phase::Sent(carrier) => Wait::Receipt { carrier },
+            Phase::Settled(carrier, state) => Wait::LateWord { carrier, state },
+        })
+    }
+}
