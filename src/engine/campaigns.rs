@@ -42,7 +42,7 @@ impl Campaigns {
     }
 
     /// All names for the ledger, if there are new ones since it got them last.
-    pub(super) fn to_blob(&mut self) -> Option<Vec<u8>> {
+    pub(super) fn fresh_blob(&mut self) -> Option<Vec<u8>> {
         let fresh = self.names.len() > std::mem::replace(&mut self.written, self.names.len());
         fresh.then(|| self.names.iter().flat_map(|name| std::iter::once(name.len() as u8).chain(name.bytes())).collect())
     }

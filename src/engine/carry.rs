@@ -583,7 +583,7 @@ impl Engine {
         carrying.update.blobs.push((COLD_BLOB.to_owned(), self.cold.to_octets()));
         // The group of the first batch that stays is kept whole, with whatever older batches it has; replay passes over those (`upto`).
         carrying.update.absorbed = self.homes.batches.front().and_then(|b| b.position).map_or(0, |position| position - 1);
-        if let Some(blob) = self.campaigns.to_blob() {
+        if let Some(blob) = self.campaigns.fresh_blob() {
             carrying.update.blobs.push((super::campaigns::CAMPAIGNS_BLOB.to_owned(), blob));
         }
         // What the groups that go said of carriers' rates is said again.

@@ -45,14 +45,14 @@ impl Fair {
             }
             _ => {}
         }
-        let (tag, child) = self.current?;
-        self.now = self.now.max(tag);
-        Some(child)
+        self.current.map(|(_, child)| child)
     }
 
     /// The child that [`Fair::turn`] named has sent something of this cost.
     pub fn served(&mut self, cost: u64) {
         if let Some((tag, _)) = &mut self.current {
+            // Only what is sent moves time on: whoever had its turn and no permit comes back with all that it is owed.
+            self.now = self.now.max(*tag);
             *tag += cost;
         }
     }

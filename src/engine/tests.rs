@@ -12,6 +12,8 @@ use crate::store::{Journal, Ledger};
 use crate::text::segment::{Concatenation, SegmentRule};
 use arrayvec::ArrayVec;
 
+mod dispatching;
+
 fn class(resend: bool) -> ClassPlan {
     ClassPlan {
         share_percent: 0,
@@ -76,6 +78,8 @@ struct Bench {
     hold_commits: bool,
     due_in_ms: u64,
     held: Vec<(u64, Vec<u8>)>,
+    /// How many of `sends` have been answered, where a test counts them.
+    answered: usize,
 }
 
 const SESSION: SessionId = SessionId(1);
@@ -88,8 +92,12 @@ impl Bench {
     }
 
     fn with(bounds: Bounds) -> Bench {
+        Bench::planned(plan(bounds))
+    }
+
+    fn planned(plan: Arc<Plan>) -> Bench {
         Bench {
-            engine: Engine::new(plan(bounds), START),
+            engine: Engine::new(plan, START),
             now: START,
             journal: MemoryJournal::new(),
             ledger: MemoryLedger::new(),
@@ -102,6 +110,7 @@ impl Bench {
             hold_commits: false,
             due_in_ms: 0,
             held: Vec::new(),
+            answered: 0,
         }
     }
 

@@ -1,0 +1,226 @@
+//! Fair lanes, the tree of buckets, campaigns and the closed loop in the engine.
+
+use super::super::plan::LimitPlan;
+use super::*;
+use crate::model::CampaignId;
+
+/// One of many messages: whose, of which class and campaign, to which number.
+#[derive(Clone, Copy)]
+struct Of {
+    account: u32,
+    class: Class,
+    campaign: &'static str,
+    prefix: &'static str,
+}
+
+const NOTICE: Of = Of { account: 0, class: Class::Transactional, campaign: "", prefix: "86138" };
+
+fn limit(name: &str, rate_per_s: u32, burst: u32) -> LimitPlan {
+    LimitPlan { name: name.into(), rate_per_s, burst, ..LimitPlan::default() }
+}
+
+fn planned(change: impl FnOnce(&mut Plan)) -> Bench {
+    planned_with(Bounds::default(), change)
+}
+
+fn planned_with(bounds: Bounds, change: impl FnOnce(&mut Plan)) -> Bench {
+    let mut plan = Plan::clone(&plan(bounds));
+    let second = AccountPlan { name: "bank".into(), ..plan.accounts[0].clone() };
+    plan.accounts.push(second);
+    plan.carriers.truncate(1);
+    plan.routes = PrefixTable::new([("86", vec![CarrierId(0)])]).unwrap();
+    change(&mut plan);
+    Bench::planned(Arc::new(plan))
+}
+
+impl Bench {
+    fn hand_in(&mut self, of: Of, count: u64) -> Vec<MessageId> {
+        let session = SessionId(100 + u64::from(of.account));
+        self.step(vec![Input::SessionUp { session, account: AccountId(of.account), window: 0 }]);
+        let first = self.answers.len();
+        let drafts = (0..count).map(|n| {
+            let digits = format!("{}{:08}", of.prefix, first as u64 + n);
+            let message = Message {
+                id: MessageId(0),
+                account: AccountId(of.account),
+                class: of.class,
+                source: Address::new(5, 0, b"SHOP").unwrap(),
+                destination: Address::new(1, 1, digits.as_bytes()).unwrap(),
+                number: crate::number::pack(digits.as_bytes()).unwrap(),
+                body: Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: b"hello"[..].into() },
+                part: None,
+                report: Wish::default(),
+                service_type: ArrayVec::new(),
+                protocol_id: 0,
+                priority: 0,
+                accepted_ms: 0,
+                due_ms: 0,
+                expires_ms: 0,
+                tlvs: Box::default(),
+                campaign: CampaignId::NONE,
+                identity: 0,
+                charge: 0,
+            };
+            let campaign = Some(of.campaign).filter(|name| !name.is_empty()).map(Arc::from);
+            Draft { token: first as u64 + n, message: Arc::new(message), campaign }
+        });
+        self.step(vec![Input::Submit { session, drafts: drafts.collect() }]);
+        self.answers[first..].iter().map(|(_, answer)| answer.unwrap()).collect()
+    }
+
+    /// So much time in steps of `step_us`; whatever is sent is taken at once. What was sent when (mono_us).
+    fn run(&mut self, ms: u64, step_us: u64) -> Vec<(u64, MessageId)> {
+        let mut sent = Vec::new();
+        let end = self.now.mono_us + ms * 1000;
+        while self.now.mono_us < end {
+            self.now = self.now.plus_us(step_us);
+            self.step(Vec::new());
+            while self.answered < self.sends.len() {
+                let (bind, id, part, _) = self.sends[self.answered];
+                sent.push((self.now.mono_us, id));
+                self.answered += 1;
+                let carrier_id = format!("c{id}").bytes().collect();
+                let ticket = Ticket { message: id, part };
+                self.step(vec![Input::Outcomes { bind, outcomes: vec![(ticket, Outcome::Sent { carrier_id })] }]);
+            }
+        }
+        sent
+    }
+
+    fn bind_up(mut self, window: u32) -> Bench {
+        self.step(vec![Input::BindUp { bind: BIND, window }]);
+        self
+    }
+}
+
+fn among(sent: &[(u64, MessageId)], ids: &[MessageId]) -> Vec<u64> {
+    sent.iter().filter(|(_, id)| ids.contains(id)).map(|&(at, _)| at).collect()
+}
+
+/// Sent in any window w ≤ burst + rate × w.
+fn holds(sent: &[u64], burst: u64, rate: u64) {
+    for (i, from) in sent.iter().enumerate() {
+        for window_us in [1_000, 100_000, 1_000_000] {
+            let count = sent[i..].iter().take_while(|&&at| at < from + window_us).count() as u64;
+            assert!(count <= burst + 1 + window_us * rate / 1_000_000, "{count} in {window_us} us at {rate}/s");
+        }
+    }
+}
+
+#[test]
+fn a_limit_that_is_used_up_holds_back_what_it_means_and_nothing_else() {
+    let mut bench = planned(|plan| plan.limits = vec![LimitPlan { prefix: Some("86139".into()), ..limit("slow", 10, 1) }]).bind_up(10);
+    let slow = bench.hand_in(Of { prefix: "86139", ..NOTICE }, 100);
+    let fast = bench.hand_in(NOTICE, 500);
+    let sent = bench.run(2_000, 10_000);
+    assert_eq!(among(&sent, &fast).len(), 500, "nothing stands before them");
+    let slow = among(&sent, &slow);
+    assert!((18..=21).contains(&slow.len()), "{} at 10/s in 2 s", slow.len());
+    holds(&slow, 1, 10);
+    let reports = bench.engine.lane_reports();
+    let held: Vec<_> = reports.iter().map(|lane| (lane.cause.name(), lane.limits.join(","))).collect();
+    assert_eq!(held, [("limit", "slow".to_owned())]);
+    assert!(reports[0].drains_in_s.is_some_and(|s| (4.0..16.0).contains(&s)), "{:?}", reports[0]);
+}
+
+#[test]
+fn every_bucket_of_the_tree_holds_at_once() {
+    let mut bench = planned(|plan| {
+        plan.carriers[0].rate_per_s = Some(200);
+        plan.carriers[0].burst = 5;
+        plan.carriers[0].bind_rate_per_s = Some(150);
+        plan.limits = vec![
+            LimitPlan { account: Some(AccountId(0)), ..limit("shop", 100, 4) },
+            LimitPlan { campaign: Some("spring".into()), ..limit("spring", 30, 2) },
+            LimitPlan { sender: Some((b"SH".to_vec(), true)), carrier: Some(CarrierId(0)), ..limit("sender", 120, 3) },
+        ];
+    })
+    .bind_up(50);
+    let spring = bench.hand_in(Of { campaign: "spring", ..NOTICE }, 1000);
+    let shop = bench.hand_in(NOTICE, 1000);
+    let bank = bench.hand_in(Of { account: 1, ..NOTICE }, 1000);
+    let sent = bench.run(3_000, 2_000);
+    let all: Vec<u64> = sent.iter().map(|&(at, _)| at).collect();
+    holds(&all, 3, 120);
+    let (spring, shop, bank) = (among(&sent, &spring), among(&sent, &shop), among(&sent, &bank));
+    holds(&spring, 2, 30);
+    let mut own = [spring.clone(), shop.clone()].concat();
+    own.sort_unstable();
+    holds(&own, 4, 100);
+    assert!((345..=365).contains(&all.len()), "the narrowest that means all, 120/s, is used up: {}", all.len());
+    assert!(own.len().abs_diff(bank.len()) <= 2, "two accounts share what narrows them both: {} {}", own.len(), bank.len());
+    assert!(spring.len().abs_diff(shop.len()) <= 4, "and so do what one has: {} {}", spring.len(), shop.len());
+}
+
+#[test]
+fn accounts_get_their_weight_and_the_urgent_go_first_with_a_share_for_the_rest() {
+    let mut bench = planned(|plan| {
+        plan.carriers[0].rate_per_s = Some(100);
+        plan.accounts[1].weight = 4;
+        plan.classes[Class::Marketing as usize].share_percent = 10;
+    })
+    .bind_up(10);
+    let shop = bench.hand_in(NOTICE, 500);
+    let bank = bench.hand_in(Of { account: 1, ..NOTICE }, 500);
+    let sale = bench.hand_in(Of { class: Class::Marketing, ..NOTICE }, 500);
+    let sent = bench.run(3_000, 2_000);
+    let [shop, bank, sale] = [shop, bank, sale].map(|ids| among(&sent, &ids).len());
+    assert!(sale.abs_diff((shop + bank + sale) / 10) <= 2, "a tenth for marketing: {sale} beside {shop} and {bank}");
+    assert!((shop * 4).abs_diff(bank) <= 6, "{shop} to {bank} is not one to four");
+    let otp = bench.hand_in(Of { class: Class::Otp, ..NOTICE }, 1);
+    let sent = bench.run(60, 1_000);
+    assert!(sent.iter().position(|(_, id)| *id == otp[0]).is_some_and(|at| at <= 2), "the code goes first: {sent:?}");
+}
+
+#[test]
+fn lanes_of_campaigns_keep_their_places_and_shares_out_of_memory_and_across_crashes() {
+    for crash_every in [0, 9, 1] {
+        let bounds = Bounds { journal_octets: 2_000, max_in_memory: 16, ..Bounds::default() };
+        let mut bench =
+            planned_with(bounds, |plan| plan.limits = vec![LimitPlan { prefix: Some("86139".into()), ..limit("slow", 1_000, 1_000) }]);
+        let a = bench.hand_in(Of { campaign: "a", ..NOTICE }, 100);
+        let b = bench.hand_in(Of { campaign: "b", prefix: "86139", ..NOTICE }, 100);
+        bench.pass(100);
+        assert!(bench.engine.cold().0 > 100, "{:?} out of memory", bench.engine.cold());
+        if crash_every > 0 {
+            bench = bench.crash_to(1);
+        } else {
+            bench = bench.bind_up(1);
+        }
+        let mut order = Vec::new();
+        for n in 0..200 {
+            bench.pass(50);
+            let Some(id) = bench.sends.last().map(|s| s.1) else { panic!("nothing leaves after {n}") };
+            order.push(id);
+            bench.sent(id, 0, &format!("id{n}"));
+            if crash_every != 0 && n % crash_every == 0 {
+                bench = bench.crash_to(1);
+            }
+        }
+        let of = |ids: &[MessageId]| order.iter().copied().filter(|id| ids.contains(id)).collect::<Vec<_>>();
+        assert_eq!((of(&a), of(&b)), (a.clone(), b.clone()), "each campaign in its order; a crash every {crash_every}");
+        let half = order[..100].iter().filter(|id| a.contains(id)).count();
+        assert!((crash_every == 1) || (40..=60).contains(&half), "{half} of the first hundred are of campaign a");
+        assert_eq!(bench.engine.campaigns().name(CampaignId(2)), "b");
+    }
+}
+
+#[test]
+fn what_a_carrier_allows_is_remembered_across_a_crash_and_a_walk() {
+    let mut bench = planned_with(Bounds { journal_octets: 4_000, ..Bounds::default() }, |_| {}).bind_up(10);
+    bench.hand_in(NOTICE, 40);
+    let mut answered = 0;
+    while answered < bench.sends.len() && answered < 30 {
+        let (_, id, part, _) = bench.sends[answered];
+        answered += 1;
+        bench.outcome(id, part, Outcome::Throttled { status: 0x58 });
+        bench.now = bench.now.plus_us(20_000);
+    }
+    let allowed = bench.engine.dispatchers[0].allowed_per_s().expect("it said no");
+    bench.pass(3_000);
+    let told = bench.engine.dispatchers[0].allowed_per_s().expect("it said no");
+    bench.hand_in(NOTICE, 100);
+    let bench = bench.crash();
+    let after = bench.engine.dispatchers[0].allowed_per_s().expect("remembered");
+    assert!(after >= allowed * 0.5 && (after - told).abs() <= told * 0.1, "{allowed} {told} {after}");
+}
