@@ -9,12 +9,18 @@ pub mod packed;
 pub mod plan;
 pub mod ported;
 pub mod prefix;
+pub mod range_file;
 mod range_problems;
 pub mod ranges;
+pub mod records;
 pub mod shard;
 pub mod shipped;
+pub mod written;
 
 pub use normalise::{NumberError, normalise};
 pub use packed::{ends_alike, pack, tail, unpack};
 pub use plan::HomeRegion;
 pub use prefix::PrefixTable;
+pub use range_problems::{PROBLEMS_MAX, Problems, TableError, TableProblem};
+pub use ranges::{RangeId, RangeTable};
+pub use written::from_text;

@@ -173,7 +173,7 @@ impl Sets {
 }
 
 /// The table.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct RangeTable {
     trie: DigitTrie,
     ported: Ported,
@@ -185,6 +185,13 @@ pub struct RangeTable {
     rows: Vec<Row>,
     files: Vec<String>,
     version: u64,
+}
+
+impl std::fmt::Debug for RangeTable {
+    /// Not its rows: a table of millions stands in plans that are printed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RangeTable({:016x}, {} prefixes, {} ported)", self.version, self.rows.len(), self.ported.len())
+    }
 }
 
 impl RangeTable {
