@@ -60,6 +60,7 @@ fn plan() -> Arc<Plan> {
     Arc::new(Plan {
         node: 1,
         home: hongyan::number::HomeRegion::CHINA,
+        ranges: hongyan::number::RangeTable::shipped(),
         accounts: vec![account],
         carriers: vec![carrier],
         routes: PrefixTable::new([("", vec![CarrierId(0)])]).expect("a route"),

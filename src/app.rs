@@ -6,6 +6,7 @@
 
 mod names;
 mod plan;
+pub mod ranges;
 mod runner;
 
 pub use names::Names;

@@ -18,10 +18,12 @@ pub fn of(config: &Config) -> Result<Plan, String> {
         let carriers: Vec<CarrierId> = route.carriers.iter().map(carrier_id).collect::<Result<_, _>>()?;
         rows.push((route.prefix.as_str(), carriers));
     }
+    let home = HomeRegion::from_iso(&config.gateway.home_region)
+        .ok_or_else(|| format!("gateway.home_region: '{}' is no country with a numbering plan", config.gateway.home_region))?;
     Ok(Plan {
         node: config.gateway.node,
-        home: HomeRegion::from_iso(&config.gateway.home_region)
-            .ok_or_else(|| format!("gateway.home_region: '{}' is no country with a numbering plan", config.gateway.home_region))?,
+        home,
+        ranges: super::ranges::load(&config.ranges, home).map_err(|error| format!("the range table is refused:\n{error}"))?,
         accounts: config.accounts.iter().map(account).collect(),
         carriers: config.carriers.iter().map(|of| carrier(of, config)).collect(),
         routes: PrefixTable::new(rows).map_err(|error| format!("routes: {error}"))?,

@@ -22,9 +22,10 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<(), String> {
     let config = Config::load(&args.config).map_err(|error| error.to_string())?;
     // Which countries there are, only `number` knows; `config` imports nothing but the model.
     let region = &config.gateway.home_region;
-    if HomeRegion::from_iso(region).is_none() {
+    let Some(home) = HomeRegion::from_iso(region) else {
         return Err(format!("{}: gateway.home_region: '{region}' is no country with a numbering plan", args.config.display()));
-    }
+    };
+    let table = crate::app::ranges::load(&config.ranges, home).map_err(|error| error.to_string())?;
     for warning in &config.warnings {
         output.warning(warning);
     }
@@ -35,6 +36,8 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<(), String> {
     for line in process(&config) {
         output.line(&line);
     }
+    let (prefixes, ported, _) = table.counts();
+    output.line(&format!("  {prefixes} number ranges, {ported} ported numbers"));
     section(output, "accounts", config.accounts.iter().map(account).collect());
     section(output, "carriers", config.carriers.iter().map(carrier).collect());
     section(output, "routes", config.routes.iter().map(route).collect());

@@ -31,6 +31,7 @@ impl Config {
         if config.gateway.data_dir.is_relative() {
             config.gateway.data_dir = base_dir.join(&config.gateway.data_dir);
         }
+        config.ranges.resolve(base_dir);
         let mut problems = Vec::new();
         for (index, carrier) in config.carriers.iter_mut().enumerate() {
             let at = format!("carrier[{index}].profile");
@@ -266,6 +267,7 @@ fn check(config: &Config, c: &mut Checks) {
     let clash = config.metrics.enabled && overlap(config.listen.address, config.metrics.address);
     c.require("metrics", "address", !clash, "is listen.address too", "a port of its own");
     config.class.check("class", c);
+    config.ranges.check("ranges", c);
     for (index, account) in config.accounts.iter().enumerate() {
         let at = format!("account[{index}]");
         account.check(&at, c);

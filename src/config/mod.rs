@@ -11,6 +11,7 @@ mod limit;
 mod load;
 mod locate;
 mod profile;
+mod ranges;
 mod rules;
 mod secret;
 mod simulate;
@@ -25,6 +26,7 @@ pub use profile::{
     Abilities, AddressForm, AddressShape, Alphabet, Alphabets, Concatenation, ErrorRules, IdSource, Profile, ReceiptHabits, ReceiptIdHabit,
     Shaping, StaticTlv, Validity,
 };
+pub use ranges::Ranges;
 pub use rules::{ErrorClass, default_error_class};
 pub use secret::Secret;
 pub use simulate::{Simulate, SimulatedId};
@@ -54,6 +56,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// What each class of message gets.
     pub class: Classes,
+    /// What is known of numbers.
+    pub ranges: Ranges,
     /// Upstream customers; the index is the [`AccountId`].
     #[serde(rename = "account")]
     pub accounts: Vec<Account>,

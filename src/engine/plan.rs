@@ -2,9 +2,10 @@
 //! it from the configuration and swaps it whole.
 
 use crate::model::{AccountId, CarrierId, Class};
-use crate::number::HomeRegion;
+use crate::number::{HomeRegion, RangeTable};
 use crate::number::prefix::PrefixTable;
 use crate::text::segment::SegmentRule;
+use std::sync::Arc;
 
 /// Everything the engine decides by.
 #[derive(Debug, Clone)]
@@ -13,6 +14,8 @@ pub struct Plan {
     pub node: u8,
     /// Country of numbers written without a country code.
     pub home: HomeRegion,
+    /// What is known of numbers; behind its own pointer, so that a new plan shares it.
+    pub ranges: Arc<RangeTable>,
     /// Accounts by [`AccountId`].
     pub accounts: Vec<AccountPlan>,
     /// Carriers by [`CarrierId`].

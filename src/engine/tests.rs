@@ -55,6 +55,7 @@ fn plan(bounds: Bounds) -> Arc<Plan> {
     Arc::new(Plan {
         node: 1,
         home: crate::number::HomeRegion::CHINA,
+        ranges: crate::number::RangeTable::shipped(),
         accounts: vec![account],
         carriers: vec![carrier("a"), carrier("b")],
         routes: PrefixTable::new([("86", vec![CarrierId(0), CarrierId(1)])]).unwrap(),

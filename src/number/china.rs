@@ -16,17 +16,18 @@ pub struct Allocation {
     pub note: &'static str,
 }
 
+/// The prefixes in their national form.
+pub(super) fn rows() -> impl Iterator<Item = (&'static str, Allocation)> {
+    ROWS.lines().skip(1).filter_map(|line| {
+        let mut columns = line.split('\t');
+        let prefix = columns.next()?;
+        Some((prefix, Allocation { operator: columns.next()?, kind: columns.next()?, note: columns.next().unwrap_or("") }))
+    })
+}
+
 /// The prefixes, with the country code before them.
 pub fn prefixes() -> Result<PrefixTable<Allocation>, PrefixError> {
-    let rows: Vec<(String, Allocation)> = ROWS
-        .lines()
-        .skip(1)
-        .filter_map(|line| {
-            let mut columns = line.split('\t');
-            let prefix = format!("86{}", columns.next()?);
-            Some((prefix, Allocation { operator: columns.next()?, kind: columns.next()?, note: columns.next().unwrap_or("") }))
-        })
-        .collect();
+    let rows: Vec<(String, Allocation)> = rows().map(|(prefix, allocation)| (format!("86{prefix}"), allocation)).collect();
     PrefixTable::new(rows.iter().map(|(prefix, allocation)| (prefix.as_str(), *allocation)))
 }
 

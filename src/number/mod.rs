@@ -2,12 +2,25 @@
 //! refused number means to a peer is left to `engine` and `link/translate`.
 
 pub mod china;
+pub mod dedupe;
+pub mod digit_trie;
 pub mod normalise;
 pub mod packed;
 pub mod plan;
+pub mod ported;
 pub mod prefix;
+pub mod range_file;
+mod range_problems;
+pub mod ranges;
+pub mod records;
+pub mod shard;
+pub mod shipped;
+pub mod written;
 
 pub use normalise::{NumberError, normalise};
 pub use packed::{ends_alike, pack, tail, unpack};
 pub use plan::HomeRegion;
 pub use prefix::PrefixTable;
+pub use range_problems::{PROBLEMS_MAX, Problems, TableError, TableProblem};
+pub use ranges::{RangeId, RangeTable};
+pub use written::from_text;

@@ -1,7 +1,7 @@
 //! From what people write to the canonical form. Ordinary forms take a table and no allocation;
 //! the phone library is asked only where two readings are possible.
 
-use super::packed::pack;
+use super::packed::{pack, unpack};
 use super::plan::{self, HomeRegion};
 use arrayvec::ArrayVec;
 
@@ -26,10 +26,13 @@ pub enum NumberError {
     /// No country has a number of this length, or no country has this code.
     #[error("no country has such a number")]
     NotPossible,
+    /// A spreadsheet has shortened it (`8.61E+12`): digits are lost.
+    #[error("a spreadsheet has shortened the number and lost digits: format the column as text")]
+    Rounded,
 }
 
 /// Most digits that are looked at, before prefixes are dropped.
-const WRITTEN_MAX: usize = 24;
+pub(super) const WRITTEN_MAX: usize = 24;
 /// Prefixes of Chinese call-by-call services.
 const CHINA_CALL_PREFIXES: [&[u8]; 2] = [b"17951", b"12593"];
 /// Shorter than any subscriber's number: a short code where the type of number doesn't say.
@@ -88,7 +91,7 @@ fn by_type(digits: &[u8], ton: u8, home: HomeRegion) -> Result<u64, NumberError>
 }
 
 /// A number with its country code first.
-fn international(digits: &[u8]) -> Result<u64, NumberError> {
+pub(super) fn international(digits: &[u8]) -> Result<u64, NumberError> {
     let Some((code, length)) = plan::country_code(digits) else { return Err(NumberError::NotPossible) };
     if digits.get(length) == Some(&b'0') && plan::drops_zero(code) {
         let mut kept = ArrayVec::<u8, WRITTEN_MAX>::new();
@@ -143,8 +146,22 @@ fn chinese_mobile(digits: &[u8]) -> Option<ArrayVec<u8, WRITTEN_MAX>> {
     (rest.len() == 11 && rest[0] == b'1').then(|| with_code(HomeRegion::CHINA, rest)).flatten()
 }
 
+/// Digits that a person has written, no plus before them: as [`guess`], but a valid number at home is one at home, however it would read abroad.
+pub(super) fn by_hand(digits: &[u8], home: HomeRegion) -> Result<u64, NumberError> {
+    if let Some(found) = home.without_international(digits).and_then(|rest| international(rest).ok()) {
+        return Ok(found);
+    }
+    let read = guess_with(digits, home, |_, at_home| plan::is_valid(&unpack(at_home)));
+    read.map_err(|error| if digits.len() <= SHORT_CODE_MAX { NumberError::ShortCode } else { error })
+}
+
 /// No type of number: a valid international number stays as it is, all else is national.
 fn guess(digits: &[u8], home: HomeRegion) -> Result<u64, NumberError> {
+    guess_with(digits, home, |abroad, _| !plan::is_valid(&unpack(abroad)))
+}
+
+/// Reads what may be international or national; where it could be both, `at_home` decides between the two (packed).
+fn guess_with(digits: &[u8], home: HomeRegion, at_home: impl Fn(u64, u64) -> bool) -> Result<u64, NumberError> {
     if home.code == 86
         && digits.len() != 13
         && let Some(found) = chinese_mobile(digits)
@@ -156,9 +173,9 @@ fn guess(digits: &[u8], home: HomeRegion) -> Result<u64, NumberError> {
         return abroad;
     }
     match (abroad, national(digits, home)) {
-        (Ok(abroad), Ok(at_home)) => Ok(if plan::is_valid(digits) { abroad } else { at_home }),
+        (Ok(abroad), Ok(national)) => Ok(if at_home(abroad, national) { national } else { abroad }),
         (Ok(abroad), Err(_)) => Ok(abroad),
-        (Err(_), at_home) => at_home,
+        (Err(_), national) => national,
     }
 }
 

@@ -21,12 +21,19 @@ const FRACTIONS: [u128; DIGITS_MAX + 1] = {
     fractions
 };
 
-/// The digits of a packed number (0-9), first digit first. No division: the number is taken as a fraction of 64 bits, and
-/// each multiplication by ten gives a digit. Rounded up by less than 2^-63, which the 15 digits of 10^-15 never notice.
+/// A packed number as the fraction 0.digits of 64 bits: each multiplication by ten (or a thousand) gives the next digit (or three), without any
+/// division. Rounded up by less than 2^-63, which the 15 digits of 10^-15 never notice.
+#[inline]
+pub(crate) fn fraction(packed: u64) -> u64 {
+    let count = digit_count(packed);
+    ((u128::from(packed & VALUE_MASK).wrapping_mul(FRACTIONS[count]) >> 50) as u64).wrapping_add(u64::from(count > 0))
+}
+
+/// The digits of a packed number (0-9), first digit first.
 #[inline]
 pub fn digits(packed: u64) -> impl Iterator<Item = u8> {
     let count = digit_count(packed);
-    let mut fraction = (u128::from(packed & VALUE_MASK).wrapping_mul(FRACTIONS[count]) >> 50) as u64 + u64::from(count > 0);
+    let mut fraction = fraction(packed);
     (0..count).map(move |_| {
         let next = u128::from(fraction) * 10;
         fraction = next as u64;

@@ -93,8 +93,11 @@ pub fn is_possible(digits: &[u8]) -> bool {
         return false;
     }
     let national = digits.len() - length;
-    // Numbers of things in China have 13 digits and are in no library's plan.
-    LENGTHS[code as usize] >> national & 1 == 1 || (code == 86 && national == 13 && digits[2..4] == *b"14")
+    if code == 86 && matches!(digits[2..4], [b'1', b'3'..=b'9']) {
+        // Chinese mobiles have 11 digits; numbers of things have 13, and are in no library's plan.
+        return national == 11 || (national == 13 && digits[3] == b'4');
+    }
+    LENGTHS[code as usize] >> national & 1 == 1
 }
 
 /// True if people write the trunk prefix 0 behind this country code though it doesn't belong there.

@@ -202,6 +202,7 @@ fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) -> P
     Plan {
         node: 1,
         home: HomeRegion::CHINA,
+        ranges: crate::number::RangeTable::shipped(),
         accounts: ACCOUNTS.iter().map(account).collect(),
         routes: PrefixTable::new([("86", (0..carriers.len() as u16).map(CarrierId).collect())]).expect("one prefix"),
         carriers: carriers.collect(),
