@@ -51,6 +51,9 @@ fn plan() -> Arc<Plan> {
     };
     let class = ClassPlan {
         share_percent: 0,
+        hours: Vec::new(),
+        spread_ms: 0,
+        retry_by_status: Vec::new(),
         validity_ms: 3_600_000,
         retry_ms: vec![1_000],
         max_attempts: 3,
@@ -60,6 +63,7 @@ fn plan() -> Arc<Plan> {
     Arc::new(Plan {
         node: 1,
         home: hongyan::number::HomeRegion::CHINA,
+        home_zone: hongyan::config::Zone::default(),
         ranges: hongyan::number::RangeTable::shipped(),
         accounts: vec![account],
         carriers: vec![carrier],

@@ -23,6 +23,7 @@ pub fn of(config: &Config) -> Result<Plan, String> {
     Ok(Plan {
         node: config.gateway.node,
         home,
+        home_zone: config.gateway.home_zone.clone(),
         ranges: super::ranges::load(&config.ranges, home).map_err(|error| format!("the range table is refused:\n{error}"))?,
         accounts: config.accounts.iter().map(account).collect(),
         carriers: config.carriers.iter().map(|of| carrier(of, config)).collect(),
@@ -109,6 +110,13 @@ fn id_form(habit: ReceiptIdHabit) -> Option<IdForm> {
 fn class(policy: &ClassPolicy) -> ClassPlan {
     ClassPlan {
         share_percent: policy.share_percent,
+        hours: policy.hours.clone(),
+        spread_ms: u64::from(policy.spread_s) * 1000,
+        retry_by_status: policy
+            .retry_by_status
+            .iter()
+            .filter_map(|(status, pauses)| Some((crate::config::status_of(status)?, pauses.iter().map(|&s| u64::from(s) * 1000).collect())))
+            .collect(),
         validity_ms: u64::from(policy.default_validity_s) * 1000,
         retry_ms: policy.retry_s.iter().map(|&s| u64::from(s) * 1000).collect(),
         max_attempts: policy.max_attempts.min(255) as u8,

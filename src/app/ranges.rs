@@ -42,7 +42,11 @@ fn begin(ranges: &Ranges, home: HomeRegion) -> (TableBuilder, Vocabulary) {
     let zones: BTreeMap<String, String> = ranges.zones.iter().map(|(country, zone)| (country.clone(), zone.name().to_owned())).collect();
     let mut builder = TableBuilder::shipped_with(&zones);
     for country in zones.keys().filter(|country| !is_country(country)) {
-        builder.problems.add("ranges.zones", 0, format!("'{country}' is no country with a numbering plan; allowed: ISO 3166 letters (US, BR ...)"));
+        builder.problems.add(
+            "ranges.zones",
+            0,
+            format!("'{country}' is no country with a numbering plan; allowed: ISO 3166 letters (US, BR ...)"),
+        );
     }
     let mut vocabulary = Vocabulary::new(home);
     for path in &ranges.operators {

@@ -1,7 +1,10 @@
 //! Settings of the process itself: gateway, listener, metrics endpoint, and the policy of each class.
 
+use super::Hours;
+use super::Zone;
 use super::check::Checks;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -17,6 +20,8 @@ pub struct Gateway {
     pub io_threads: u16,
     /// Country of numbers written without a country code, as its ISO 3166 letters. Default `CN`; two capital letters.
     pub home_region: String,
+    /// Time zone of recipients whose range tells none. Default `Asia/Shanghai`.
+    pub home_zone: Zone,
     /// How long a stop may take to drain windows and unbind. Default 10,000; 0 to 600,000.
     pub shutdown_deadline_ms: u64,
     /// Messages that may wait in memory and overflow together. Default 10,000,000; 1 to 1,000,000,000.
@@ -54,6 +59,7 @@ impl Default for Gateway {
             data_dir: PathBuf::from("data"),
             io_threads: 0,
             home_region: "CN".to_owned(),
+            home_zone: "Asia/Shanghai".parse().unwrap_or_default(),
             shutdown_deadline_ms: 10_000,
             max_waiting: 10_000_000,
             max_waiting_bytes: 1 << 30,
@@ -256,6 +262,9 @@ impl Default for Classes {
         Classes {
             otp: ClassPolicy {
                 share_percent: 0,
+                hours: Vec::new(),
+                spread_s: 0,
+                retry_by_status: BTreeMap::new(),
                 default_validity_s: 300,
                 retry_s: vec![1, 2, 5, 10, 30],
                 max_attempts: 6,
@@ -264,6 +273,9 @@ impl Default for Classes {
             },
             transactional: ClassPolicy {
                 share_percent: 20,
+                hours: Vec::new(),
+                spread_s: 0,
+                retry_by_status: BTreeMap::new(),
                 default_validity_s: 86_400,
                 retry_s: vec![5, 30, 120, 600, 1_800],
                 max_attempts: 20,
@@ -272,6 +284,9 @@ impl Default for Classes {
             },
             marketing: ClassPolicy {
                 share_percent: 5,
+                hours: Vec::new(),
+                spread_s: 0,
+                retry_by_status: BTreeMap::new(),
                 default_validity_s: 172_800,
                 retry_s: vec![60, 300, 1_800, 3_600],
                 max_attempts: 10,
@@ -312,6 +327,9 @@ struct ClassesKeys {
 #[serde(default, deny_unknown_fields)]
 struct PolicyKeys {
     share_percent: Option<u8>,
+    hours: Option<Vec<Hours>>,
+    spread_s: Option<u32>,
+    retry_by_status: Option<BTreeMap<String, Vec<u32>>>,
     default_validity_s: Option<u32>,
     retry_s: Option<Vec<u32>>,
     max_attempts: Option<u16>,
@@ -334,6 +352,9 @@ impl PolicyKeys {
     fn over(self, default: ClassPolicy) -> ClassPolicy {
         ClassPolicy {
             share_percent: self.share_percent.unwrap_or(default.share_percent),
+            hours: self.hours.unwrap_or(default.hours),
+            spread_s: self.spread_s.unwrap_or(default.spread_s),
+            retry_by_status: self.retry_by_status.unwrap_or(default.retry_by_status),
             default_validity_s: self.default_validity_s.unwrap_or(default.default_validity_s),
             retry_s: self.retry_s.unwrap_or(default.retry_s),
             max_attempts: self.max_attempts.unwrap_or(default.max_attempts),
@@ -343,11 +364,22 @@ impl PolicyKeys {
     }
 }
 
+/// A command_status as the configuration writes it: hexadecimal, `0x08`.
+pub fn status_of(text: &str) -> Option<u32> {
+    u32::from_str_radix(text.strip_prefix("0x")?, 16).ok()
+}
+
 /// Policy of one class. Each class has defaults of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassPolicy {
     /// Share of a carrier that the class gets whenever it has something to send, whatever is more urgent, percent. 0 to 50.
     pub share_percent: u8,
+    /// Hours in which its messages may leave, in the recipient's own time; empty: always. Up to 50.
+    pub hours: Vec<Hours>,
+    /// Time over which what has gathered leaves at an opening, seconds. 0 to 86,400.
+    pub spread_s: u32,
+    /// Other schedules than `retry_s` for refusals with these statuses: `{ "0x08" = [60, 600] }`. Up to 100.
+    pub retry_by_status: BTreeMap<String, Vec<u32>>,
     /// Validity of a message that names none. 1 to 604,800 (a week).
     pub default_validity_s: u32,
     /// Pause before each further attempt; the last one repeats. 1 to 20 entries, each 0 to 86,400.
@@ -372,7 +404,20 @@ impl ClassPolicy {
         c.range(at, "default_validity_s", self.default_validity_s, 1..=604_800);
         c.range(at, "doubt_wait_s", self.doubt_wait_s, 0..=86_400);
         c.range(at, "max_attempts", self.max_attempts, 1..=100);
-        let sane = (1..=20).contains(&self.retry_s.len()) && self.retry_s.iter().all(|&pause| pause <= 86_400);
-        c.require(at, "retry_s", sane, "is not a retry schedule", "1 to 20 pauses, each 0 to 86400");
+        let sane = |pauses: &[u32]| (1..=20).contains(&pauses.len()) && pauses.iter().all(|&pause| pause <= 86_400);
+        c.require(at, "retry_s", sane(&self.retry_s), "is not a retry schedule", "1 to 20 pauses, each 0 to 86400");
+        c.require(at, "hours", self.hours.len() <= 50, &format!("has {} entries", self.hours.len()), "up to 50");
+        c.range(at, "spread_s", self.spread_s, 0..=86_400);
+        c.require(at, "retry_by_status", self.retry_by_status.len() <= 100, "has too many entries", "up to 100");
+        for (status, pauses) in &self.retry_by_status {
+            let sound = status_of(status).is_some() && sane(pauses);
+            c.require(
+                at,
+                "retry_by_status",
+                sound,
+                &format!("'{status}' or its pauses are wrong"),
+                "a status as 0x08, and 1 to 20 pauses, each 0 to 86400",
+            );
+        }
     }
 }

@@ -7,6 +7,7 @@ mod account;
 mod carrier;
 mod check;
 mod gateway;
+mod hours;
 mod limit;
 mod load;
 mod locate;
@@ -20,7 +21,9 @@ mod values;
 pub use account::{Account, AccountReceipts, AccountSecret, BindType, ReceiptIdForm, Transliterate};
 pub use carrier::{BindMode, Carrier, CarrierTimers, Reconnect, Route};
 pub use check::{ConfigError, Problem};
+pub use gateway::status_of;
 pub use gateway::{ClassPolicy, Classes, Gateway, Listen, Log, LogFormat, Metrics};
+pub use hours::Hours;
 pub use limit::Limit;
 pub use profile::{
     Abilities, AddressForm, AddressShape, Alphabet, Alphabets, Concatenation, ErrorRules, IdSource, Profile, ReceiptHabits, ReceiptIdHabit,

@@ -44,6 +44,7 @@ impl Place {
                 out.extend_from_slice(&carrier.0.to_le_bytes());
                 out.extend_from_slice(&key.account.0.to_le_bytes());
                 out.extend_from_slice(&key.campaign.0.to_le_bytes());
+                out.extend_from_slice(&key.zone.to_le_bytes());
                 out.extend_from_slice(&key.split.to_le_bytes());
             }
         }
@@ -57,7 +58,8 @@ impl Place {
                 let class = Class::from_u8(u8_of(octets)?)?;
                 let carrier = CarrierId(u16::from_le_bytes([u8_of(octets)?, u8_of(octets)?]));
                 let (account, campaign) = (AccountId(u32_of(octets)?), CampaignId(u32_of(octets)?));
-                Some(Place::Lane(carrier, LaneKey { class, account, campaign, split: u64_of(octets)? }))
+                let (zone, split) = (u32_of(octets)?, u64_of(octets)?);
+                Some(Place::Lane(carrier, LaneKey { class, account, campaign, zone, split }))
             }
             _ => None,
         }

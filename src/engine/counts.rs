@@ -65,6 +65,8 @@ pub struct Tally {
     pub inbound: u64,
     /// Inbound messages that belong to no account.
     pub inbound_unowned: u64,
+    /// Messages that were expired before their time, because they could not leave before it.
+    pub expired_early: u64,
     /// Throttle and queue-full answers of carriers.
     pub throttle_answers: u64,
 }

@@ -330,6 +330,11 @@ impl Engine {
         while let Some((bind, least)) = self.dispatchers[at].roomiest(now) {
             let dispatcher = &mut self.dispatchers[at];
             let Some(lane) = dispatcher.lanes.next(least, now.mono_us) else { break };
+            let key = dispatcher.lanes.key(lane);
+            if key.zone != 0 && self.is_closed(carrier, lane, key) {
+                continue;
+            }
+            let dispatcher = &mut self.dispatchers[at];
             let Some(id) = dispatcher.lanes.pop(lane) else { continue };
             let Some(parts) = self.parts_to_send(id, carrier) else { continue };
             if !self.is_its_lane(id, carrier, lane) {
@@ -347,6 +352,9 @@ impl Engine {
             match dispatcher.permit(lane, bind, &self.limits, open as u32, now) {
                 Ok(()) => {
                     dispatcher.lanes.served(lane, open as u32);
+                    if key.zone != 0 {
+                        dispatcher.lanes.keep_spread(lane, open as u32, now.mono_us);
+                    }
                     dispatcher.adaptive.granted(open as u32, now);
                     self.hand_out(id, carrier, bind, parts, open);
                 }
@@ -366,10 +374,40 @@ impl Engine {
         dispatcher.wake_at = binds.unwrap_or(u64::MAX).min(dispatcher.lanes.next_release().unwrap_or(u64::MAX));
     }
 
+    /// True if the class may not be sent now in the lane's zone: the lane waits for the next opening.
+    fn is_closed(&mut self, carrier: CarrierId, lane: LaneId, key: LaneKey) -> bool {
+        let now = self.now;
+        let lanes = &mut self.dispatchers[carrier.0 as usize].lanes;
+        let opens_ms = self.hours.closed_until(&self.plan, key.class, key.zone, now.wall_ms);
+        match opens_ms {
+            Some(opens_ms) => lanes.close(lane, now.mono_us + (opens_ms - now.wall_ms) * 1000),
+            None => lanes.open(lane, self.plan.class(key.class).spread_ms * 1000, now.mono_us),
+        }
+        opens_ms.is_some()
+    }
+
+    /// True if the message's validity ends before it can leave at all: its class's hours open only later. It is expired at once.
+    pub(super) fn ends_before_it_can_leave(&mut self, id: MessageId) -> bool {
+        let Some(entry) = self.messages.get(&id) else { return false };
+        let (class, expires_ms) = (entry.message.class, entry.message.expires_ms);
+        let zone = self.hours.zone_of(&self.plan, &entry.message);
+        if zone == 0 {
+            return false;
+        }
+        self.hours.learn(&self.plan, &entry.message);
+        let opens_ms = self.hours.closed_until(&self.plan, class, zone, self.now.wall_ms);
+        let ends = opens_ms.is_some_and(|opens_ms| expires_ms <= opens_ms);
+        if ends {
+            self.tally.expired_early += 1;
+            self.verdict(id, State::Expired, 0);
+        }
+        ends
+    }
+
     /// True if the message belongs into this lane; else it has been moved to its own, where it stands before what came later.
     fn is_its_lane(&mut self, id: MessageId, carrier: CarrierId, lane: LaneId) -> bool {
         let has = self.dispatchers[carrier.0 as usize].lanes.key(lane);
-        if self.limits.is_empty() && has.split == 0 {
+        if self.limits.is_empty() && has.split == 0 && has.zone == 0 && self.plan.class(has.class).hours.is_empty() {
             return true;
         }
         let Some(key) = self.lane_key(id, carrier) else { return true };
@@ -384,13 +422,18 @@ impl Engine {
     pub(super) fn lane_key(&mut self, id: MessageId, carrier: CarrierId) -> Option<LaneKey> {
         let message = &self.messages.get(&id)?.message;
         let split = self.limits.split(carrier, message);
-        Some(LaneKey { class: message.class, account: message.account, campaign: message.campaign, split })
+        let zone = self.hours.zone_of(&self.plan, message);
+        if zone != 0 {
+            self.hours.learn(&self.plan, message);
+        }
+        Some(LaneKey { class: message.class, account: message.account, campaign: message.campaign, zone, split })
     }
 
     /// The same without remembering what its limits are.
     pub(super) fn lane_of(&self, message: &Message, carrier: CarrierId) -> LaneKey {
         let split = self.limits.split_of(carrier, message);
-        LaneKey { class: message.class, account: message.account, campaign: message.campaign, split }
+        let zone = self.hours.zone_of(&self.plan, message);
+        LaneKey { class: message.class, account: message.account, campaign: message.campaign, zone, split }
     }
 
     /// The lane of this key in front of `carrier`.

@@ -18,6 +18,8 @@ pub struct LaneKey {
     pub account: AccountId,
     /// Their campaign.
     pub campaign: CampaignId,
+    /// The recipients' time zone, as [`super::hours`] names it, if the class has hours; else 0.
+    pub zone: u32,
     /// Which limits they fall under, as [`super::limits::Limits::split`] names them; 0: none.
     pub split: u64,
 }
@@ -32,6 +34,8 @@ pub enum Hold {
     Limit(u16),
     /// It was paused while running.
     Paused,
+    /// Its class may not be sent at this hour of its recipients.
+    Hours,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +57,9 @@ struct Lane {
     campaign: u32,
     /// Permits already paid, at all levels, towards a message that is larger than a burst.
     paid: u32,
+    /// Segments a second that may leave until that instant (mono_us): what gathered while its hours were closed leaves spread over some time.
+    spread: Option<(f64, u64)>,
+    was_closed: bool,
     /// Limits that it pays, by number.
     limits: Box<[u16]>,
     /// Segments that it has sent, now and when it was last looked at, and how many a second that makes.
@@ -159,6 +166,8 @@ impl Lanes {
             tag: 0,
             campaign,
             paid: 0,
+            spread: None,
+            was_closed: false,
             limits: limits(),
             sent: 0,
             sent_before: 0,
@@ -280,6 +289,33 @@ impl Lanes {
         self.rest(lane, Standing::Held(until_us, why));
         if until_us != u64::MAX {
             self.held.insert((until_us, lane));
+        }
+    }
+
+    /// The lane that [`Lanes::next`] named may not be sent at this hour, until `until_us`.
+    pub fn close(&mut self, lane: LaneId, until_us: u64) {
+        let of = self.get_mut(lane);
+        (of.was_closed, of.spread) = (true, None);
+        self.hold(lane, until_us, Hold::Hours);
+    }
+
+    /// The lane that [`Lanes::next`] named may be sent. If it was closed until now, what has gathered leaves spread over `over_us`.
+    pub fn open(&mut self, lane: LaneId, over_us: u64, now_us: u64) {
+        let of = self.get_mut(lane);
+        if std::mem::take(&mut of.was_closed) && over_us > 0 {
+            of.spread = Some((of.queue.depth() as f64 * 1e6 / over_us as f64, now_us + over_us));
+        }
+    }
+
+    /// The lane that [`Lanes::next`] named sent so many segments: if it leaves spread over some time, it pauses after them.
+    pub fn keep_spread(&mut self, lane: LaneId, segments: u32, now_us: u64) {
+        let of = self.get_mut(lane);
+        match of.spread {
+            Some((per_s, until)) if now_us < until => {
+                let pause_us = (f64::from(segments) * 1e6 / per_s.max(0.001)) as u64;
+                self.hold(lane, (now_us + pause_us).min(until), Hold::Hours);
+            }
+            _ => of.spread = None,
         }
     }
 
@@ -494,7 +530,7 @@ mod tests {
     use super::*;
 
     fn key(class: Class, account: u32, campaign: u32) -> LaneKey {
-        LaneKey { class, account: AccountId(account), campaign: CampaignId(campaign), split: 0 }
+        LaneKey { class, account: AccountId(account), campaign: CampaignId(campaign), zone: 0, split: 0 }
     }
 
     /// Fills lanes (key, account's weight, messages), then serves one segment at a time, `count` in all: what each lane got.

@@ -33,6 +33,7 @@ pub mod dispatch;
 pub mod event;
 pub mod fair;
 pub mod flights;
+pub mod hours;
 pub mod inbound;
 pub mod index;
 pub mod intake;
@@ -127,6 +128,7 @@ pub struct Engine {
     dispatchers: Vec<Dispatcher>,
     limits: limits::Limits,
     campaigns: campaigns::Campaigns,
+    hours: hours::ZoneHours,
     index: index::IdIndex,
     parked: parked::Parked,
     doubts: hashbrown::HashMap<(CarrierId, u64), Vec<MessageId>>,
@@ -176,6 +178,7 @@ impl Engine {
             dispatchers: plan.carriers.iter().map(|c| Dispatcher::new(c, shares(&plan), now)).collect(),
             limits: limits::Limits::new(&plan.limits, now),
             campaigns: campaigns::Campaigns::default(),
+            hours: hours::ZoneHours::default(),
             index: index::IdIndex::of(&plan),
             parked: parked::Parked::default(),
             doubts: HashMap::new(),
@@ -210,6 +213,10 @@ impl Engine {
 
     /// Takes all of `inputs`, fires what is due, and appends what follows to `outputs`.
     pub fn step(&mut self, now: Now, inputs: &mut Vec<Input>, outputs: &mut Vec<Output>) {
+        if now.jumped(self.now) {
+            // The wall clock stepped: hours are looked at again.
+            self.dispatchers.iter_mut().for_each(|dispatcher| dispatcher.lanes.release_all());
+        }
         self.now = now;
         for input in inputs.drain(..) {
             self.take(input, outputs);

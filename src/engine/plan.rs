@@ -1,9 +1,10 @@
 //! The plan: the immutable snapshot of accounts, carriers, routes and policies that the hot path reads. `app` builds
 //! it from the configuration and swaps it whole.
 
+use crate::config::{Hours, Zone};
 use crate::model::{AccountId, CarrierId, Class};
-use crate::number::{HomeRegion, RangeTable};
 use crate::number::prefix::PrefixTable;
+use crate::number::{HomeRegion, RangeTable};
 use crate::text::segment::SegmentRule;
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ pub struct Plan {
     pub node: u8,
     /// Country of numbers written without a country code.
     pub home: HomeRegion,
+    /// Time zone of recipients whose range tells none.
+    pub home_zone: Zone,
     /// What is known of numbers; behind its own pointer, so that a new plan shares it.
     pub ranges: Arc<RangeTable>,
     /// Accounts by [`AccountId`].
@@ -112,6 +115,12 @@ pub struct CarrierPlan {
 pub struct ClassPlan {
     /// What it gets of a carrier whenever it has something to send, whatever is more urgent, percent.
     pub share_percent: u8,
+    /// Hours in which its messages may leave, in the recipient's time; empty: always.
+    pub hours: Vec<Hours>,
+    /// Time over which what has gathered leaves at an opening, milliseconds.
+    pub spread_ms: u64,
+    /// Other delays than `retry_ms` for refusals with these statuses, milliseconds.
+    pub retry_by_status: Vec<(u32, Vec<u64>)>,
     /// Validity where the sender gave none, milliseconds.
     pub validity_ms: u64,
     /// Delays between tries at one carrier, milliseconds; the last one repeats.

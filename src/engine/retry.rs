@@ -21,7 +21,8 @@ impl Engine {
             }
             return;
         }
-        let delay = class.retry_ms.get(attempts as usize - 1).or(class.retry_ms.last()).copied().unwrap_or(1000);
+        let schedule = class.retry_by_status.iter().find(|(of, _)| *of == status).map_or(&class.retry_ms, |(_, pauses)| pauses);
+        let delay = schedule.get(attempts as usize - 1).or(schedule.last()).copied().unwrap_or(1000);
         debug_assert_eq!(entry.phase, Phase::InFlight(carrier), "only what was in flight is tried again");
         entry.retry_ms = self.now.wall_ms + delay;
         self.defer(id, delay);

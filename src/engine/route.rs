@@ -100,6 +100,9 @@ impl Engine {
             Some(key) => self.sticky.carrier(key, chosen, self.now.mono_us),
             None => chosen,
         };
+        if self.ends_before_it_can_leave(id) {
+            return;
+        }
         self.set_phase(id, Phase::Waiting(chosen));
         let Some(key) = self.lane_key(id, chosen) else { return };
         let lane = self.lane(chosen, key);

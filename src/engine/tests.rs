@@ -17,6 +17,9 @@ mod dispatching;
 fn class(resend: bool) -> ClassPlan {
     ClassPlan {
         share_percent: 0,
+        hours: Vec::new(),
+        spread_ms: 0,
+        retry_by_status: Vec::new(),
         validity_ms: 3_600_000,
         retry_ms: vec![1000, 2000],
         max_attempts: 3,
@@ -55,6 +58,7 @@ fn plan(bounds: Bounds) -> Arc<Plan> {
     Arc::new(Plan {
         node: 1,
         home: crate::number::HomeRegion::CHINA,
+        home_zone: crate::config::Zone::default(),
         ranges: crate::number::RangeTable::shipped(),
         accounts: vec![account],
         carriers: vec![carrier("a"), carrier("b")],

@@ -67,6 +67,8 @@ pub enum LaneWait {
     Limit(String, u64),
     /// It was paused.
     Paused,
+    /// Its class may not be sent at this hour of its recipients, or leaves spread over the time after an opening; until then.
+    Hours(u64),
     /// Its messages are on disk and on their way into memory.
     Disk,
     /// Nothing but its turn among the other lanes.
@@ -109,6 +111,7 @@ impl LaneWait {
             LaneWait::Carrier(CarrierWait::BindRate(_)) => "bind_rate",
             LaneWait::Limit(..) => "limit",
             LaneWait::Paused => "paused",
+            LaneWait::Hours(_) => "hours",
             LaneWait::Disk => "on_disk",
             LaneWait::Turn => "turn",
         }
@@ -126,6 +129,7 @@ impl Engine {
                 let cause = match (lane.hold, whole) {
                     (Some((Hold::Limit(limit), until)), _) => LaneWait::Limit(self.limits.name(limit).to_owned(), until),
                     (Some((Hold::Paused, _)), _) => LaneWait::Paused,
+                    (Some((Hold::Hours, until)), _) => LaneWait::Hours(until),
                     (None, Some(whole)) => LaneWait::Carrier(whole),
                     (None, None) if lane.in_memory == 0 => LaneWait::Disk,
                     (None, None) => LaneWait::Turn,

@@ -20,6 +20,13 @@ impl Now {
         Now { mono_us: self.mono_us + us, wall_ms: self.wall_ms + us / 1000 }
     }
 
+    /// True if the wall clock stepped by more than a second against the monotonic one since `before`.
+    pub fn jumped(self, before: Now) -> bool {
+        let wall = self.wall_ms as i64 - before.wall_ms as i64;
+        let mono = (self.mono_us as i64 - before.mono_us as i64) / 1000;
+        (wall - mono).abs() > 1000
+    }
+
     /// Monotonic milliseconds, for timers that need no finer grain.
     pub fn mono_ms(self) -> u64 {
         self.mono_us / 1000

@@ -232,7 +232,9 @@ mod tests {
     #[test]
     fn a_number_shorter_than_a_prefix_of_zeros_is_not_taken_for_it() {
         let trie = trie(&[("86", 1), ("86000", 2), ("860000000", 3), ("", 9)]);
-        for (digits, value) in [("86", 1), ("860", 1), ("8600", 1), ("86000", 2), ("86000000", 2), ("860000000", 3), ("8600000000", 3), ("5", 9)] {
+        for (digits, value) in
+            [("86", 1), ("860", 1), ("8600", 1), ("86000", 2), ("86000000", 2), ("860000000", 3), ("8600000000", 3), ("5", 9)]
+        {
             assert_eq!(find(&trie, digits), value, "{digits}");
         }
     }

@@ -97,7 +97,8 @@ pub fn read_ranges(builder: &mut TableBuilder, name: &str, input: impl Read, voc
             return Err(format!("span {low}-{high}: both ends must have the same number of digits"));
         }
         let bounds = low.parse::<u64>().ok().zip(high.parse::<u64>().ok());
-        let (first, last) = bounds.filter(|(first, last)| first <= last).ok_or(format!("span {low}-{high}: the first is above the last"))?;
+        let (first, last) =
+            bounds.filter(|(first, last)| first <= last).ok_or(format!("span {low}-{high}: the first is above the last"))?;
         if last - first >= u64::from(SPAN_MAX) {
             return Err(format!("span {low}-{high} stands for {} prefixes; allowed: up to {SPAN_MAX}; write it shorter", last - first + 1));
         }
@@ -105,7 +106,8 @@ pub fn read_ranges(builder: &mut TableBuilder, name: &str, input: impl Read, voc
         let fields = Fields { country: &country, ..attributes.fields() };
         for prefix in first..=last {
             let digits = format!("{prefix:0length$}", length = low.len());
-            let packed = pack(digits.as_bytes()).ok_or_else(|| format!("prefix '{digits}' has {} digits; allowed: 1 to 15", digits.len()))?;
+            let packed =
+                pack(digits.as_bytes()).ok_or_else(|| format!("prefix '{digits}' has {} digits; allowed: 1 to 15", digits.len()))?;
             check_country(&digits, &country)?;
             builder.prefix(packed, &fields, row.line);
         }
@@ -203,7 +205,10 @@ impl Rows<'_> {
         let kind = self.text(row, "kind").to_ascii_lowercase();
         let kind = match kind.as_str() {
             "" => Kind::Unknown,
-            name => Kind::NAMED.into_iter().find(|kind| kind.name() == name).ok_or(format!("kind '{name}' is none; allowed: mobile, fixed, other"))?,
+            name => Kind::NAMED
+                .into_iter()
+                .find(|kind| kind.name() == name)
+                .ok_or(format!("kind '{name}' is none; allowed: mobile, fixed, other"))?,
         };
         let zone = self.text(row, "zone").into_owned();
         if !zone.is_empty() && !*self.zones.borrow_mut().entry_ref(zone.as_str()).or_insert_with(|| zone.parse::<Zone>().is_ok()) {
@@ -267,7 +272,8 @@ fn read_table(
             return;
         };
         if record.len() > rows.columns.len() && (rows.columns.len()..record.len()).any(|at| !record.text(at).is_empty()) {
-            let what = format!("{} columns where the header has {}; a comma in a field needs quotes around it", record.len(), rows.columns.len());
+            let what =
+                format!("{} columns where the header has {}; a comma in a field needs quotes around it", record.len(), rows.columns.len());
             builder.problems.add(name, line, what);
         } else if let Err(what) = take(rows, builder, Line { record: *record, line }) {
             builder.problems.add(name, line, what);
@@ -370,7 +376,9 @@ mod tests {
 
     #[test]
     fn a_ported_number_overrides_its_prefix_and_keeps_the_rest() {
-        let table = table(&["prefix,region\n861380,Guangdong\n"], "number,operator,region\n138 0013 8000,CUCC,\n+8613800138001,电信,Beijing\n").unwrap();
+        let table =
+            table(&["prefix,region\n861380,Guangdong\n"], "number,operator,region\n138 0013 8000,CUCC,\n+8613800138001,电信,Beijing\n")
+                .unwrap();
         assert_eq!(of(&table, "8613800138000"), "CN/China Unicom/Guangdong/mobile/Asia/Shanghai/");
         assert_eq!(of(&table, "8613800138001"), "CN/China Telecom/Beijing/mobile/Asia/Shanghai/");
         assert_eq!(of(&table, "8613800138002"), "CN/China Mobile/Guangdong/mobile/Asia/Shanghai/");

@@ -428,7 +428,9 @@ fn effective(rows: &[WrittenRow], fields: &[Range], sets: &mut Sets) -> Vec<Row>
     let mut merged: HashMap<(Option<RangeId>, u32), RangeId> = HashMap::new();
     for row in rows {
         let length = packed::digit_count(row.prefix);
-        while above.last().is_some_and(|&(prefix, _)| packed::digit_count(prefix) > length || head(row.prefix, packed::digit_count(prefix)) != prefix)
+        while above
+            .last()
+            .is_some_and(|&(prefix, _)| packed::digit_count(prefix) > length || head(row.prefix, packed::digit_count(prefix)) != prefix)
         {
             above.pop();
         }

@@ -28,7 +28,8 @@ mod tests {
 
     #[test]
     fn the_shard_of_a_number_never_changes() {
-        let shards = ["8613800138000", "8613800138001", "447911123456", "12125551234"].map(|digits| shard(pack(digits.as_bytes()).unwrap(), 64));
+        let shards =
+            ["8613800138000", "8613800138001", "447911123456", "12125551234"].map(|digits| shard(pack(digits.as_bytes()).unwrap(), 64));
         assert_eq!(shards, [38, 36, 3, 24]);
     }
 

@@ -224,3 +224,50 @@ fn what_a_carrier_allows_is_remembered_across_a_crash_and_a_walk() {
     let after = bench.engine.dispatchers[0].allowed_per_s().expect("remembered");
     assert!(after >= allowed * 0.5 && (after - told).abs() <= told * 0.1, "{allowed} {told} {after}");
 }
+
+#[test]
+fn closed_hours_hold_a_class_back_open_spread_and_expire_what_would_be_too_late() {
+    // START is 2026-09-21T14:13:20Z: a Monday, 22:13 in Shanghai.
+    let open_ms = "2026-09-22T01:00:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond() as u64;
+    let mut bench = planned(|plan| {
+        plan.classes[Class::Marketing as usize].hours = vec!["09:00-20:00".parse().unwrap()];
+        plan.classes[Class::Marketing as usize].spread_ms = 100_000;
+        plan.classes[Class::Marketing as usize].validity_ms = 86_400_000;
+    })
+    .bind_up(10);
+    let marketing = Of { class: Class::Marketing, ..NOTICE };
+    let sale = bench.hand_in(marketing, 100);
+    let notice = bench.hand_in(NOTICE, 5);
+    let sent = bench.run(1_000, 100_000);
+    assert_eq!((among(&sent, &sale).len(), among(&sent, &notice).len()), (0, 5), "other classes go on");
+    assert_eq!(bench.engine.lane_reports()[0].cause.name(), "hours");
+    // The wall clock steps to shortly before the opening; the monotonic one doesn't.
+    bench.now.wall_ms = open_ms - 2_000;
+    let before = bench.run(1_000, 100_000);
+    let first = bench.run(51_000, 100_000);
+    let rest = bench.run(60_000, 100_000);
+    assert_eq!(before.len(), 0, "not before the opening");
+    assert!((45..=55).contains(&first.len()), "spread over 100 s: {} in the first half", first.len());
+    assert_eq!(first.len() + rest.len(), 100);
+    assert_eq!(first.iter().chain(&rest).map(|&(_, id)| id).collect::<Vec<_>>(), sale, "in order");
+    // 20:01 in Shanghai; validity ends before the next opening.
+    bench.now.wall_ms = open_ms + 11 * 3_600_000 + 60_000;
+    let mut plan = Plan::clone(bench.engine.plan());
+    plan.classes[Class::Marketing as usize].validity_ms = 3_600_000;
+    bench.engine.plan = Arc::new(plan);
+    bench.hand_in(marketing, 3);
+    assert_eq!((bench.state(State::Expired), bench.engine.tally().expired_early), (3, 3));
+}
+
+#[test]
+fn a_refusal_with_a_schedule_of_its_own_is_tried_by_that() {
+    let mut bench = planned(|plan| plan.classes[Class::Transactional as usize].retry_by_status = vec![(0x08, vec![20_000])]).bind_up(10);
+    let ids = bench.hand_in(NOTICE, 2);
+    bench.outcome(ids[0], 0, Outcome::Later { status: 0x08 });
+    bench.outcome(ids[1], 0, Outcome::Later { status: 0x64 });
+    bench.pass(1_100);
+    assert_eq!(bench.sends[2..].iter().map(|s| s.1).collect::<Vec<_>>(), [ids[1]]);
+    assert!(matches!(bench.engine.waits_for(ids[0]), Some(waits::Wait::Time { attempts: 1, .. })));
+    bench.pass(19_500);
+    assert_eq!(bench.sends[3..].iter().map(|s| s.1).collect::<Vec<_>>(), [ids[0]]);
+}

@@ -161,6 +161,9 @@ fn context(accounts: &[config::Account]) -> Arc<UpstreamContext> {
 fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) -> Plan {
     let class = |resend_in_doubt: bool| ClassPlan {
         share_percent: 10,
+        hours: Vec::new(),
+        spread_ms: 0,
+        retry_by_status: Vec::new(),
         validity_ms: 900_000,
         retry_ms: vec![500, 2_000],
         max_attempts: 3,
@@ -202,6 +205,7 @@ fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) -> P
     Plan {
         node: 1,
         home: HomeRegion::CHINA,
+        home_zone: crate::config::Zone::default(),
         ranges: crate::number::RangeTable::shipped(),
         accounts: ACCOUNTS.iter().map(account).collect(),
         routes: PrefixTable::new([("86", (0..carriers.len() as u16).map(CarrierId).collect())]).expect("one prefix"),
