@@ -93,6 +93,9 @@ fn limit(limit: &crate::config::Limit, config: &Config) -> LimitPlan {
             None => (sender.as_bytes().to_vec(), false),
         }),
         prefix: limit.prefix.clone(),
+        country: limit.country.clone(),
+        operator: limit.operator.clone(),
+        region: limit.region.clone(),
         rate_per_s: limit.rate_per_s,
         burst: limit.burst,
     }

@@ -24,6 +24,12 @@ pub struct Limit {
     pub sender: Option<String>,
     /// Only to numbers that start with these digits, in international form.
     pub prefix: Option<String>,
+    /// Only to numbers of this country, operator or region, as the range table writes them.
+    pub country: Option<String>,
+    /// See `country`.
+    pub operator: Option<String>,
+    /// See `country`.
+    pub region: Option<String>,
     /// Segments a second; 0 holds them back. 0 to 1,000,000. No default.
     pub rate_per_s: u32,
     /// Segments at once; 0: 100 ms of the rate and at least one. Default 0.
@@ -67,13 +73,10 @@ impl Limit {
             let digits = (1..=15).contains(&prefix.len()) && prefix.bytes().all(|digit| digit.is_ascii_digit());
             c.require(at, "prefix", digits, &format!("'{prefix}' is no number prefix"), "1 to 15 digits without +");
         }
-        let any = self.carrier.is_some() || self.class.is_some() || self.account.is_some() || self.campaign.is_some();
-        c.require(
-            at,
-            "name",
-            any || self.sender.is_some() || self.prefix.is_some(),
-            "has no condition",
-            "at least one of carrier, class, account, campaign, sender, prefix",
-        );
+        let conditions =
+            [&self.carrier, &self.account, &self.campaign, &self.sender, &self.prefix, &self.country, &self.operator, &self.region];
+        let any = self.class.is_some() || conditions.iter().any(|condition| condition.is_some());
+        let allowed = "at least one of carrier, class, account, campaign, sender, prefix, country, operator, region";
+        c.require(at, "name", any, "has no condition", allowed);
     }
 }

@@ -6,8 +6,11 @@ use super::plan::LimitPlan;
 use super::throttle::Bucket;
 use crate::model::CarrierId;
 use crate::model::{CampaignId, Message, Now};
+use crate::number::RangeTable;
 use crate::number::prefix::PrefixTable;
+use crate::number::ranges::{NameId, Range};
 use hashbrown::HashMap;
+use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
 
 /// Limits that one message may fall under at once; more are left out (`hongyan check` refuses such configurations).
@@ -19,9 +22,31 @@ type Fitting = arrayvec::ArrayVec<u16, AT_ONCE_MAX>;
 struct Limit {
     plan: LimitPlan,
     campaign: CampaignId,
+    attributes: Option<Attributes>,
     bucket: Bucket,
     /// Rate and burst set while running, in place of the plan's.
     changed: Option<(f64, u32)>,
+}
+
+/// What a number's range must say, as ids of the plan's range table. A text that no range has fits nothing.
+#[derive(Debug, Clone, Copy)]
+struct Attributes {
+    country: Option<Option<NameId>>,
+    operator: Option<Option<NameId>>,
+    region: Option<Option<NameId>>,
+}
+
+impl Attributes {
+    fn new(plan: &LimitPlan, ranges: &RangeTable) -> Option<Attributes> {
+        let id = |text: &Option<String>| text.as_ref().map(|text| ranges.id_of(text));
+        let of = Attributes { country: id(&plan.country), operator: id(&plan.operator), region: id(&plan.region) };
+        (of.country.is_some() || of.operator.is_some() || of.region.is_some()).then_some(of)
+    }
+
+    fn fit(&self, range: &Range) -> bool {
+        let same = |wanted: Option<Option<NameId>>, has: NameId| wanted.is_none_or(|wanted| wanted == Some(has));
+        same(self.country, range.country) && same(self.operator, range.operator) && same(self.region, range.region)
+    }
 }
 
 /// All limits. Their numbers are their places in the plan.
@@ -34,16 +59,18 @@ pub struct Limits {
     others: Vec<u16>,
     /// Which limits a split's name stands for.
     splits: HashMap<u64, Box<[u16]>>,
+    ranges: Option<Arc<RangeTable>>,
 }
 
 impl Limits {
-    /// The limits of a plan, their buckets empty.
-    pub fn new(plans: &[LimitPlan], now: Now) -> Limits {
+    /// The limits of a plan, their buckets empty. `ranges`: what is known of numbers.
+    pub fn new(plans: &[LimitPlan], ranges: &Arc<RangeTable>, now: Now) -> Limits {
         let limits: Vec<Limit> = plans
             .iter()
             .map(|plan| Limit {
                 plan: plan.clone(),
                 campaign: CampaignId::NONE,
+                attributes: Attributes::new(plan, ranges),
                 bucket: Bucket::new(Some(plan.rate_per_s), plan.burst, now),
                 changed: None,
             })
@@ -56,7 +83,7 @@ impl Limits {
         // Prefixes were checked with the configuration.
         let by_prefix = if prefixes.is_empty() { None } else { PrefixTable::new(rows).ok() };
         let others = plans.iter().zip(0u16..).filter(|(plan, _)| plan.prefix.is_none()).map(|(_, at)| at).collect();
-        Limits { limits, by_prefix, others, splits: HashMap::new() }
+        Limits { limits, by_prefix, others, splits: HashMap::new(), ranges: Some(Arc::clone(ranges)) }
     }
 
     /// No limit at all: every message is of split 0.
@@ -65,8 +92,8 @@ impl Limits {
     }
 
     /// The same limits of another plan: those of the same name keep their level, and what was changed while running.
-    pub fn replan(&mut self, plans: &[LimitPlan], campaigns: impl Fn(&str) -> Option<CampaignId>, now: Now) {
-        let mut before = std::mem::replace(self, Limits::new(plans, now));
+    pub fn replan(&mut self, plans: &[LimitPlan], ranges: &Arc<RangeTable>, campaigns: impl Fn(&str) -> Option<CampaignId>, now: Now) {
+        let mut before = std::mem::replace(self, Limits::new(plans, ranges, now));
         for limit in &mut self.limits {
             limit.campaign = limit.plan.campaign.as_deref().and_then(&campaigns).unwrap_or(CampaignId::NONE);
             if let Some(at) = before.limits.iter().position(|old| old.plan.name == limit.plan.name) {
@@ -87,8 +114,12 @@ impl Limits {
     fn fitting(&self, carrier: CarrierId, message: &Message) -> Fitting {
         let by_prefix = self.by_prefix.as_ref().and_then(|table| table.get(message.number)).map_or(&[][..], Vec::as_slice);
         let mut fits = Fitting::new();
+        // Looked up once, and only if a limit asks.
+        let range = std::cell::LazyCell::new(|| self.ranges.as_ref().and_then(|ranges| Some(ranges.get(ranges.find(message.number)?))));
         for &at in self.others.iter().chain(by_prefix) {
-            if !fits.is_full() && self.limits[at as usize].fits(carrier, message) {
+            let limit = &self.limits[at as usize];
+            let of_range = limit.attributes.is_none_or(|wanted| range.is_some_and(|range| wanted.fit(range)));
+            if !fits.is_full() && of_range && limit.fits(carrier, message) {
                 fits.push(at);
             }
         }

@@ -176,7 +176,7 @@ impl Engine {
                 .map(|a| AccountState { waiting: 0, bucket: Bucket::new(a.rate_per_s, 0, now), figures: AccountFigures::default() })
                 .collect(),
             dispatchers: plan.carriers.iter().map(|c| Dispatcher::new(c, shares(&plan), now)).collect(),
-            limits: limits::Limits::new(&plan.limits, now),
+            limits: limits::Limits::new(&plan.limits, &plan.ranges, now),
             campaigns: campaigns::Campaigns::default(),
             hours: hours::ZoneHours::default(),
             index: index::IdIndex::of(&plan),

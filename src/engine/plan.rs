@@ -50,6 +50,12 @@ pub struct LimitPlan {
     pub sender: Option<(Vec<u8>, bool)>,
     /// Only to numbers that start with these digits.
     pub prefix: Option<String>,
+    /// Only to numbers whose range has these attributes, as the range table writes them.
+    pub country: Option<String>,
+    /// See `country`.
+    pub operator: Option<String>,
+    /// See `country`.
+    pub region: Option<String>,
     /// Segments per second; 0 holds them back.
     pub rate_per_s: u32,
     /// Burst in segments; 0: the larger of 100 ms of the rate and one segment.

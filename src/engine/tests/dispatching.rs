@@ -124,6 +124,17 @@ fn a_limit_that_is_used_up_holds_back_what_it_means_and_nothing_else() {
 }
 
 #[test]
+fn a_limit_by_operator_means_the_numbers_of_its_ranges() {
+    let mut bench =
+        planned(|plan| plan.limits = vec![LimitPlan { operator: Some("China Unicom".into()), ..limit("unicom", 10, 1) }]).bind_up(10);
+    let unicom = bench.hand_in(Of { prefix: "86130", ..NOTICE }, 50);
+    let mobile = bench.hand_in(NOTICE, 50);
+    let sent = bench.run(1_000, 10_000);
+    assert_eq!(among(&sent, &mobile).len(), 50);
+    assert!((8..=11).contains(&among(&sent, &unicom).len()), "{}", among(&sent, &unicom).len());
+}
+
+#[test]
 fn every_bucket_of_the_tree_holds_at_once() {
     let mut bench = planned(|plan| {
         plan.carriers[0].rate_per_s = Some(200);
