@@ -525,6 +525,10 @@ impl Engine {
             self.verdict(id, State::Expired, 0);
             return None;
         }
+        if self.rules_stop(id, carrier) {
+            return None;
+        }
+        let entry = self.messages.get(&id)?;
         if entry.parts.any_taken() {
             return Some(entry.parts.clone());
         }

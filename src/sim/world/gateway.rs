@@ -220,6 +220,7 @@ fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) -> P
             failover_after_ms: 1_000,
             ..Bounds::default()
         },
+        rules: Default::default(),
     }
 }
 
@@ -400,6 +401,7 @@ impl World {
                 self.gateway.updates.push_back(*update);
                 self.apply_update();
             }
+            Output::Rules { .. } => {}
             Output::ReadChunk(id) => {
                 let (life, us) = (self.gateway.life, self.dice.up_to(5_000));
                 self.after(us, Due::ChunkRead { life, id });
