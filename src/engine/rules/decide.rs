@@ -159,6 +159,13 @@ impl Engine {
         !self.has_no_rules() && self.rules_stop_here(id, carrier)
     }
 
+    /// It was handed out before the rules changed, and must not leave now.
+    #[inline]
+    pub(in crate::engine) fn rules_forbid(&self, id: MessageId, carrier: CarrierId) -> bool {
+        let Some(entry) = self.messages.get(&id).filter(|_| !self.has_no_rules()) else { return false };
+        self.decide(&entry.message, Moment::Leaving(carrier), None).refusal.is_some()
+    }
+
     fn rules_stop_here(&mut self, id: MessageId, carrier: CarrierId) -> bool {
         let Some(entry) = self.messages.get(&id) else { return false };
         let decision = self.decide(&entry.message, Moment::Leaving(carrier), None);

@@ -339,7 +339,7 @@ fn replies(level: ReplyLevel, deliver: bool) -> ReplyRules {
 fn submit_from(bench: &mut Bench, token: u64, source: &[u8]) -> Option<Refusal> {
     let destination = Address::new(1, 1, b"8613800138001").unwrap();
     let message = Message { source: Address::new(0, 0, source).unwrap(), destination, number: PHONE + 1, ..message("hello") };
-    bench.step(vec![Input::Submit { session: SESSION, drafts: vec![Draft { token, message: Arc::new(message) }] }]);
+    bench.step(vec![Input::Submit { session: SESSION, drafts: vec![Draft { token, message: Arc::new(message), campaign: None }] }]);
     bench.answers.iter().rfind(|answer| answer.0 == token).unwrap().1.err()
 }
 
