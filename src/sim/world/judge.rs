@@ -228,7 +228,7 @@ impl Judge {
 
     /// Messages that were rejected though no carrier ever refused them: their number was listed.
     pub fn stopped(&self) -> u64 {
-        let stopped = |r: &&Record| r.listed && r.refusals == 0 && !r.crashed && r.conclusions.last() == Some(&State::Rejected);
+        let stopped = |r: &&Record| r.listed && r.refusals == 0 && r.conclusions.last() == Some(&State::Rejected);
         self.records.iter().filter(stopped).count() as u64
     }
 
