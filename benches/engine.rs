@@ -71,6 +71,7 @@ fn plan() -> Arc<Plan> {
         classes: [class.clone(), class.clone(), class],
         limits: Vec::new(),
         bounds: Bounds::default(),
+        rules: Default::default(),
     })
 }
 

@@ -7,6 +7,7 @@
 mod names;
 mod plan;
 pub mod ranges;
+mod rules;
 mod runner;
 
 pub use names::Names;
@@ -218,6 +219,11 @@ impl Gateway {
         // Without senders the engine's task ends after the last input, flushes the journal and lets the lock go.
         let _ = self.engine_task.await;
     }
+}
+
+/// Says in words what is wrong with a configuration that passed its own checks: which countries there are.
+pub fn check(config: &Config) -> Result<(), String> {
+    rules::of(config).map(drop)
 }
 
 async fn start_metrics(config: &Config, telemetry: &Arc<Telemetry>) -> Result<Option<(SocketAddr, JoinHandle<()>)>, AppError> {

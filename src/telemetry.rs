@@ -5,15 +5,19 @@
 
 mod endpoint;
 mod process;
+mod rules;
 mod snapshot;
 mod table;
 
 pub use endpoint::Endpoint;
 pub use snapshot::{
-    AccountFigures, BIND_REFUSALS, CarrierFigures, Conservation, EngineSnapshot, JournalSnapshot, LinkSnapshot, OUTCOMES, OtherFigures,
-    OutcomeCounts, REFUSAL_CAUSES, ReceiptFigures, SessionFigures, WindowFigures, refusal_cause,
+    AccountFigures, BIND_REFUSALS, CarrierFigures, Conservation, EngineSnapshot, JournalSnapshot, LIST_KINDS, LIST_LEVELS, LinkSnapshot,
+    OUTCOMES, OtherFigures, OutcomeCounts, PhraseFigure, REFUSAL_CAUSES, REPLIES, ReceiptFigures, RulesFigures, STOPPED_CAUSES,
+    SessionFigures, WindowFigures, refusal_cause,
 };
 pub use table::{Kind, METRICS, Metric};
+
+use rules::RulesHandles;
 
 use crate::model::{Class, State};
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
@@ -31,6 +35,8 @@ pub struct Telemetry {
     carriers: Vec<CarrierHandles>,
     binds_refused: Vec<Counter>,
     receipts: ReceiptHandles,
+    rules: RulesHandles,
+    recorder: PrometheusRecorder,
     other: OtherHandles,
     conservation: ConservationHandles,
     journal: JournalHandles,
@@ -118,6 +124,7 @@ impl Telemetry {
                 repeated: counter(r, &table::RECEIPTS, &["repeated"]),
                 parked: gauge(r, &table::RECEIPTS_PARKED, &[]),
             },
+            rules: RulesHandles::new(r),
             other: OtherHandles {
                 doubts_settled: counter(r, &table::DOUBTS, &["settled"]),
                 doubts_resent: counter(r, &table::DOUBTS, &["resent"]),
@@ -144,6 +151,7 @@ impl Telemetry {
             },
             process: ProcessHandles { cpu_us: counter(r, &table::PROCESS_CPU, &[]), resident: gauge(r, &table::PROCESS_RESIDENT, &[]) },
             handle: recorder.handle(),
+            recorder,
         }
     }
 
@@ -167,6 +175,7 @@ impl Telemetry {
         self.receipts.orphaned.absolute(snapshot.receipts.orphaned);
         self.receipts.repeated.absolute(snapshot.receipts.repeated);
         self.receipts.parked.set(snapshot.receipts.parked as f64);
+        self.rules.publish(&snapshot.rules, &self.recorder);
         self.other.doubts_settled.absolute(snapshot.other.doubts_settled);
         self.other.doubts_resent.absolute(snapshot.other.doubts_resent);
         self.other.deliveries_taken.absolute(snapshot.other.deliveries_taken);

@@ -42,6 +42,7 @@ pub fn of(config: &Config) -> Result<Plan, String> {
             max_in_memory: config.gateway.max_in_memory as usize,
             cold_after_ms: u64::from(config.gateway.defer_on_disk_s) * 1000,
         },
+        rules: super::rules::of(config)?,
     })
 }
 

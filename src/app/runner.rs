@@ -206,6 +206,7 @@ impl EngineTask {
             Output::Append { batch, events, urgent } => self.stores.append(batch, events, urgent),
             Output::Ledger(update) => self.stores.update(*update),
             Output::ReadChunk(id) => self.stores.read(id),
+            Output::Rules { .. } => {}
         }
     }
 

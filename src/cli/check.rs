@@ -26,6 +26,7 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<(), String> {
         return Err(format!("{}: gateway.home_region: '{region}' is no country with a numbering plan", args.config.display()));
     };
     let table = crate::app::ranges::load(&config.ranges, home).map_err(|error| error.to_string())?;
+    crate::app::check(&config).map_err(|error| format!("{}: {error}", args.config.display()))?;
     for warning in &config.warnings {
         output.warning(warning);
     }

@@ -2,6 +2,8 @@
 
 use crate::engine::event::{self, Event};
 use crate::engine::port::Delivery;
+use crate::model::address::mask;
+use crate::number::unpack;
 use serde_json::{Value, json};
 
 /// Every event of a group in order, each with its batch.
@@ -64,6 +66,14 @@ fn value_of(batch: u64, event: &Event) -> Value {
         Event::Rate { carrier, rate, said_no } => {
             json!({ "event": "rate", "carrier": carrier.0, "rate_per_s": f64::from_bits(*rate), "said_no_per_s": f64::from_bits(*said_no) })
         }
+        Event::Listed { list, add, numbers } => json!({
+            "event": "listed", "list": list.kind.name(), "level": list.level.name(), "add": add, "numbers": numbers.len(),
+        }),
+        Event::Unlisted { list } => json!({ "event": "unlisted", "list": list.kind.name(), "level": list.level.name() }),
+        Event::Replied { message, account, list, number, back, at_ms } => json!({
+            "event": "replied", "message": id(message), "account": account.map(|account| account.0), "list": list.kind.name(),
+            "level": list.level.name(), "number": mask(&unpack(*number)), "back": back, "at_ms": at_ms,
+        }),
         Event::Forgotten { message } => json!({ "event": "forgotten", "message": id(message) }),
     };
     value["batch"] = batch.into();

@@ -61,6 +61,8 @@ pub struct Account {
     pub allow_tlvs: Vec<u16>,
     /// The form of its receipts.
     pub receipts: AccountReceipts,
+    /// To whom and what it may write.
+    pub rules: super::AccountRules,
 }
 
 impl Default for Account {
@@ -90,6 +92,7 @@ impl Default for Account {
             default_alphabet: Alphabet::Gsm7,
             allow_tlvs: Vec::new(),
             receipts: AccountReceipts::default(),
+            rules: super::AccountRules::default(),
         }
     }
 }
@@ -137,6 +140,7 @@ impl Account {
             c.problem(at, "default_source", "is not one of allowed_sources; allowed: a sender that the account may use");
         }
         self.receipts.check(&format!("{at}.receipts"), c);
+        self.rules.check(&format!("{at}.rules"), c);
     }
 }
 

@@ -62,6 +62,8 @@ pub struct Carrier {
     pub timers: CarrierTimers,
     /// How a lost bind comes back.
     pub reconnect: Reconnect,
+    /// What must not be sent to it.
+    pub rules: super::CarrierRules,
     /// Name of the profile (shipped, or a file `profiles/NAME.toml` beside the configuration, or a path); or a table `[carrier.profile]` with
     /// `base` and the keys that differ. Default `standard`.
     #[serde(rename = "profile")]
@@ -99,6 +101,7 @@ impl Default for Carrier {
             nodelay: true,
             timers: CarrierTimers::default(),
             reconnect: Reconnect::default(),
+            rules: super::CarrierRules::default(),
             profile_name: "standard".to_owned(),
             profile: Profile::default(),
         }
@@ -136,6 +139,7 @@ impl Carrier {
     }
 
     pub(super) fn check(&self, at: &str, c: &mut Checks) {
+        self.rules.check(&format!("{at}.rules"), c);
         c.name(at, "name", &self.name);
         c.require(at, "hosts", (1..=16).contains(&self.hosts.len()), &format!("has {} entries", self.hosts.len()), "1 to 16 of host:port");
         for host in &self.hosts {

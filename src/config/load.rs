@@ -42,6 +42,7 @@ impl Config {
         }
         let mut checks = Checks::new(&document);
         resolve_secrets(&mut config, base_dir, environment, &mut checks);
+        super::compliance::read_phrases(&mut config, base_dir, &mut checks);
         check(&config, &mut checks);
         problems.append(&mut checks.problems);
         config.warnings = checks.warnings;
@@ -268,6 +269,7 @@ fn check(config: &Config, c: &mut Checks) {
     c.require("metrics", "address", !clash, "is listen.address too", "a port of its own");
     config.class.check("class", c);
     config.ranges.check("ranges", c);
+    super::compliance::check(config, c);
     for (index, account) in config.accounts.iter().enumerate() {
         let at = format!("account[{index}]");
         account.check(&at, c);

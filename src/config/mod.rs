@@ -6,6 +6,7 @@
 mod account;
 mod carrier;
 mod check;
+mod compliance;
 mod gateway;
 mod hours;
 mod limit;
@@ -21,6 +22,7 @@ mod values;
 pub use account::{Account, AccountReceipts, AccountSecret, BindType, ReceiptIdForm, Transliterate};
 pub use carrier::{BindMode, Carrier, CarrierTimers, Reconnect, Route};
 pub use check::{ConfigError, Problem};
+pub use compliance::{AccountRules, CarrierRules, DenyAction, InboundRoute, OptOut, OptOutCountry, OptOutLevel, VelocityLimit};
 pub use gateway::status_of;
 pub use gateway::{ClassPolicy, Classes, Gateway, Listen, Log, LogFormat, Metrics};
 pub use hours::Hours;
@@ -73,6 +75,11 @@ pub struct Config {
     /// Limits on parts of the traffic.
     #[serde(rename = "limit")]
     pub limits: Vec<Limit>,
+    /// What is made of phones' wishes not to be written to.
+    pub opt_out: OptOut,
+    /// Whose inbound messages are, besides the accounts' own service numbers.
+    #[serde(rename = "inbound")]
+    pub inbound: Vec<InboundRoute>,
     /// What is allowed but looks like a mistake; filled by the checks.
     #[serde(skip)]
     pub warnings: Vec<String>,

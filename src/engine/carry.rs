@@ -328,7 +328,9 @@ impl Engine {
                 } else if let Pass::Lane(carrier, lane) = carrying.pass {
                     self.carry_lane(&mut carrying, carrier, lane);
                 } else if !self.queue_more(&mut carrying) {
-                    self.end_walk(&mut carrying);
+                    if self.keep_lists(&mut carrying.update) {
+                        self.end_walk(&mut carrying);
+                    }
                     break;
                 }
             }
@@ -581,6 +583,7 @@ impl Engine {
         blob.extend_from_slice(&self.counts.to_octets());
         carrying.update.blobs.push((STATE_BLOB.to_owned(), blob));
         carrying.update.blobs.push((COLD_BLOB.to_owned(), self.cold.to_octets()));
+        self.keep_rules(&mut carrying.update);
         // The group of the first batch that stays is kept whole, with whatever older batches it has; replay passes over those (`upto`).
         carrying.update.absorbed = self.homes.batches.front().and_then(|b| b.position).map_or(0, |position| position - 1);
         if let Some(blob) = self.campaigns.fresh_blob() {

@@ -525,6 +525,10 @@ impl Engine {
             self.verdict(id, State::Expired, 0);
             return None;
         }
+        if self.rules_stop(id, carrier) {
+            return None;
+        }
+        let entry = self.messages.get(&id)?;
         if entry.parts.any_taken() {
             return Some(entry.parts.clone());
         }
@@ -586,10 +590,11 @@ impl Engine {
             });
             return;
         };
-        if dispatcher.binds.iter().any(|b| b.id == bind) {
+        let (parts, is_up) = (entry.parts.len() as u8, dispatcher.binds.iter().any(|b| b.id == bind));
+        // A number that was listed meanwhile: it waits again, and is stopped there.
+        if is_up && !self.rules_forbid(id, bind.carrier) {
             return self.send(bind, id);
         }
-        let parts = entry.parts.len() as u8;
         for part in 0..parts {
             self.outcome(bind, Ticket { message: id, part }, Outcome::NotSent);
         }

@@ -7,6 +7,7 @@
 
 use super::cold::Place;
 use super::port::{CarrierMessageId, Delivery, Inbound, InboundPart, ReceiptFacts, Replacement, Report as PortReport};
+use super::rules::lists::{Level, ListKind, ListName, Sender};
 use crate::model::message::{Part, Report};
 use crate::model::state::ReceiptState;
 use crate::model::{AccountId, Address, Body, CampaignId, CarrierId, Class, Encoding, Message, MessageId, State};
@@ -65,6 +66,12 @@ pub enum Event {
     Campaign { campaign: CampaignId, name: Box<str> },
     /// What a carrier's own answers allow, segments a second, and the rate at which it last said no; both as the bits of an f64.
     Rate { carrier: CarrierId, rate: u64, said_no: u64 },
+    /// Numbers (packed, sorted, each once) were put into a list, or taken out of it.
+    Listed { list: ListName, add: bool, numbers: Vec<u64> },
+    /// All numbers were taken out of a list.
+    Unlisted { list: ListName },
+    /// A phone's reply, the inbound `message`, put its number into a list, or took it out (`back`). `account`: whose the reply was.
+    Replied { message: MessageId, account: Option<AccountId>, list: ListName, number: u64, back: bool, at_ms: u64 },
 }
 
 /// What a receipt said about a part; enough to rebuild the report.
@@ -149,6 +156,9 @@ mod kind {
     pub const WARMED: u8 = 16;
     pub const RATE: u8 = 55;
     pub const CAMPAIGN: u8 = 56;
+    pub const LISTED: u8 = 25;
+    pub const UNLISTED: u8 = 26;
+    pub const REPLIED: u8 = 27;
 }
 
 /// Appends `event` to the batch in `out`.
@@ -266,6 +276,25 @@ pub fn write(event: &Event, out: &mut Vec<u8>) {
             put_u16(carrier.0, out);
             put_u64(*rate, out);
             put_u64(*said_no, out);
+        }
+        Event::Listed { list, add, numbers } => {
+            out.push(kind::LISTED);
+            put_list(list, out);
+            out.push(u8::from(*add));
+            put_numbers(numbers, out);
+        }
+        Event::Unlisted { list } => {
+            out.push(kind::UNLISTED);
+            put_list(list, out);
+        }
+        Event::Replied { message, account, list, number, back, at_ms } => {
+            out.push(kind::REPLIED);
+            put_u64(message.0, out);
+            put_u32(account.map_or(u32::MAX, |account| account.0), out);
+            put_list(list, out);
+            put_u64(*number, out);
+            out.push(u8::from(*back));
+            put_u64(*at_ms, out);
         }
     }
 }
@@ -400,6 +429,54 @@ fn put_report(report: &PortReport, out: &mut Vec<u8>) {
     out.push(report.parts_delivered);
     put_short(&report.text, out);
     out.push(report.text_encoding as u8);
+}
+
+/// A list's name.
+pub fn put_list(list: &ListName, out: &mut Vec<u8>) {
+    out.push(list.kind as u8);
+    match &list.level {
+        Level::Platform => out.push(0),
+        Level::Account(account) => {
+            out.push(1);
+            put_u32(account.0, out);
+        }
+        Level::Sender(sender) => {
+            out.push(2);
+            put_short(sender.as_bytes(), out);
+        }
+    }
+}
+
+/// Sorted numbers, each once, by their distances: some two octets each where they lie as close as millions of phones do.
+pub fn put_numbers(numbers: &[u64], out: &mut Vec<u8>) {
+    put_u32(numbers.len() as u32, out);
+    let mut before = 0;
+    for &number in numbers {
+        let mut distance = number.wrapping_sub(before);
+        while distance >= 0x80 {
+            out.push(distance as u8 | 0x80);
+            distance >>= 7;
+        }
+        out.push(distance as u8);
+        before = number;
+    }
+}
+
+/// What [`put_numbers`] wrote, and nothing else.
+pub fn read_numbers(octets: &[u8]) -> Result<Vec<u64>, EventError> {
+    let mut at = Reader(octets);
+    let numbers = at.numbers()?;
+    if at.0.is_empty() { Ok(numbers) } else { Err(EventError::Value("length")) }
+}
+
+/// Names of lists, each followed by sorted numbers.
+pub fn read_lists(octets: &[u8]) -> Result<Vec<(ListName, Vec<u64>)>, EventError> {
+    let mut at = Reader(octets);
+    let mut lists = Vec::new();
+    while !at.0.is_empty() {
+        lists.push((at.list()?, at.numbers()?));
+    }
+    Ok(lists)
 }
 
 fn report_of(bits: u8) -> Result<Report, EventError> {
@@ -592,6 +669,53 @@ impl<'a> Reader<'a> {
         }
         Ok(message)
     }
+    fn list(&mut self) -> Result<ListName, EventError> {
+        let kind = *ListKind::ALL.get(self.u8()? as usize).ok_or(EventError::Value("kind of list"))?;
+        let level = match self.u8()? {
+            0 => Level::Platform,
+            1 => Level::Account(self.account()?),
+            2 => {
+                let written: ArrayVec<u8, 20> = self.short("sender")?;
+                let sender = Sender::new(&written).filter(|sender| sender.as_bytes() == written.as_slice());
+                Level::Sender(sender.ok_or(EventError::Value("sender"))?)
+            }
+            _ => return Err(EventError::Value("level of list")),
+        };
+        Ok(ListName { level, kind })
+    }
+    /// The one shortest form of each distance, and none of 0.
+    fn distance(&mut self) -> Result<u64, EventError> {
+        let mut distance = 0;
+        for shift in (0..64).step_by(7) {
+            let octet = self.u8()?;
+            let bits = u64::from(octet & 0x7f);
+            if bits << shift >> shift != bits || (octet == 0 && shift > 0) {
+                break;
+            }
+            distance |= bits << shift;
+            if octet < 0x80 && distance > 0 {
+                return Ok(distance);
+            }
+            if octet < 0x80 {
+                break;
+            }
+        }
+        Err(EventError::Value("distance of numbers"))
+    }
+    fn numbers(&mut self) -> Result<Vec<u64>, EventError> {
+        let count = self.u32()? as usize;
+        // Each takes an octet at least: a count beyond that is not believed.
+        if count > self.0.len() {
+            return Err(EventError::Short);
+        }
+        let mut numbers = Vec::with_capacity(count);
+        let mut before = 0u64;
+        for _ in 0..count {
+            before = before.checked_add(self.distance()?).ok_or(EventError::Value("distance of numbers"))?;
+            numbers.push(before);
+        }
+        Ok(numbers)
+    }
     fn part_receipt(&mut self) -> Result<PartReceipt, EventError> {
         let state = self.receipt_state()?;
         let flags = self.u8()?;
@@ -676,6 +800,16 @@ fn read(at: &mut Reader<'_>) -> Result<Event, EventError> {
         kind::WARMED => Event::Warmed { chunk: at.u64()? },
         kind::CAMPAIGN => Event::Campaign { campaign: CampaignId(at.u32()?), name: at.text()? },
         kind::RATE => Event::Rate { carrier: at.carrier()?, rate: at.u64()?, said_no: at.u64()? },
+        kind::LISTED => Event::Listed { list: at.list()?, add: at.flag()?, numbers: at.numbers()? },
+        kind::UNLISTED => Event::Unlisted { list: at.list()? },
+        kind::REPLIED => Event::Replied {
+            message: at.message()?,
+            account: Some(at.account()?).filter(|account| account.0 != u32::MAX),
+            list: at.list()?,
+            number: at.u64()?,
+            back: at.flag()?,
+            at_ms: at.u64()?,
+        },
         other => return Err(EventError::Kind(other)),
     })
 }

@@ -164,12 +164,19 @@ impl Engine {
 
     fn inbound_ready(&mut self, carrier: CarrierId, from: &InboundPart, part: Option<Part>, body: Body, incomplete: bool) {
         self.tally.inbound += 1;
-        let Some(account) = self.owner(carrier, from.destination.as_bytes()) else {
+        let message = self.ids.next(self.now.wall_ms);
+        let owner = self.owner(carrier, from.destination.as_bytes(), &body);
+        // One in parts is delivered always: that ends its parts on record.
+        let kept_back = !self.phone_replied(message, from, &body, &owner) && part.is_none();
+        let Some(account) = owner.account else {
             self.tally.inbound_unowned += 1;
             return;
         };
+        if kept_back {
+            return;
+        }
         let inbound = Inbound {
-            message: self.ids.next(self.now.wall_ms),
+            message,
             source: from.source.clone(),
             destination: from.destination.clone(),
             body,
@@ -196,13 +203,6 @@ impl Engine {
         let key = DeliveryKey { message: MessageId(inbound.message.0), serial: 0 };
         let since_ms = inbound.received_ms;
         self.deliver(account, key, home, since_ms, Delivery::Inbound(inbound));
-    }
-
-    /// The account with the longest service number that the destination starts with (digits after it are an extension), else the carrier's own.
-    fn owner(&self, carrier: CarrierId, destination: &[u8]) -> Option<AccountId> {
-        let longest = |numbers: &Vec<Vec<u8>>| numbers.iter().filter(|n| destination.starts_with(n)).map(Vec::len).max();
-        let claims = self.plan.accounts.iter().enumerate().filter_map(|(at, a)| Some((longest(&a.service_numbers)?, at)));
-        claims.max().map(|(_, at)| AccountId(at as u32)).or(self.plan.carrier(carrier).inbound_account)
     }
 
     /// Sets whose time is over are handed on as they are, marked incomplete.

@@ -60,6 +60,7 @@ impl Engine {
             return Err(Refusal::Validity);
         }
         let first = *self.plan.route(message.number).first().ok_or(Refusal::NoRoute)?;
+        self.rules_at_intake(message)?;
         let account = self.plan.account(message.account);
         let state = &mut self.accounts[message.account.0 as usize];
         if state.waiting >= account.max_waiting
@@ -83,6 +84,7 @@ impl Engine {
         let id = message.id;
         self.ids.advance_past(id);
         self.count(message.account, None, State::Waiting);
+        self.rules_accepted(&message);
         let home = self.home();
         self.writing.items.push(Item::Message(id));
         self.take_back(message, home);

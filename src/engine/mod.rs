@@ -6,6 +6,7 @@
 //! | stop | file |
 //! |---|---|
 //! | a draft becomes an accepted message | [`intake`] |
+//! | who may be written to | [`rules`] |
 //! | which carrier | [`route`] |
 //! | waiting for it | [`lanes`], [`lane`], [`fair`] |
 //! | permits | [`throttle`], [`limits`], [`adaptive`] |
@@ -51,6 +52,7 @@ pub mod receipts;
 pub mod recover;
 pub mod retry;
 pub mod route;
+pub mod rules;
 pub mod search;
 pub mod sweep;
 pub mod throttle;
@@ -86,6 +88,8 @@ enum Effect {
     Send { bind: BindId, message: MessageId },
     /// A delivery may go to upstream.
     Deliver { account: AccountId, token: DeliveryToken },
+    /// The answer to a change of a list.
+    Rules { token: u64, answer: port::RulesAnswer },
 }
 
 /// An upstream session.
@@ -149,6 +153,7 @@ pub struct Engine {
     sweep_left: usize,
     /// When the last sweep began, mono_us.
     swept_us: u64,
+    rules: rules::Rules,
     counts: Counts,
     /// Off while recovery applies what the counters know already.
     counting: bool,
@@ -197,6 +202,7 @@ impl Engine {
             sweeping: VecDeque::new(),
             sweep_left: 0,
             swept_us: now.mono_us,
+            rules: rules::Rules::default(),
             counts: Counts::default(),
             counting: true,
             tally: Tally::default(),
@@ -225,6 +231,7 @@ impl Engine {
         for carrier in 0..self.dispatchers.len() {
             self.dispatch(CarrierId(carrier as u16));
         }
+        self.change_some();
         self.refill();
         self.cool_some();
         self.read_some(outputs);
@@ -268,6 +275,7 @@ impl Engine {
             Input::Chunk { id, found } => self.chunk_read(id, found, outputs),
             Input::Disk(state) => self.disk = state,
             Input::Drain => self.draining = true,
+            Input::Rules { token, request } => self.rules_asked(token, *request, outputs),
         }
     }
 
@@ -302,6 +310,7 @@ impl Engine {
                 Effect::Stored { bind, token } => self.command(bind, BindCommand::Answer { token, stored: true }),
                 Effect::Send { bind, message } => self.send_attempted(bind, message),
                 Effect::Deliver { account, token } => self.outbox_ready(account, token),
+                Effect::Rules { token, answer } => outputs.push(Output::Rules { token, answer: Ok(answer) }),
             }
         }
     }
@@ -464,6 +473,7 @@ impl Engine {
                 .collect(),
             carriers: self.dispatchers.iter().map(|d| d.figures()).collect(),
             receipts,
+            rules: self.rules_figures(),
             other,
             conservation: Conservation { accepted: self.counts.accepted, states: self.counts.by_state },
         }

@@ -31,6 +31,8 @@ pub struct Plan {
     pub limits: Vec<LimitPlan>,
     /// Bounds of memory and disk.
     pub bounds: Bounds,
+    /// Who may be written to, and whose inbound messages are.
+    pub rules: super::rules::plan::RulesPlan,
 }
 
 /// A limit on the messages that fit all of its conditions.

@@ -5,6 +5,7 @@
 //! bind keep theirs.
 #![allow(missing_docs)] // every variant has its line; its fields are the words of the design
 
+pub use super::rules::change::{RulesAnswer, RulesError, RulesRequest};
 pub use crate::model::id::{BindId, CarrierId, SessionId};
 use crate::model::state::ReceiptState;
 use crate::model::{AccountId, Address, Body, Encoding, Message, MessageId, Refusal, State};
@@ -60,6 +61,8 @@ pub enum Input {
     Disk(DiskState),
     /// Stop taking new messages; what is in flight may finish.
     Drain,
+    /// Lists of numbers are changed or asked; answered by [`Output::Rules`], a change once it is durable.
+    Rules { token: u64, request: Box<RulesRequest> },
 }
 
 /// What the journal's thread says of the disk.
@@ -208,6 +211,8 @@ pub enum Output {
     Ledger(Box<crate::store::LedgerUpdate>),
     /// For the ledger: read this chunk, as it is after the updates before; answered by [`Input::Chunk`].
     ReadChunk(u64),
+    /// The answer to [`Input::Rules`].
+    Rules { token: u64, answer: Result<RulesAnswer, RulesError> },
 }
 
 /// What the engine says to an upstream session.

@@ -82,6 +82,7 @@ pub fn recover(plan: Arc<Plan>, journal: &mut dyn Journal, ledger: &mut dyn Ledg
     if let Some(blob) = ledger.blob(CAMPAIGNS_BLOB)? {
         replay.engine.read_campaigns(&blob);
     }
+    replay.engine.restore_rules(ledger)?;
     let absorbed = ledger.absorbed()?;
     let cold = match ledger.blob(COLD_BLOB)? {
         Some(blob) => replay.engine.register_cold(&blob),
@@ -333,6 +334,11 @@ impl Replay {
             }
             Event::Campaign { campaign, name } => engine.apply_campaign(campaign, &name),
             Event::Rate { carrier, rate, said_no } => engine.apply_rate(carrier, rate, said_no),
+            // The ledger's lists know what came before its last walk.
+            Event::Listed { .. } | Event::Unlisted { .. } | Event::Replied { .. } if !engine.counting => {}
+            Event::Listed { list, add, numbers } => _ = engine.apply_listed(&list, add, &numbers),
+            Event::Unlisted { list } => engine.apply_unlisted(&list),
+            Event::Replied { message, list, number, back, .. } => engine.apply_reply(message, &list, number, back),
             // Of chunks, not of messages: see `group`.
             Event::Cooled { .. } | Event::Warmed { .. } => {}
         }

@@ -13,6 +13,7 @@ use crate::text::segment::{Concatenation, SegmentRule};
 use arrayvec::ArrayVec;
 
 mod dispatching;
+mod rules;
 
 fn class(resend: bool) -> ClassPlan {
     ClassPlan {
@@ -66,6 +67,7 @@ fn plan(bounds: Bounds) -> Arc<Plan> {
         classes: [class(false), class(true), class(true)],
         limits: Vec::new(),
         bounds,
+        rules: Default::default(),
     })
 }
 
@@ -80,6 +82,7 @@ struct Bench {
     stored: Vec<u64>,
     done: Vec<(u64, Result<(), Refusal>)>,
     queried: Vec<(u64, Result<State, Refusal>)>,
+    ruled: Vec<(u64, Result<RulesAnswer, RulesError>)>,
     hold_commits: bool,
     due_in_ms: u64,
     held: Vec<(u64, Vec<u8>)>,
@@ -112,6 +115,7 @@ impl Bench {
             stored: Vec::new(),
             done: Vec::new(),
             queried: Vec::new(),
+            ruled: Vec::new(),
             hold_commits: false,
             due_in_ms: 0,
             held: Vec::new(),
@@ -142,6 +146,7 @@ impl Bench {
                         self.journal.drop_before(update.absorbed + 1).unwrap();
                         inputs.push(Input::LedgerApplied);
                     }
+                    Output::Rules { token, answer } => self.ruled.push((token, answer)),
                     Output::ReadChunk(id) => {
                         let found = self.ledger.chunk(id).unwrap().map(|(chunk, dead)| (chunk.octets, dead));
                         inputs.push(Input::Chunk { id, found });

@@ -46,6 +46,16 @@ pub enum Refusal {
     NotAllowed,
     /// The request uses a feature that isn't served.
     Unsupported,
+    /// The number stands in a block list (platform, account or sender).
+    Blocked,
+    /// The number's owner has opted out.
+    OptedOut,
+    /// The account may not write to this country or prefix.
+    Country,
+    /// The account wrote to this range too often within the window of a velocity limit; try again later.
+    Velocity,
+    /// The text has a phrase that is denied.
+    Phrase,
 }
 
 /// Who has to act on a refusal.
@@ -59,7 +69,7 @@ pub enum Fault {
 
 impl Refusal {
     /// Every refusal, for tables and metrics.
-    pub const ALL: [Refusal; 20] = [
+    pub const ALL: [Refusal; 25] = [
         Refusal::Destination,
         Refusal::Source,
         Refusal::Length,
@@ -80,6 +90,11 @@ impl Refusal {
         Refusal::ReplaceFailed,
         Refusal::NotAllowed,
         Refusal::Unsupported,
+        Refusal::Blocked,
+        Refusal::OptedOut,
+        Refusal::Country,
+        Refusal::Velocity,
+        Refusal::Phrase,
     ];
 
     /// The name in metrics, logs and the API.
@@ -105,15 +120,36 @@ impl Refusal {
             Refusal::ReplaceFailed => "replace_failed",
             Refusal::NotAllowed => "not_allowed",
             Refusal::Unsupported => "unsupported",
+            Refusal::Blocked => "blocked",
+            Refusal::OptedOut => "opted_out",
+            Refusal::Country => "country",
+            Refusal::Velocity => "velocity",
+            Refusal::Phrase => "phrase",
+        }
+    }
+
+    /// The number by which a report tells that a message was stopped for this cause after it had been accepted (its `err`); 0 for causes that only ever
+    /// refuse at the door. Above every number that a carrier's status is told as.
+    pub fn report_error(self) -> u32 {
+        match self {
+            Refusal::Blocked => 901,
+            Refusal::OptedOut => 902,
+            Refusal::Country => 903,
+            Refusal::Phrase => 905,
+            _ => 0,
         }
     }
 
     /// Whose fault it is, and so whether to try again.
     pub fn fault(self) -> Fault {
         match self {
-            Refusal::Throttled | Refusal::QueueFull | Refusal::DiskSlow | Refusal::DiskFull | Refusal::StoreFailed | Refusal::Stopping => {
-                Fault::Gateway
-            }
+            Refusal::Throttled
+            | Refusal::QueueFull
+            | Refusal::DiskSlow
+            | Refusal::DiskFull
+            | Refusal::StoreFailed
+            | Refusal::Stopping
+            | Refusal::Velocity => Fault::Gateway,
             _ => Fault::Sender,
         }
     }

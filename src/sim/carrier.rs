@@ -441,6 +441,17 @@ impl Carrier {
         self.next_inbound_us = Some(next_us);
     }
 
+    /// A phone writes to a service number. The token of the delivery, which comes back in [`Carrier::delivered`].
+    pub fn say(&mut self, phone: &str, service: &str, text: &str, now: Now) -> u64 {
+        self.counts.inbound += 1;
+        let mut kept = ArrayVec::new();
+        kept.extend(text.bytes().take(40));
+        let (source, destination) = (Party::new(1, 1, phone.as_bytes()), Party::new(3, 0, service.as_bytes()));
+        let token = self.deliveries.add(Delivery { source, destination, what: What::Inbound, tries: 0, text: kept });
+        self.place(token, None, now.mono_us);
+        token
+    }
+
     /// The id of number `id` as this carrier writes it in its answers; empty for 0.
     pub fn id_text(&self, id: u64) -> IdText {
         if id == 0 { IdText::new() } else { write_id(id, self.behaviour.id_answer) }

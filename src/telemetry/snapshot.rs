@@ -17,6 +17,8 @@ pub struct EngineSnapshot {
     pub carriers: Vec<CarrierFigures>,
     /// Receipts.
     pub receipts: ReceiptFigures,
+    /// Who may be written to.
+    pub rules: RulesFigures,
     /// Doubts, deliveries, inbound messages.
     pub other: OtherFigures,
     /// The conservation sum.
@@ -87,6 +89,41 @@ pub struct ReceiptFigures {
     pub orphaned: u64,
     /// Said again what was known, or came after the end.
     pub repeated: u64,
+}
+
+/// Names of kinds of lists, of levels, of causes and of replies, in the order of the arrays of [`RulesFigures`].
+pub const LIST_KINDS: [&str; 2] = ["block", "opt_out"];
+/// See [`LIST_KINDS`].
+pub const LIST_LEVELS: [&str; 3] = ["platform", "account", "sender"];
+/// See [`LIST_KINDS`].
+pub const STOPPED_CAUSES: [&str; 4] = ["blocked", "opted_out", "country", "phrase"];
+/// See [`LIST_KINDS`].
+pub const REPLIES: [&str; 2] = ["out", "back"];
+
+/// What the rules have done and know.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RulesFigures {
+    /// Numbers in lists, by kind and level.
+    pub listed: [[u64; LIST_LEVELS.len()]; LIST_KINDS.len()],
+    /// Accepted messages that were stopped before they left, by cause.
+    pub stopped: [u64; STOPPED_CAUSES.len()],
+    /// Replies that opted out, and in again.
+    pub replies: [u64; REPLIES.len()],
+    /// Counters of velocity that are kept.
+    pub velocity_counters: u64,
+    /// Hits of the first phrases of each list; the others of a list are one.
+    pub phrases: Vec<PhraseFigure>,
+}
+
+/// Hits of one phrase.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PhraseFigure {
+    /// Whose list: `account NAME` or `carrier NAME`.
+    pub of: String,
+    /// At most 40 characters of the phrase, or `other`.
+    pub phrase: String,
+    /// Texts that had it.
+    pub hits: u64,
 }
 
 /// What else the engine counts, since the start.

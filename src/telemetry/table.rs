@@ -74,6 +74,20 @@ pub(super) const DELIVERIES: Metric =
     metric("hongyan_deliveries_total", Counter, &["end"], "Receipts and inbound messages for upstream, by their end: taken or dropped");
 pub(super) const INBOUND: Metric =
     metric("hongyan_inbound_total", Counter, &["owner"], "Messages from phones: owned by an account, or by none");
+pub(super) const LISTED: Metric =
+    metric("hongyan_listed_numbers", Gauge, &["list", "level"], "Numbers in block and opt-out lists, by level: platform, account, sender");
+pub(super) const STOPPED: Metric =
+    metric("hongyan_stopped_total", Counter, &["cause"], "Accepted messages that a rule stopped before they left, by cause");
+pub(super) const OPT_REPLIES: Metric =
+    metric("hongyan_opt_replies_total", Counter, &["way"], "Messages from phones that opted out, or back in");
+pub(super) const VELOCITY_COUNTERS: Metric =
+    metric("hongyan_velocity_counters", Gauge, &[], "Ranges whose messages are counted for velocity limits");
+pub(super) const PHRASE_HITS: Metric = metric(
+    "hongyan_phrase_hits_total",
+    Counter,
+    &["of", "phrase"],
+    "Texts with a denied phrase, for the first 50 phrases of each list; others together",
+);
 /// Deferred messages and the ends of long lanes.
 pub(super) const ON_DISK: Metric =
     metric("hongyan_messages_on_disk", Gauge, &[], "Waiting messages that are out of memory: due later, or at the end of a long lane");
@@ -128,6 +142,11 @@ pub const METRICS: &[Metric] = &[
     DOUBTS,
     DELIVERIES,
     INBOUND,
+    LISTED,
+    STOPPED,
+    OPT_REPLIES,
+    VELOCITY_COUNTERS,
+    PHRASE_HITS,
     CONSERVATION_ACCEPTED,
     CONSERVATION_TERM,
     CONSERVATION_DIFFERENCE,

@@ -5,6 +5,7 @@ pub mod choose;
 pub mod cluster;
 pub mod data_coding;
 pub mod date;
+pub mod fold;
 pub mod gsm7;
 pub mod id_form;
 pub mod reassembly;

@@ -36,7 +36,7 @@ fn keys<T: for<'de> Deserialize<'de>>() -> Vec<String> {
 #[test]
 fn every_key_stands_in_the_annotated_files() {
     use hongyan::config as c;
-    let sections: [(&str, Vec<String>, &str); 17] = [
+    let sections: [(&str, Vec<String>, &str); 22] = [
         ("gateway", keys::<c::Gateway>(), "config/hongyan.toml"),
         ("gateway.log", keys::<c::Log>(), "config/hongyan.toml"),
         ("listen", keys::<c::Listen>(), "config/hongyan.toml"),
@@ -45,6 +45,11 @@ fn every_key_stands_in_the_annotated_files() {
         ("ranges", keys::<c::Ranges>(), "config/hongyan.toml"),
         ("account", keys::<Account>(), "config/hongyan.toml"),
         ("account.receipts", keys::<c::AccountReceipts>(), "config/hongyan.toml"),
+        ("account.rules", keys::<c::AccountRules>(), "config/hongyan.toml"),
+        ("carrier.rules", keys::<c::CarrierRules>(), "config/hongyan.toml"),
+        ("opt_out", keys::<c::OptOut>(), "config/hongyan.toml"),
+        ("opt_out.country", keys::<c::OptOutCountry>(), "config/hongyan.toml"),
+        ("inbound", keys::<c::InboundRoute>(), "config/hongyan.toml"),
         ("carrier", keys::<Carrier>(), "config/hongyan.toml"),
         ("carrier.timers", keys::<c::CarrierTimers>(), "config/hongyan.toml"),
         ("carrier.reconnect", keys::<c::Reconnect>(), "config/hongyan.toml"),

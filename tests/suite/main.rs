@@ -24,6 +24,7 @@ mod peers_rig;
 mod peers_smpplib;
 mod peers_tshark;
 mod receipt_vectors;
+mod rules_sockets;
 mod session_rules;
 mod sim_carrier;
 mod sim_profiles;

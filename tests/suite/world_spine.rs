@@ -29,6 +29,8 @@ fn worlds(seeds: std::ops::Range<u64>, settings: impl Fn(u64) -> Settings) -> Ou
                 sum.crashes += outcome.crashes;
                 sum.carried += outcome.carried;
                 sum.chunks_read += outcome.chunks_read;
+                sum.listed += outcome.listed;
+                sum.stopped += outcome.stopped;
                 sum.events = sum.events.max(outcome.events);
             }
             Err(failure) => {
@@ -159,6 +161,23 @@ fn a_crash_at_any_step_loses_nothing_that_is_out_of_memory() {
             worlds(seed..seed + 1, |seed| Settings { crash_at_event: Some(at), ..few(seed) });
         }
     }
+}
+
+/// Numbers are blocked and opt out all the time, while messages wait for slow carriers.
+fn listed(seed: u64) -> Settings {
+    Settings {
+        listed_every_ms: 150,
+        crash_every_ms: [0, 3_000, 900][seed as usize % 3],
+        journal_octets: 1_500,
+        rate_per_s: Some(8),
+        ..Settings::drawn(seed)
+    }
+}
+
+#[test]
+fn nothing_leaves_to_a_number_once_its_block_or_its_opt_out_is_answered() {
+    let sum = worlds(8000..8060, listed);
+    assert!(sum.listed > 500 && sum.stopped > 100 && sum.crashes > 20 && sum.carried > 100, "{sum:?}");
 }
 
 #[test]

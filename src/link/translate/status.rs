@@ -13,6 +13,9 @@ const VERSION_5: u8 = 0x50;
 pub fn of_refusal(refusal: Refusal, peer_version: u8) -> u32 {
     let v5 = peer_version >= VERSION_5;
     match refusal {
+        Refusal::Blocked | Refusal::OptedOut | Refusal::Country if v5 => status::ESME_RPROHIBITED,
+        // v3.4 has no word for it; "invalid destination" is what clients never try again.
+        Refusal::Blocked | Refusal::OptedOut | Refusal::Country => status::ESME_RINVDSTADR,
         Refusal::Destination | Refusal::NoRoute => status::ESME_RINVDSTADR,
         Refusal::Source => status::ESME_RINVSRCADR,
         Refusal::Length => status::ESME_RINVMSGLEN,
@@ -22,14 +25,14 @@ pub fn of_refusal(refusal: Refusal, peer_version: u8) -> u32 {
         Refusal::Schedule => status::ESME_RINVSCHED,
         Refusal::Validity => status::ESME_RINVEXPIRY,
         Refusal::Priority => status::ESME_RINVPRTFLG,
-        Refusal::Throttled | Refusal::DiskSlow => status::ESME_RTHROTTLED,
+        Refusal::Throttled | Refusal::DiskSlow | Refusal::Velocity => status::ESME_RTHROTTLED,
         Refusal::QueueFull | Refusal::DiskFull => status::ESME_RMSGQFUL,
         Refusal::StoreFailed | Refusal::Stopping => status::ESME_RSYSERR,
         Refusal::UnknownMessage => status::ESME_RINVMSGID,
         Refusal::CancelFailed => status::ESME_RCANCELFAIL,
         Refusal::ReplaceFailed => status::ESME_RREPLACEFAIL,
-        Refusal::NotAllowed if v5 => status::ESME_RPROHIBITED,
-        Refusal::NotAllowed => status::ESME_RSUBMITFAIL,
+        Refusal::NotAllowed | Refusal::Phrase if v5 => status::ESME_RPROHIBITED,
+        Refusal::NotAllowed | Refusal::Phrase => status::ESME_RSUBMITFAIL,
         Refusal::Unsupported => status::ESME_RINVCMDID,
     }
 }
@@ -123,13 +126,20 @@ mod tests {
             (Refusal::ReplaceFailed, 0x13),
             (Refusal::NotAllowed, 0x45),
             (Refusal::Unsupported, 0x03),
+            (Refusal::Blocked, 0x0B),
+            (Refusal::OptedOut, 0x0B),
+            (Refusal::Country, 0x0B),
+            (Refusal::Velocity, 0x58),
+            (Refusal::Phrase, 0x45),
         ];
         assert_eq!(expected.map(|pair| pair.0), Refusal::ALL);
         for (refusal, status) in expected {
             assert_eq!(of_refusal(refusal, 0x34), status, "{refusal}");
         }
         assert_eq!(of_refusal(Refusal::Encoding, 0x50), 0x104);
-        assert_eq!(of_refusal(Refusal::NotAllowed, 0x50), 0x101);
+        for prohibited in [Refusal::NotAllowed, Refusal::Blocked, Refusal::OptedOut, Refusal::Country, Refusal::Phrase] {
+            assert_eq!(of_refusal(prohibited, 0x50), 0x101);
+        }
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub(super) enum Misfortune {
     CutUpstream,
     Stall,
     WallJump,
+    /// For whom waits: his number is blocked, or his phone opts out.
+    Listing,
     /// The gateway stops after a failed sync; the way out of it is that of a crash.
     Stop,
 }
@@ -102,6 +104,7 @@ pub struct World {
     pub(super) crashes: u64,
     pub(super) carried: u64,
     pub(super) chunks_read: u64,
+    pub(super) listing: super::listing::Listing,
     to_submit: usize,
     events: u64,
     trace: u64,
@@ -132,6 +135,7 @@ impl World {
             crashes: 0,
             carried: 0,
             chunks_read: 0,
+            listing: super::listing::Listing::default(),
             to_submit: settings.messages,
             events: 0,
             trace: seed,
@@ -329,6 +333,8 @@ impl World {
             crashes: self.crashes,
             carried: self.carried,
             chunks_read: self.chunks_read,
+            listed: self.listing.answered,
+            stopped: self.judge.stopped(),
         }
     }
 

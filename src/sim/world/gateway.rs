@@ -200,7 +200,7 @@ fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) -> P
         max_outbox: 100_000,
         outbox_age_ms: 72 * 3_600_000,
         correcting_receipt: false,
-        service_numbers: Vec::new(),
+        service_numbers: vec![super::listing::service(name).into_bytes()],
     };
     Plan {
         node: 1,
@@ -220,6 +220,7 @@ fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) -> P
             failover_after_ms: 1_000,
             ..Bounds::default()
         },
+        rules: super::listing::rules(),
     }
 }
 
@@ -400,6 +401,7 @@ impl World {
                 self.gateway.updates.push_back(*update);
                 self.apply_update();
             }
+            Output::Rules { token, answer } => self.list_answered(token, answer.is_ok()),
             Output::ReadChunk(id) => {
                 let (life, us) = (self.gateway.life, self.dice.up_to(5_000));
                 self.after(us, Due::ChunkRead { life, id });

@@ -111,6 +111,10 @@ pub struct Record {
     finals: Vec<ReceiptState>,
     /// The upstream refused a report for good.
     report_refused: bool,
+    /// Its number was, or may have been, in some list.
+    listed: bool,
+    /// Its number is in so many lists for certain: nothing may leave to it.
+    certainly_listed: usize,
 }
 
 impl Record {
@@ -141,6 +145,8 @@ impl Record {
             final_key: None,
             finals: Vec::new(),
             report_refused: false,
+            listed: false,
+            certainly_listed: 0,
         }
     }
 
@@ -218,6 +224,28 @@ impl Judge {
     pub fn taken(&self) -> (u64, u64) {
         let parts = self.records.iter().flat_map(|r| &r.parts);
         parts.fold((0, 0), |sum, part| (sum.0 + u64::from(part.taken), sum.1 + u64::from(part.taken.saturating_sub(1))))
+    }
+
+    /// Messages that were rejected though no carrier ever refused them: their number was listed.
+    pub fn stopped(&self) -> u64 {
+        let stopped = |r: &&Record| r.listed && r.refusals == 0 && r.conclusions.last() == Some(&State::Rejected);
+        self.records.iter().filter(stopped).count() as u64
+    }
+
+    /// All messages to this phone (of this account, if one is meant) may be stopped by a list from now on.
+    pub fn may_be_listed(&mut self, digits: &str, account: Option<usize>) {
+        self.to_phone(digits, account).for_each(|record| record.listed = true);
+    }
+
+    /// They must be: one list more (or less) has their number for certain.
+    pub fn certainly_listed(&mut self, digits: &str, account: Option<usize>, is_more: bool) {
+        for record in self.to_phone(digits, account) {
+            record.certainly_listed = if is_more { record.certainly_listed + 1 } else { record.certainly_listed - 1 };
+        }
+    }
+
+    fn to_phone<'a>(&'a mut self, digits: &'a str, account: Option<usize>) -> impl Iterator<Item = &'a mut Record> {
+        self.records.iter_mut().filter(move |r| r.digits == digits && account.is_none_or(|account| r.account == account))
     }
 
     /// Final reports that upstreams took.
@@ -314,6 +342,9 @@ impl Judge {
         {
             return wrong(number, format!("its id {} was given before", message.id));
         }
+        if self.records[number].certainly_listed > 0 {
+            return wrong(number, "accepted though its number was listed before");
+        }
         Ok(())
     }
 
@@ -386,6 +417,9 @@ impl Judge {
             }
             if let Some(state) = record.conclusions.last() {
                 return wrong(number, format!("sent though it has ended as {state:?}"));
+            }
+            if record.certainly_listed > 0 {
+                return wrong(number, "sent though its number is listed, and that was answered");
             }
             if record.class == Class::Otp && !record.attempted {
                 return wrong(number, "an otp was sent before its attempt is durable");
@@ -575,7 +609,7 @@ fn verdict(record: &mut Record, number: usize, state: State, at_ms: u64) -> Judg
     let legal = match state {
         State::Expired => at_ms >= record.expires_ms && record.validity_s > 0,
         State::Cancelled => record.to_cancel && record.parts.iter().all(|p| p.standing == Standing::Free),
-        State::Rejected | State::Undelivered => record.refusals > 0 || record.crashed,
+        State::Rejected | State::Undelivered => record.refusals > 0 || record.crashed || record.listed,
         State::InDoubt => record.attempted || record.parts.iter().any(|p| p.sends > 0),
         State::SentFinal | State::NoReceipt => record.parts.iter().all(|p| p.sent_durably),
         _ => false,

@@ -8,7 +8,7 @@ use crate::engine::port::{DiskState, Input};
 
 impl Misfortune {
     /// All kinds.
-    pub(super) const ALL: [Misfortune; 7] = [
+    pub(super) const ALL: [Misfortune; 8] = [
         Misfortune::Crash,
         Misfortune::FailedSync,
         Misfortune::Disk,
@@ -16,6 +16,7 @@ impl Misfortune {
         Misfortune::CutUpstream,
         Misfortune::Stall,
         Misfortune::WallJump,
+        Misfortune::Listing,
     ];
 
     fn every_ms(self, settings: &Settings) -> u64 {
@@ -27,6 +28,7 @@ impl Misfortune {
             Misfortune::CutUpstream => settings.cut_upstream_every_ms,
             Misfortune::Stall => settings.stall_every_ms,
             Misfortune::WallJump => settings.wall_jump_every_ms,
+            Misfortune::Listing => settings.listed_every_ms,
             Misfortune::Stop => 0,
         }
     }
@@ -62,6 +64,7 @@ impl World {
                     }
                 }
             }
+            Misfortune::Listing => self.list_one(),
             Misfortune::WallJump => {
                 let most = 2 * Settings::WALL_JUMP_MAX_MS;
                 self.wall_offset_ms = self.dice.up_to(most) as i64 - Settings::WALL_JUMP_MAX_MS as i64;

@@ -15,6 +15,7 @@
 mod course;
 mod gateway;
 mod judge;
+mod listing;
 mod misfortunes;
 mod peers;
 mod settings;
@@ -50,6 +51,10 @@ pub struct Outcome {
     pub carried: u64,
     /// Chunks that came back into memory.
     pub chunks_read: u64,
+    /// Changes of lists that were answered, by the engine or to a phone's carrier.
+    pub listed: u64,
+    /// Accepted messages that never left because their number was listed.
+    pub stopped: u64,
 }
 
 /// A promise was broken.

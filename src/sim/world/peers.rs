@@ -303,6 +303,7 @@ impl World {
     /// The gateway answered a delivery, or didn't.
     fn operator_told(&mut self, end: &OperatorEnd, token: u64, status: Option<u32>) {
         let (Some(key), now) = (end.key, self.now()) else { return };
+        self.phone_heard(end.carrier, token, status == Some(status::ESME_ROK));
         if let Some(&(id, state)) = self.operators[end.carrier].receipts.get(&token) {
             let answered = status == Some(status::ESME_ROK);
             let number = self.judge.carrier_reports(end.carrier, id, state, answered);
@@ -365,7 +366,7 @@ impl World {
         sent
     }
 
-    fn wake_operators(&mut self, carrier: usize, but: usize) {
+    pub(super) fn wake_operators(&mut self, carrier: usize, but: usize) {
         let operator = &mut self.operators[carrier];
         let woken: Vec<BindKey> = operator.carrier.woken().collect();
         let places: Vec<usize> = operator.bound.iter().filter(|(key, at)| woken.contains(key) && *at != but).map(|(_, at)| *at).collect();

@@ -43,6 +43,8 @@ pub struct Settings {
     pub stall_every_ms: u64,
     /// The wall clock jumps, by at most [`Settings::WALL_JUMP_MAX_MS`] from the truth.
     pub wall_jump_every_ms: u64,
+    /// A number is blocked or opts out, or a block is lifted.
+    pub listed_every_ms: u64,
     /// Share of deliveries that an upstream answers with "not now".
     pub upstream_later: f64,
     /// Share that it refuses for good.
@@ -85,6 +87,7 @@ impl Settings {
             half_open_share: 0.3,
             stall_every_ms: 0,
             wall_jump_every_ms: 0,
+            listed_every_ms: 0,
             upstream_later: 0.0,
             upstream_never: 0.0,
             upstream_silent: 0.0,
@@ -147,6 +150,7 @@ impl Settings {
         settings.max_in_memory = [3, 15, 1_000_000][cold.up_to(2) as usize];
         settings.cold_after_ms = [500, 3_000, 600_000][cold.up_to(2) as usize];
         settings.busy_ms = 5_000 + dice.up_to(20_000);
+        settings.listed_every_ms = [0, 0, 2_000, 200][Dice::new(seed ^ 0x1157).up_to(3) as usize];
         settings
     }
 
