@@ -163,6 +163,7 @@ impl World {
                 let found = self.ledger.chunk(id).expect("memory").map(|(chunk, dead)| (chunk.octets, dead));
                 inputs.push(Input::Chunk { id, found });
             }
+            Output::Rules { .. } => {}
             Output::Bind { commands, .. } => self.carrier(commands, inputs),
             Output::Upstream { replies, .. } => {
                 let answers: Vec<_> = replies
