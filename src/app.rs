@@ -17,6 +17,7 @@ use crate::engine::port::Input;
 use crate::engine::recover::{RecoverError, Recovered, recover};
 use crate::link::carrier::CarrierContext;
 use crate::link::listener::Listener;
+use crate::link::lists::{Lists, ListsDesk};
 use crate::link::pool::{LinkShared, Pool};
 use crate::link::registry::Registry;
 use crate::model::CarrierId;
@@ -78,6 +79,7 @@ pub struct Gateway {
     telemetry: Arc<Telemetry>,
     listener: Listener,
     pools: Vec<Pool>,
+    lists: Lists,
     engine: mpsc::Sender<Vec<Input>>,
     engine_task: JoinHandle<()>,
     failed: watch::Receiver<Option<String>>,
@@ -111,6 +113,7 @@ impl Gateway {
         let carrier_names: Vec<&str> = config.carriers.iter().map(|c| c.name.as_str()).collect();
         let telemetry = Arc::new(Telemetry::new(&account_names, &carrier_names));
         let registry = Arc::new(Registry::default());
+        let lists = Arc::new(ListsDesk::default());
         let (engine_inputs, inputs) = mpsc::channel(ENGINE_QUEUE);
         let (fail, failed) = watch::channel(None);
         let (figures_sender, figures) = watch::channel(EngineSnapshot::default());
@@ -123,6 +126,7 @@ impl Gateway {
             inputs,
             stores,
             registry,
+            lists: Arc::clone(&lists),
             telemetry: Arc::clone(&telemetry),
             clock,
             disk_slow,
@@ -153,6 +157,7 @@ impl Gateway {
             telemetry,
             listener,
             pools,
+            lists: Lists::new(lists, &engine_inputs),
             engine: engine_inputs,
             engine_task,
             failed,
@@ -170,6 +175,11 @@ impl Gateway {
     /// Where Prometheus scrapes, if it does.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics
+    }
+
+    /// The way to change and to ask the lists of numbers that must not be written to.
+    pub fn lists(&self) -> &Lists {
+        &self.lists
     }
 
     /// What was found on disk.

@@ -2,7 +2,7 @@
 
 use crate::config::{self, Config, OptOutLevel};
 use crate::engine::rules::phrases::Phrases;
-use crate::engine::rules::plan::{AccountRules, CarrierRules, ReplyLevel, ReplyRules, RulesPlan};
+use crate::engine::rules::plan::{AccountRules, Allowed, CarrierRules, ReplyLevel, ReplyRules, RulesPlan};
 use crate::engine::rules::routing::InboundRule;
 use crate::engine::rules::velocity::VelocityRule;
 use crate::engine::rules::words::Words;
@@ -77,20 +77,16 @@ fn phrases(written: &[String]) -> Result<Option<Arc<Phrases>>, String> {
     Phrases::new(written.iter().cloned()).map(|list| Some(Arc::new(list))).map_err(|error| format!("rules.deny_phrases: {error}"))
 }
 
-/// A country stands for its calling code.
-fn allowed(destinations: &[String]) -> Result<PrefixTable<()>, String> {
-    let mut prefixes = Vec::new();
-    for destination in destinations {
-        prefixes.push(match destination.bytes().all(|c| c.is_ascii_digit()) {
-            true => destination.clone(),
-            false => {
-                let region = HomeRegion::from_iso(destination);
-                let bad = || format!("rules.allowed_destinations: '{destination}' is no country with a numbering plan; allowed: CN, US, DE ... or a prefix");
-                region.ok_or_else(bad)?.code.to_string()
-            }
-        });
+fn allowed(destinations: &[String]) -> Result<Allowed, String> {
+    let (prefixes, countries): (Vec<&String>, Vec<&String>) =
+        destinations.iter().partition(|text| text.bytes().all(|c| c.is_ascii_digit()));
+    if let Some(bad) = countries.iter().find(|country| HomeRegion::from_iso(country).is_none()) {
+        let allowed = "allowed: CN, US, DE ... or a prefix";
+        return Err(format!("rules.allowed_destinations: '{bad}' is no country with a numbering plan; {allowed}"));
     }
-    PrefixTable::new(prefixes.iter().map(|prefix| (prefix.as_str(), ()))).map_err(|error| format!("rules.allowed_destinations: {error}"))
+    let prefixes = PrefixTable::new(prefixes.into_iter().map(|prefix| (prefix.as_str(), ())));
+    let prefixes = prefixes.map_err(|error| format!("rules.allowed_destinations: {error}"))?;
+    Ok(Allowed { countries: countries.into_iter().cloned().collect(), prefixes })
 }
 
 #[cfg(test)]
@@ -109,7 +105,7 @@ mod tests {
         system_id = "shop"
         password = "secret"
         [account.rules]
-        allowed_destinations = ["CN", "8525"]
+        allowed_destinations = ["CN", "CA", "8525"]
         velocity = [{ prefix = "86", digits = 7, most = 5, window_s = 60 }]
         deny_phrases = ["loan"]
         deny_phrases_file = "phrases.txt"
@@ -141,8 +137,10 @@ mod tests {
         let shop = &rules.accounts()[0];
         let number = |digits: &str| pack(digits.as_bytes()).unwrap();
         let allowed = shop.allowed.as_ref().unwrap();
-        let may = |digits| allowed.get(number(digits)).is_some();
-        assert_eq!((may("8613800138000"), may("85251234567"), may("85291234567"), may("12125551234")), (true, true, false, false));
+        let ranges = crate::number::RangeTable::shipped();
+        let may = |digits| allowed.permits(number(digits), &ranges);
+        assert_eq!((may("8613800138000"), may("85251234567"), may("14165550123")), (true, true, true));
+        assert_eq!((may("85291234567"), may("12125551234"), may("861")), (false, false, true), "Canada is not all of +1");
         assert_eq!(shop.velocity, [VelocityRule { prefix: number("86"), digits: 7, most: 5, window_ms: 60_000 }]);
         assert_eq!(shop.phrases.as_ref().unwrap().len(), 3);
         assert!(!rules.carriers()[0].elsewhere && rules.is_any());

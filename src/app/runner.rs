@@ -3,6 +3,7 @@
 
 use crate::engine::Engine;
 use crate::engine::port::{DiskState, Input, Output};
+use crate::link::lists::ListsDesk;
 use crate::link::registry::Registry;
 use crate::model::clock::SystemClock;
 use crate::store::ledger_writer::{LedgerEvent, LedgerHandle, LedgerWriter};
@@ -143,6 +144,8 @@ pub struct EngineTask {
     pub inputs: mpsc::Receiver<Vec<Input>>,
     pub stores: Stores,
     pub registry: Arc<Registry>,
+    /// Where requests about lists wait.
+    pub lists: Arc<ListsDesk>,
     pub telemetry: Arc<Telemetry>,
     pub clock: SystemClock,
     pub disk_slow: Duration,
@@ -206,7 +209,7 @@ impl EngineTask {
             Output::Append { batch, events, urgent } => self.stores.append(batch, events, urgent),
             Output::Ledger(update) => self.stores.update(*update),
             Output::ReadChunk(id) => self.stores.read(id),
-            Output::Rules { .. } => {}
+            Output::Rules { token, answer } => self.lists.answered(token, answer),
         }
     }
 

@@ -18,7 +18,7 @@ const LIMITS_MAX: usize = 16;
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountRules {
-    /// Countries (two capital letters: all of their calling code) and number prefixes that it may write to; empty: any. Default empty.
+    /// Countries (two capital letters, as the range table has them) and number prefixes that it may write to; empty: any. Default empty.
     pub allowed_destinations: Vec<String>,
     /// How often it may write to one range of numbers. Default empty; at most 16.
     pub velocity: Vec<VelocityLimit>,

@@ -88,8 +88,8 @@ enum Effect {
     Send { bind: BindId, message: MessageId },
     /// A delivery may go to upstream.
     Deliver { account: AccountId, token: DeliveryToken },
-    /// The answer to a change of a list.
-    Rules { token: u64, answer: port::RulesAnswer },
+    /// The answer to a change of a list: numbers that came or went, and those that stand in it now.
+    Listed { token: u64, changed: u64, total: u64 },
 }
 
 /// An upstream session.
@@ -310,7 +310,9 @@ impl Engine {
                 Effect::Stored { bind, token } => self.command(bind, BindCommand::Answer { token, stored: true }),
                 Effect::Send { bind, message } => self.send_attempted(bind, message),
                 Effect::Deliver { account, token } => self.outbox_ready(account, token),
-                Effect::Rules { token, answer } => outputs.push(Output::Rules { token, answer: Ok(answer) }),
+                Effect::Listed { token, changed, total } => {
+                    outputs.push(Output::Rules { token, answer: Ok(port::RulesAnswer::Changed { changed, total }) });
+                }
             }
         }
     }

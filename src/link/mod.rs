@@ -10,6 +10,7 @@ pub mod carrier;
 pub mod driver;
 mod failures;
 pub mod listener;
+pub mod lists;
 pub mod pool;
 pub mod registry;
 pub mod translate;

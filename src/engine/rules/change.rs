@@ -176,7 +176,7 @@ impl Engine {
 
     fn list_changed(&mut self, token: u64, list: &ListName, changed: u64) {
         let total = self.rules.lists.get(list).map_or(0, |set| set.len() as u64);
-        self.after_commit(Effect::Rules { token, answer: RulesAnswer::Changed { changed, total } });
+        self.after_commit(Effect::Listed { token, changed, total });
     }
 
     /// The next slice of a large change, if the one before is durable.

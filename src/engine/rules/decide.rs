@@ -74,9 +74,11 @@ impl Engine {
         if say("lists", listed.map(|(kind, _)| kind.refusal()), &words, plain) {
             return decision;
         }
-        let foreign = rules.allowed.as_ref().is_some_and(|allowed| allowed.get(message.number).is_none());
-        let words =
-            || if rules.allowed.is_some() { "the account has allowed prefixes" } else { "the account may write anywhere" }.to_owned();
+        let foreign = rules.allowed.as_ref().is_some_and(|allowed| !allowed.permits(message.number, &self.plan.ranges));
+        let words = || {
+            if rules.allowed.is_some() { "the account may write to some countries and prefixes" } else { "the account may write anywhere" }
+                .to_owned()
+        };
         if say("countries", foreign.then_some(Refusal::Country), &words, plain) {
             return decision;
         }
@@ -120,7 +122,7 @@ impl Engine {
         }
         let decision = self.decide(message, Moment::Intake, None);
         if let Some((of, place)) = decision.phrase {
-            self.rules.hit(of, place);
+            self.phrase_hit(of, place);
         }
         decision.refusal.map_or(Ok(()), Err)
     }
@@ -147,7 +149,7 @@ impl Engine {
         match list.find(&body) {
             None => Ok(()),
             Some(place) => {
-                self.rules.hit(PhraseOf::Account(account), place);
+                self.phrase_hit(PhraseOf::Account(account), place);
                 Err(Refusal::Phrase)
             }
         }
@@ -169,17 +171,19 @@ impl Engine {
     fn rules_stop_here(&mut self, id: MessageId, carrier: CarrierId) -> bool {
         let Some(entry) = self.messages.get(&id) else { return false };
         let decision = self.decide(&entry.message, Moment::Leaving(carrier), None);
-        let Some(refusal) = decision.refusal else { return false };
-        if let Some((of, place)) = decision.phrase {
-            self.rules.hit(of, place);
-        }
         let (taken, doubts) = (entry.parts.any_taken(), entry.doubts);
         debug_assert_eq!(entry.phase, Phase::Waiting(carrier), "only what waits is stopped");
+        let Some(refusal) = decision.refusal else { return false };
+        if let Some((of, place)) = decision.phrase {
+            self.phrase_hit(of, place);
+        }
         if let Some(entry) = self.messages.get_mut(&id) {
             entry.last_status = refusal.report_error();
         }
         if decision.elsewhere && !taken && doubts == 0 {
             self.try_elsewhere(id);
+            // After the last carrier of its route it has ended.
+            self.rules.tally.stopped[refusal as usize] += u64::from(!self.messages.contains_key(&id));
             return true;
         }
         self.rules.tally.stopped[refusal as usize] += 1;

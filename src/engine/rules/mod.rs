@@ -55,17 +55,6 @@ impl Rules {
         &self.lists
     }
 
-    pub(super) fn hit(&mut self, of: decide::PhraseOf, place: usize) {
-        let (hits, at) = match of {
-            decide::PhraseOf::Account(account) => (&mut self.tally.account_hits, account.0 as usize),
-            decide::PhraseOf::Carrier(carrier) => (&mut self.tally.carrier_hits, carrier.0 as usize),
-        };
-        if hits.len() <= at {
-            hits.resize_with(at + 1, Hits::default);
-        }
-        hits[at].count(place);
-    }
-
     /// What the metrics tell of them; `names`: of accounts and carriers by id.
     fn figures(&self, plan: &RulesPlan, account: impl Fn(usize) -> String, carrier: impl Fn(usize) -> String) -> RulesFigures {
         let mut listed = [[0; 3]; 2];
@@ -102,6 +91,21 @@ impl Rules {
 }
 
 impl super::Engine {
+    /// A phrase was found in a text.
+    fn phrase_hit(&mut self, of: decide::PhraseOf, place: usize) {
+        let tally = &mut self.rules.tally;
+        let (hits, at, list) = match of {
+            decide::PhraseOf::Account(of) => (&mut tally.account_hits, of.0 as usize, self.plan.rules.account(of).phrases.as_ref()),
+            decide::PhraseOf::Carrier(of) => (&mut tally.carrier_hits, of.0 as usize, self.plan.rules.carrier(of).phrases.as_ref()),
+        };
+        if hits.len() <= at {
+            hits.resize_with(at + 1, Hits::default);
+        }
+        if let Some(list) = list {
+            hits[at].count(list, place);
+        }
+    }
+
     /// What the metrics tell of the rules.
     pub(super) fn rules_figures(&self) -> RulesFigures {
         let plan = &self.plan;

@@ -4,6 +4,7 @@ use crate::model::Body;
 use crate::text::fold::fold;
 use crate::text::transcode::text_of;
 use aho_corasick::AhoCorasick;
+use std::collections::BTreeMap;
 
 /// Phrases of one list that metrics count by themselves, the first of the list; all further ones are counted together.
 pub const PHRASES_COUNTED: usize = 50;
@@ -49,29 +50,28 @@ impl Phrases {
     }
 }
 
-/// How often phrases of one list were found.
+/// How often phrases of one list were found. By phrase, so that a list that is read anew goes on counting.
 #[derive(Debug, Clone, Default)]
 pub struct Hits {
-    first: Vec<u64>,
+    first: BTreeMap<String, u64>,
     others: u64,
 }
 
 impl Hits {
-    pub(super) fn count(&mut self, place: usize) {
-        if place >= PHRASES_COUNTED {
+    pub(super) fn count(&mut self, list: &Phrases, place: usize) {
+        let phrase = list.phrase(place);
+        let is_new = !self.first.contains_key(phrase);
+        if place >= PHRASES_COUNTED || (is_new && self.first.len() >= PHRASES_COUNTED * 2) {
             self.others += 1;
-            return;
+        } else {
+            *self.first.entry(phrase.to_owned()).or_default() += 1;
         }
-        if self.first.len() <= place {
-            self.first.resize(place + 1, 0);
-        }
-        self.first[place] += 1;
     }
 
     /// Each of the first phrases of `list` with its count, and the others together as `other`.
     pub fn of<'a>(&'a self, list: &'a Phrases) -> impl Iterator<Item = (&'a str, u64)> {
-        let count = |place: usize| self.first.get(place).copied().unwrap_or(0);
-        let first = (0..list.len().min(PHRASES_COUNTED)).map(move |place| (list.phrase(place), count(place)));
+        let count = |phrase: &str| self.first.get(phrase).copied().unwrap_or(0);
+        let first = (0..list.len().min(PHRASES_COUNTED)).map(move |place| (list.phrase(place), count(list.phrase(place))));
         first.chain((list.len() > PHRASES_COUNTED).then_some(("other", self.others)))
     }
 }
@@ -116,7 +116,7 @@ mod tests {
         let phrases = Phrases::new((0..10_000).map(|n| format!("违禁词{n:05}"))).unwrap();
         let mut hits = Hits::default();
         for n in [7, 7, 49, 50, 9_999] {
-            hits.count(phrases.find(&body(&format!("买违禁词{n:05}吧"))).unwrap());
+            hits.count(&phrases, phrases.find(&body(&format!("买违禁词{n:05}吧"))).unwrap());
         }
         let told: Vec<(&str, u64)> = hits.of(&phrases).filter(|(_, count)| *count > 0).collect();
         assert_eq!(told, [("违禁词00007", 2), ("违禁词00049", 1), ("other", 2)]);

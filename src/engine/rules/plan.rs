@@ -5,7 +5,7 @@ use super::routing::InboundRule;
 use super::velocity::VelocityRule;
 use super::words::Words;
 use crate::model::{AccountId, CarrierId};
-use crate::number::PrefixTable;
+use crate::number::{PrefixTable, RangeTable};
 use std::sync::Arc;
 
 /// All rules that are configured.
@@ -26,14 +26,31 @@ pub struct RulesPlan {
 /// An account's.
 #[derive(Debug, Clone, Default)]
 pub struct AccountRules {
-    /// Prefixes that it may write to; `None`: any.
-    pub allowed: Option<PrefixTable<()>>,
+    /// Where it may write to; `None`: anywhere.
+    pub allowed: Option<Allowed>,
     /// Its velocity limits.
     pub velocity: Vec<VelocityRule>,
     /// Phrases that its texts must not have.
     pub phrases: Option<Arc<Phrases>>,
     /// Its own rules for replies; `None`: those of all.
     pub replies: Option<ReplyRules>,
+}
+
+/// Countries and prefixes.
+#[derive(Debug, Clone)]
+pub struct Allowed {
+    /// Countries as the range table names them (`CN`).
+    pub countries: Vec<String>,
+    /// Prefixes, whatever their country.
+    pub prefixes: PrefixTable<()>,
+}
+
+impl Allowed {
+    /// `number` is in one of them. A number of no known country is in none.
+    pub fn permits(&self, number: u64, ranges: &RangeTable) -> bool {
+        let country = || ranges.find(number).map_or("", |range| ranges.name(ranges.get(range).country));
+        self.prefixes.get(number).is_some() || (!self.countries.is_empty() && self.countries.iter().any(|allowed| allowed == country()))
+    }
 }
 
 impl AccountRules {

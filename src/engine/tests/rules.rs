@@ -5,7 +5,7 @@ use crate::engine::event::{Event, read_group};
 use crate::engine::rules::decide::Moment;
 use crate::engine::rules::lists::{Level, ListKind, ListName, Numbers, Sender};
 use crate::engine::rules::phrases::Phrases;
-use crate::engine::rules::plan::{AccountRules, CarrierRules, ReplyLevel, ReplyRules, RulesPlan};
+use crate::engine::rules::plan::{AccountRules, Allowed, CarrierRules, ReplyLevel, ReplyRules, RulesPlan};
 use crate::engine::rules::routing::InboundRule;
 use crate::engine::rules::velocity::VelocityRule;
 use crate::engine::rules::words::Words;
@@ -59,6 +59,10 @@ fn errors(bench: &Bench) -> Vec<(ReceiptState, String)> {
         Delivery::Inbound(_) => None,
     });
     reports.collect()
+}
+
+fn allowed_prefixes(prefixes: &[&str]) -> Allowed {
+    Allowed { countries: vec!["DE".to_owned()], prefixes: PrefixTable::new(prefixes.iter().map(|prefix| (*prefix, ()))).unwrap() }
 }
 
 fn phrases(list: &[&str]) -> Option<Arc<Phrases>> {
@@ -242,7 +246,7 @@ fn a_large_change_is_cut_into_slices_and_small_ones_pass_it() {
 #[test]
 fn an_account_writes_only_to_its_prefixes_also_when_they_change_while_messages_wait() {
     let allowed = |prefixes: &[&str]| {
-        let allowed = PrefixTable::new(prefixes.iter().map(|prefix| (*prefix, ()))).ok();
+        let allowed = Some(allowed_prefixes(prefixes));
         RulesPlan::new(vec![AccountRules { allowed, ..AccountRules::default() }], Vec::new())
     };
     let mut bench = with(allowed(&["852", "86138001380"]), |_| {}).up();
@@ -442,7 +446,7 @@ fn inbound_goes_by_number_then_keyword_then_the_carriers_default() {
 #[test]
 fn explaining_tells_each_rules_word_even_after_the_first_refusal() {
     let account = AccountRules {
-        allowed: PrefixTable::new([("1", ())]).ok(),
+        allowed: Some(allowed_prefixes(&["1"])),
         velocity: vec![VelocityRule { prefix: 0, digits: 7, most: 3, window_ms: 60_000 }],
         phrases: phrases(&["loan"]),
         replies: None,
@@ -459,7 +463,7 @@ fn explaining_tells_each_rules_word_even_after_the_first_refusal() {
         told[..4],
         [
             ("lists", true, Some(Refusal::Blocked), "in the block list of the platform"),
-            ("countries", true, Some(Refusal::Country), "the account has allowed prefixes"),
+            ("countries", true, Some(Refusal::Country), "the account may write to some countries and prefixes"),
             ("phrases", true, Some(Refusal::Phrase), "has 'loan'"),
             ("velocity", true, None, "at most 3 messages to a range in 60 s"),
         ]
@@ -489,5 +493,44 @@ fn message(text: &str) -> Message {
         campaign: crate::model::CampaignId::NONE,
         identity: 0,
         charge: 0,
+    }
+}
+
+#[test]
+fn events_of_lists_are_read_as_they_were_written_and_in_one_form_only() {
+    use crate::engine::event::{open, put_numbers, read_numbers, seal, write};
+    let numbers = vec![1, 127, 128, 300, PHONE, PHONE + 1, u64::MAX];
+    let sender = Level::Sender(Sender::new(b"shop").unwrap());
+    let events = vec![
+        Event::Listed { list: platform(), add: true, numbers: numbers.clone() },
+        Event::Listed { list: ListName::new(ListKind::OptOut, Level::Account(AccountId(3))), add: false, numbers: vec![5] },
+        Event::Unlisted { list: ListName::new(ListKind::Block, sender) },
+        Event::Replied { message: MessageId(9), account: None, list: platform(), number: PHONE, back: true, at_ms: 7 },
+        Event::Replied { message: MessageId(9), account: Some(AccountId(0)), list: platform(), number: PHONE, back: false, at_ms: 7 },
+    ];
+    let mut batch = Vec::new();
+    open(&mut batch, 1);
+    events.iter().for_each(|event| write(event, &mut batch));
+    seal(&mut batch);
+    let mut again = Vec::new();
+    read_group(&batch, &mut |_, event| again.push(event)).unwrap();
+    assert_eq!(again, events);
+    let mut octets = Vec::new();
+    put_numbers(&numbers, &mut octets);
+    assert_eq!(read_numbers(&octets).unwrap(), numbers);
+    let close: Vec<u64> = (0..1000).map(|n| PHONE + n * 450).collect();
+    octets.clear();
+    put_numbers(&close, &mut octets);
+    assert!(octets.len() < 2_100, "two octets a number: {}", octets.len());
+    for bad in [
+        &[2, 0, 0, 0, 5, 0][..],                                                   // twice the same
+        &[1, 0, 0, 0, 0x85, 0],                                                    // a longer form of 5
+        &[1, 0, 0, 0, 0],                                                          // none
+        &[1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2],    // beyond 64 bits
+        &[2, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 1], // the second beyond 64 bits
+        &[1, 0, 0, 0, 5, 5],                                                       // more than it says
+        &[9, 0, 0, 0x80, 5],                                                       // less than it says
+    ] {
+        assert!(read_numbers(bad).is_err(), "{bad:?}");
     }
 }
