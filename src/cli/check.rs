@@ -1,7 +1,7 @@
 //! `hongyan check`: validates a configuration and tells in words what it means.
 
 use super::Output;
-use crate::config::{Account, BindMode, BindType, Carrier, Config, Route};
+use crate::config::{Account, AccountRules, BindMode, BindType, Carrier, Config, Route};
 use crate::number::HomeRegion;
 use std::path::PathBuf;
 
@@ -105,7 +105,27 @@ fn account(account: &Account) -> (String, String) {
         account.window,
         rate(account.rate_per_s),
     );
-    (account.name.clone(), text)
+    (account.name.clone(), text + &rules(&account.rules))
+}
+
+/// What is there of rules; nothing if there are none.
+fn rules(rules: &AccountRules) -> String {
+    let mut words = Vec::new();
+    if !rules.allowed_destinations.is_empty() {
+        words.push(format!("writes to {}", rules.allowed_destinations.join(" ")));
+    }
+    for limit in &rules.velocity {
+        let numbers = match (limit.prefix.as_str(), limit.digits) {
+            ("", 0) => "any numbers".to_owned(),
+            (prefix, 0) => format!("{prefix}..."),
+            (prefix, digits) => format!("each range {prefix}... of {digits} digits"),
+        };
+        words.push(format!("{} messages to {numbers} in {} s", limit.most, limit.window_s));
+    }
+    if !rules.deny_phrases.is_empty() {
+        words.push(format!("{} denied phrases", rules.deny_phrases.len()));
+    }
+    words.into_iter().map(|word| format!(", {word}")).collect()
 }
 
 fn carrier(carrier: &Carrier) -> (String, String) {

@@ -55,6 +55,23 @@ fn each_mistake_is_told_with_line_key_and_what_is_allowed() {
     // what is replaced, by what, line, key, a piece of "what is allowed"
     let table = [
         ("node = 3", "nod = 3", 2, "gateway.nod", "`node`"),
+        ("[listen]", "[opt_out]\nwords = [\"。\"]\n[listen]", 4, "opt_out.words", "a letter or a digit"),
+        ("[listen]", "[opt_out]\nback_words = [\"td\"]\n[listen]", 4, "opt_out.back_words", "words of its own"),
+        ("[listen]", "[opt_out]\nlevel = \"all\"\n[listen]", 4, "opt_out.level", "`sender`"),
+        ("window = 50", "rules.allowed_destinations = [\"China\"]", 11, "account[0].rules.allowed_destinations[0]", "two capital letters"),
+        ("window = 50", "rules.velocity = [{ most = 5 }]", 11, "account[0].rules.velocity[0].window_s", "1 to 2592000"),
+        (
+            "window = 50",
+            "rules.velocity = [{ prefix = \"8613\", digits = 2, most = 5, window_s = 9 }]",
+            11,
+            "account[0].rules.velocity[0].digits",
+            "or more",
+        ),
+        ("window = 50", "rules.deny_phrases = [\" \"]", 11, "account[0].rules.deny_phrases", "1 to 200"),
+        ("window = 50", "rules.deny_phrases_file = \"no/such\"", 11, "account[0].rules.deny_phrases_file", "a phrase a line"),
+        ("[[route]]", "[carrier.rules]\ndeny_action = \"drop\"\n[[route]]", 25, "carrier[0].rules.deny_action", "`elsewhere`"),
+        ("[[route]]", "[[inbound]]\nservice = \"1069\"\naccount = \"nobody\"\n[[route]]", 26, "inbound[0].account", "acme, beta"),
+        ("[[route]]", "[[inbound]]\nkeyword = \"two words\"\naccount = \"acme\"\n[[route]]", 25, "inbound[0].keyword", "one word"),
         ("node = 3", "node = \"3\"", 2, "gateway.node", "an integer from 0 to 255"),
         ("node = 3", "node = 10", 2, "gateway.node", "0 to 9"),
         ("node = 3", "node = -1", 2, "gateway.node", "an integer from 0 to 255"),

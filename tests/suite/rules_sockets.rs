@@ -3,6 +3,10 @@
 
 use super::crash_rig::{GatewayProcess, configure};
 use super::peers_rig::{RawPeer, decoded, header, submit, yes_to_bind};
+use hongyan::engine::port::{RulesAnswer, RulesRequest};
+use hongyan::engine::rules::lists::{Level, ListKind, ListName, Numbers};
+use hongyan::link::lists::ListsError;
+use hongyan::sim::smsc::SmscSettings;
 use hongyan::smpp::{Addr, BindKind, DecodeLimits, MessageIdResp, Pdu, Sm, command};
 use std::net::TcpListener;
 use std::path::Path;
@@ -138,4 +142,35 @@ fn configured_rules_refuse_with_their_statuses_and_opting_in_lifts_an_opt_out() 
         assert_eq!(status_of(&mut client, from_service(b"8613800138001", b"x")), expected);
     }
     assert!(gateway.terminate().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hundreds_of_thousands_of_numbers_load_beside_traffic_and_are_there_after_a_restart() {
+    let data = tempfile::tempdir().unwrap();
+    let list = || ListName::new(ListKind::Block, Level::Platform);
+    let first = 13u64 << 60 | 8_613_900_000_000;
+    let numbers: Vec<u64> = (0..300_000).map(|n| first + n * 331).collect();
+    let (gateway, _smsc) = super::spine::start(data.path(), SmscSettings::default()).await;
+    let address = gateway.smpp_address();
+    let client = tokio::task::spawn_blocking(move || {
+        let mut client = RawPeer::bound(address, BindKind::Transmitter, "demo", "demo");
+        let free = (0..50).all(|_| status_of(&mut client, submit(b"8613800138000", b"hello")) == 0);
+        (client, free)
+    });
+    let add = RulesRequest::Add { list: list(), numbers: Numbers::new(numbers.clone()) };
+    let changed = gateway.lists().ask(add).await.unwrap();
+    assert_eq!(changed, RulesAnswer::Changed { changed: 300_000, total: 300_000 });
+    let (mut client, free) = client.await.unwrap();
+    assert!(free, "messages to others are taken while the list grows");
+    let blocked = tokio::task::spawn_blocking(move || status_of(&mut client, submit(b"8613900000331", b"hello")));
+    assert_eq!(blocked.await.unwrap(), 0x0B);
+    gateway.stop().await;
+
+    let (gateway, _smsc) = super::spine::start(data.path(), SmscSettings::default()).await;
+    assert_eq!(gateway.lists().ask(RulesRequest::Count).await.unwrap(), RulesAnswer::Counts(vec![(list(), 300_000)]));
+    let page = RulesRequest::Page { list: list(), after: numbers[9], most: 2 };
+    assert_eq!(gateway.lists().ask(page).await.unwrap(), RulesAnswer::Page(numbers[10..12].to_vec()));
+    let lists = gateway.lists().clone();
+    gateway.stop().await;
+    assert_eq!(lists.ask(RulesRequest::Count).await, Err(ListsError::Stopping));
 }
