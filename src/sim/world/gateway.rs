@@ -201,6 +201,8 @@ fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) -> P
         outbox_age_ms: 72 * 3_600_000,
         correcting_receipt: false,
         service_numbers: vec![super::listing::service(name).into_bytes()],
+        dedupe: Default::default(),
+        balance: None,
     };
     Plan {
         node: 1,
@@ -406,6 +408,7 @@ impl World {
                 let (life, us) = (self.gateway.life, self.dice.up_to(5_000));
                 self.after(us, Due::ChunkRead { life, id });
             }
+            Output::Balance { .. } => {}
             Output::Upstream { session, replies } => {
                 self.judge.replies(&replies)?;
                 if let Some(&at) = self.gateway.sessions.get(&session) {
