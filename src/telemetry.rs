@@ -11,9 +11,9 @@ mod table;
 
 pub use endpoint::Endpoint;
 pub use snapshot::{
-    AccountFigures, BALANCE_TERMS, BIND_REFUSALS, CarrierFigures, Conservation, EngineSnapshot, JournalSnapshot, LIST_KINDS, LIST_LEVELS, LinkSnapshot,
-    OUTCOMES, OtherFigures, OutcomeCounts, PhraseFigure, REFUSAL_CAUSES, REPEATS, REPLIES, ReceiptFigures, RepeatCounts, RulesFigures, STOPPED_CAUSES,
-    SessionFigures, WindowFigures, refusal_cause,
+    AccountFigures, BALANCE_TERMS, BIND_REFUSALS, CarrierFigures, Conservation, EngineSnapshot, JournalSnapshot, LIST_KINDS, LIST_LEVELS,
+    LinkSnapshot, OUTCOMES, OtherFigures, OutcomeCounts, PhraseFigure, REFUSAL_CAUSES, REPEATS, REPLIES, ReceiptFigures, RepeatCounts,
+    RulesFigures, STOPPED_CAUSES, SessionFigures, WindowFigures, refusal_cause,
 };
 pub use table::{Kind, METRICS, Metric};
 

@@ -27,8 +27,8 @@
 //! changed by the same functions live and in replay*, so that what recovery rebuilds is what was there.
 
 pub mod adaptive;
-pub mod campaigns;
 pub mod balance;
+pub mod campaigns;
 pub mod carry;
 pub mod cold;
 pub mod counts;

@@ -5,8 +5,8 @@
 //! bind keep theirs.
 #![allow(missing_docs)] // every variant has its line; its fields are the words of the design
 
-pub use super::rules::change::{RulesAnswer, RulesError, RulesRequest};
 pub use super::balance::Balance;
+pub use super::rules::change::{RulesAnswer, RulesError, RulesRequest};
 pub use crate::model::id::{BindId, CarrierId, SessionId};
 use crate::model::state::ReceiptState;
 use crate::model::{AccountId, Address, Body, Encoding, Message, MessageId, Refusal, State};

@@ -2,8 +2,8 @@
 //! acknowledged message is where its policy puts it: sent ones wait for their receipts, attempted otps are in doubt, everything else goes out (again).
 
 use super::Engine;
-use super::campaigns::CAMPAIGNS_BLOB;
 use super::balance::BALANCE_BLOB;
+use super::campaigns::CAMPAIGNS_BLOB;
 use super::carry::{Home, Item, Name, STATE_BLOB};
 use super::cold::COLD_BLOB;
 use super::counts::Counts;

@@ -12,10 +12,10 @@ use crate::store::{Journal, Ledger};
 use crate::text::segment::{Concatenation, SegmentRule};
 use arrayvec::ArrayVec;
 
-mod dispatching;
-mod rules;
 mod balance;
 mod dedupe;
+mod dispatching;
+mod rules;
 
 fn class(resend: bool) -> ClassPlan {
     ClassPlan {

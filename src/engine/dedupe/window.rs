@@ -13,7 +13,7 @@ pub const PER_CHUNK: usize = 4_096;
 /// Tables of a generation. A table grows at once; small ones don't hold up a step.
 const SHARDS: usize = 16;
 /// A generation holds at most this part of the entries that an account may have, and of the span of time.
-const PARTS_BY_COUNT: usize = 4;
+const PARTS_BY_COUNT: usize = 2;
 const PARTS_BY_TIME: u64 = 2;
 
 /// How long and how many.
@@ -270,7 +270,7 @@ mod tests {
             assert!(window.entries() <= 20_000);
         }
         assert!(window.pushed_out() >= 30_000);
-        assert!((35_000..50_000).all(|n| window.find(key(n), START_MS + 500, SPAN).is_some()), "at least three quarters are kept");
+        assert!((40_000..50_000).all(|n| window.find(key(n), START_MS + 500, SPAN).is_some()), "at least half is kept");
         assert_eq!(window.find(key(0), START_MS + 500, SPAN), None);
     }
 
