@@ -48,6 +48,8 @@ fn plan() -> Arc<Plan> {
         outbox_age_ms: 72 * 3_600_000,
         correcting_receipt: false,
         service_numbers: Vec::new(),
+        dedupe: Default::default(),
+        balance: None,
     };
     let class = ClassPlan {
         share_percent: 0,
@@ -165,6 +167,7 @@ impl World {
             }
             Output::Rules { .. } => {}
             Output::Bind { commands, .. } => self.carrier(commands, inputs),
+            Output::Balance { .. } => {}
             Output::Upstream { replies, .. } => {
                 let answers: Vec<_> = replies
                     .into_iter()

@@ -4,12 +4,14 @@
 //! Start: lock and open the store, recover the engine, start the threads of journal and ledger, the engine's task, the binds, the listener, the metrics
 //! page. Stop: take no new connections and messages, let windows drain within the deadline, unbind, flush, release the lock.
 
+mod credit;
 mod names;
 mod plan;
 pub mod ranges;
 mod rules;
 mod runner;
 
+pub use credit::TopUpError;
 pub use names::Names;
 
 use crate::config::Config;
@@ -84,6 +86,8 @@ pub struct Gateway {
     engine_task: JoinHandle<()>,
     failed: watch::Receiver<Option<String>>,
     figures: watch::Receiver<EngineSnapshot>,
+    account_names: Vec<String>,
+    asked: Arc<credit::Asked>,
     metrics_task: Option<JoinHandle<()>>,
     deadline: Duration,
 }
@@ -117,6 +121,7 @@ impl Gateway {
         let (engine_inputs, inputs) = mpsc::channel(ENGINE_QUEUE);
         let (fail, failed) = watch::channel(None);
         let (figures_sender, figures) = watch::channel(EngineSnapshot::default());
+        let asked = Arc::new(credit::Asked::default());
         let stores = Stores::start(journal, ledger, space, Arc::clone(&telemetry))
             .map_err(|source| AppError::Store { directory: shown.clone(), source })?;
         let disk_slow = Duration::from_millis(config.gateway.disk_slow_ms);
@@ -133,6 +138,7 @@ impl Gateway {
             fail,
             directory: config.gateway.data_dir.clone(),
             figures: figures_sender,
+            asked: Arc::clone(&asked),
         };
         let engine_task = tokio::spawn(task.run());
 
@@ -162,6 +168,8 @@ impl Gateway {
             engine_task,
             failed,
             figures,
+            account_names: account_names.into_iter().map(str::to_owned).collect(),
+            asked,
             metrics_task,
             deadline: Duration::from_millis(config.gateway.shutdown_deadline_ms),
         })

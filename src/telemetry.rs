@@ -11,9 +11,9 @@ mod table;
 
 pub use endpoint::Endpoint;
 pub use snapshot::{
-    AccountFigures, BIND_REFUSALS, CarrierFigures, Conservation, EngineSnapshot, JournalSnapshot, LIST_KINDS, LIST_LEVELS, LinkSnapshot,
-    OUTCOMES, OtherFigures, OutcomeCounts, PhraseFigure, REFUSAL_CAUSES, REPLIES, ReceiptFigures, RulesFigures, STOPPED_CAUSES,
-    SessionFigures, WindowFigures, refusal_cause,
+    AccountFigures, BALANCE_TERMS, BIND_REFUSALS, CarrierFigures, Conservation, EngineSnapshot, JournalSnapshot, LIST_KINDS, LIST_LEVELS,
+    LinkSnapshot, OUTCOMES, OtherFigures, OutcomeCounts, PhraseFigure, REFUSAL_CAUSES, REPEATS, REPLIES, ReceiptFigures, RepeatCounts,
+    RulesFigures, STOPPED_CAUSES, SessionFigures, WindowFigures, refusal_cause,
 };
 pub use table::{Kind, METRICS, Metric};
 
@@ -50,6 +50,10 @@ struct AccountHandles {
     outbox_dropped: Counter,
     sessions: Gauge,
     refusals: Vec<Counter>,
+    repeats: Vec<Counter>,
+    remembered: Gauge,
+    forgotten: Counter,
+    balance: Vec<Gauge>,
 }
 
 struct CarrierHandles {
@@ -162,6 +166,12 @@ impl Telemetry {
             set_all(&handles.states, &figures.states);
             handles.outbox.set(figures.outbox as f64);
             handles.outbox_dropped.absolute(figures.outbox_dropped);
+            absolute_all(&handles.repeats, &figures.repeats.counts());
+            handles.remembered.set(figures.remembered as f64);
+            handles.forgotten.absolute(figures.forgotten);
+            for (gauge, term) in handles.balance.iter().zip(figures.balance) {
+                gauge.set(term as f64);
+            }
         }
         for (handles, figures) in self.carriers.iter().zip(&snapshot.carriers) {
             set_all(&handles.states, &figures.states);
@@ -243,6 +253,10 @@ impl AccountHandles {
             outbox: gauge(r, &table::OUTBOX, &[name]),
             outbox_dropped: counter(r, &table::OUTBOX_DROPPED, &[name]),
             sessions: gauge(r, &table::SESSIONS, &[name]),
+            repeats: REPEATS.iter().map(|end| counter(r, &table::REPEATED, &[name, end])).collect(),
+            remembered: gauge(r, &table::REMEMBERED, &[name]),
+            forgotten: counter(r, &table::FORGOTTEN, &[name]),
+            balance: BALANCE_TERMS.iter().map(|term| gauge(r, &table::BALANCE, &[name, term])).collect(),
             refusals: (0..REFUSAL_CAUSES).map(|cause| counter(r, &table::REFUSALS, &[name, refusal_cause(cause)])).collect(),
         }
     }

@@ -1,7 +1,7 @@
 //! The engine's plan from the configuration (whose accounts and carriers stand in the order of their ids).
 
 use crate::config::{ClassPolicy, Config, OctetRule, ReceiptIdHabit};
-use crate::engine::plan::{AccountPlan, Bounds, CarrierPlan, ClassPlan, LimitPlan, Plan};
+use crate::engine::plan::{AccountPlan, BalancePlan, Bounds, CarrierPlan, ClassPlan, DedupePlan, LimitPlan, Plan};
 use crate::link::translate::outbound::segment_rule;
 use crate::model::{AccountId, CarrierId, Class};
 use crate::number::HomeRegion;
@@ -25,7 +25,7 @@ pub fn of(config: &Config) -> Result<Plan, String> {
         home,
         home_zone: config.gateway.home_zone.clone(),
         ranges: super::ranges::load(&config.ranges, home).map_err(|error| format!("the range table is refused:\n{error}"))?,
-        accounts: config.accounts.iter().map(account).collect(),
+        accounts: config.accounts.iter().map(account).collect::<Result<_, _>>()?,
         carriers: config.carriers.iter().map(|of| carrier(of, config)).collect(),
         routes: PrefixTable::new(rows).map_err(|error| format!("routes: {error}"))?,
         classes: Class::ALL.map(|of| class(config.class.of(of))),
@@ -46,8 +46,14 @@ pub fn of(config: &Config) -> Result<Plan, String> {
     })
 }
 
-fn account(account: &crate::config::Account) -> AccountPlan {
-    AccountPlan {
+fn account(account: &crate::config::Account) -> Result<AccountPlan, String> {
+    let dedupe = &account.dedupe;
+    let balance = account.balance.as_ref().map(|balance| {
+        let prices = PrefixTable::new(balance.prices.iter().map(|(prefix, &price)| (prefix.as_str(), price)));
+        let prices = prices.map_err(|error| format!("prices of {}: {error}", account.name))?;
+        Ok::<_, String>(BalancePlan { limit: balance.limit, prices })
+    });
+    Ok(AccountPlan {
         name: account.name.clone(),
         rate_per_s: account.rate_per_s,
         weight: account.weight,
@@ -56,7 +62,15 @@ fn account(account: &crate::config::Account) -> AccountPlan {
         outbox_age_ms: u64::from(account.receipts.max_age_h) * HOUR_MS,
         correcting_receipt: account.receipts.correcting,
         service_numbers: account.service_numbers.iter().map(|number| number.as_bytes().to_vec()).collect(),
-    }
+        dedupe: DedupePlan {
+            window_ms: u64::from(dedupe.window_s) * 1000,
+            action: dedupe.action,
+            max_entries: dedupe.max_entries as usize,
+            identity_ms: u64::from(dedupe.identity_h) * HOUR_MS,
+            max_identities: dedupe.max_identities as usize,
+        },
+        balance: balance.transpose()?,
+    })
 }
 
 fn carrier(carrier: &crate::config::Carrier, config: &Config) -> CarrierPlan {

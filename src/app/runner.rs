@@ -1,6 +1,7 @@
 //! The engine's task and the threads of its stores: carries inputs in, outputs out, and the disk's state to the engine. One wake of this task
 //! takes everything that waits.
 
+use super::credit::Asked;
 use crate::engine::Engine;
 use crate::engine::port::{DiskState, Input, Output};
 use crate::link::lists::ListsDesk;
@@ -151,6 +152,8 @@ pub struct EngineTask {
     pub disk_slow: Duration,
     pub fail: watch::Sender<Option<String>>,
     pub directory: PathBuf,
+    /// Who waits for the answer to a top-up.
+    pub asked: Arc<Asked>,
     /// The engine's figures, once a second.
     pub figures: watch::Sender<EngineSnapshot>,
 }
@@ -210,6 +213,7 @@ impl EngineTask {
             Output::Ledger(update) => self.stores.update(*update),
             Output::ReadChunk(id) => self.stores.read(id),
             Output::Rules { token, answer } => self.lists.answered(token, answer),
+            Output::Balance { token, result } => self.asked.answered(token, result),
         }
     }
 

@@ -66,6 +66,14 @@ fn value_of(batch: u64, event: &Event) -> Value {
         Event::Rate { carrier, rate, said_no } => {
             json!({ "event": "rate", "carrier": carrier.0, "rate_per_s": f64::from_bits(*rate), "said_no_per_s": f64::from_bits(*said_no) })
         }
+        Event::Reserved { message, charge } => json!({ "event": "reserved", "message": id(message), "charge": charge }),
+        Event::ToppedUp { account, change, at_ms, reason } => {
+            json!({ "event": "topped_up", "account": account.0, "change": change, "at_ms": at_ms, "reason": reason })
+        }
+        Event::Flagged { message, original } => json!({ "event": "flagged", "message": id(message), "original": id(original) }),
+        Event::Remembered { account, of, generation, entries } => json!({
+            "event": "remembered", "account": account.0, "of": format!("{of:?}").to_lowercase(), "generation": generation, "entries": entries.len(),
+        }),
         Event::Listed { list, add, numbers } => json!({
             "event": "listed", "list": list.kind.name(), "level": list.level.name(), "add": add, "numbers": numbers.len(),
         }),

@@ -2,7 +2,7 @@
 
 use super::check::Checks;
 use super::profile::Alphabet;
-use super::{Cidr, Secret, SourcePattern, Zone};
+use super::{AccountBalance, AccountDedupe, Cidr, Secret, SourcePattern, Zone};
 use crate::model::Class;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -63,6 +63,10 @@ pub struct Account {
     pub receipts: AccountReceipts,
     /// To whom and what it may write.
     pub rules: super::AccountRules,
+    /// What is remembered of its messages, so that the same one isn't sent twice.
+    pub dedupe: AccountDedupe,
+    /// What its messages cost. Default absent: nothing is counted.
+    pub balance: Option<AccountBalance>,
 }
 
 impl Default for Account {
@@ -93,6 +97,8 @@ impl Default for Account {
             allow_tlvs: Vec::new(),
             receipts: AccountReceipts::default(),
             rules: super::AccountRules::default(),
+            dedupe: AccountDedupe::default(),
+            balance: None,
         }
     }
 }
@@ -141,6 +147,10 @@ impl Account {
         }
         self.receipts.check(&format!("{at}.receipts"), c);
         self.rules.check(&format!("{at}.rules"), c);
+        self.dedupe.check(&format!("{at}.dedupe"), c);
+        if let Some(balance) = &self.balance {
+            balance.check(&format!("{at}.balance"), c);
+        }
     }
 }
 

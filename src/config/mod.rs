@@ -7,6 +7,7 @@ mod account;
 mod carrier;
 mod check;
 mod compliance;
+mod credit;
 mod gateway;
 mod hours;
 mod limit;
@@ -23,6 +24,7 @@ pub use account::{Account, AccountReceipts, AccountSecret, BindType, ReceiptIdFo
 pub use carrier::{BindMode, Carrier, CarrierTimers, Reconnect, Route};
 pub use check::{ConfigError, Problem};
 pub use compliance::{AccountRules, CarrierRules, DenyAction, InboundRoute, OptOut, OptOutCountry, OptOutLevel, VelocityLimit};
+pub use credit::{AccountBalance, AccountDedupe};
 pub use gateway::status_of;
 pub use gateway::{ClassPolicy, Classes, Gateway, Listen, Log, LogFormat, Metrics};
 pub use hours::Hours;

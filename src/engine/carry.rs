@@ -7,6 +7,7 @@
 //! the batch in which the walk ended is durable; the ledger has the chunks, the dead lists and the counters in one transaction; only then groups are dropped.
 
 use super::Engine;
+use super::balance::BALANCE_BLOB;
 use super::cold::{COLD_BLOB, Place};
 use super::event::{self, DeliveryKey, Event};
 use super::lanes::LaneId;
@@ -572,6 +573,7 @@ impl Engine {
                 carrying.update.dead.push((id, dead));
             }
         }
+        self.save_dedupe(&mut carrying.update);
         carrying.update.delete.sort_unstable();
         carrying.update.dead.sort_unstable();
         for id in &carrying.update.delete {
@@ -584,6 +586,7 @@ impl Engine {
         carrying.update.blobs.push((STATE_BLOB.to_owned(), blob));
         carrying.update.blobs.push((COLD_BLOB.to_owned(), self.cold.to_octets()));
         self.keep_rules(&mut carrying.update);
+        carrying.update.blobs.push((BALANCE_BLOB.to_owned(), self.balances_to_octets()));
         // The group of the first batch that stays is kept whole, with whatever older batches it has; replay passes over those (`upto`).
         carrying.update.absorbed = self.homes.batches.front().and_then(|b| b.position).map_or(0, |position| position - 1);
         if let Some(blob) = self.campaigns.fresh_blob() {
@@ -619,7 +622,7 @@ impl Engine {
 /// A message as events: what replaying them rebuilds is the message as it stands now.
 fn write_entry(entry: &Entry, out: &mut Vec<u8>) {
     let id = entry.message.id;
-    event::write_accepted(&entry.message, out);
+    event::write_accepted(&entry.message, entry.charge, out);
     let carrier = entry.phase.carrier().unwrap_or(entry.attempted_at);
     let parts = entry.parts.len() as u8;
     for (part, state) in entry.parts.as_slice().iter().enumerate() {

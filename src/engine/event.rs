@@ -6,6 +6,7 @@
 #![allow(missing_docs)] // every variant has its line; its fields are the words of the design
 
 use super::cold::Place;
+use super::dedupe::Remembered;
 use super::port::{CarrierMessageId, Delivery, Inbound, InboundPart, ReceiptFacts, Replacement, Report as PortReport};
 use super::rules::lists::{Level, ListKind, ListName, Sender};
 use crate::model::message::{Part, Report};
@@ -72,6 +73,14 @@ pub enum Event {
     Unlisted { list: ListName },
     /// A phone's reply, the inbound `message`, put its number into a list, or took it out (`back`). `account`: whose the reply was.
     Replied { message: MessageId, account: Option<AccountId>, list: ListName, number: u64, back: bool, at_ms: u64 },
+    /// From now on so much is reserved for a message that waits: it was replaced. Thousandths of a credit.
+    Reserved { message: MessageId, charge: u32 },
+    /// Somebody changed what an account has, thousandths of a credit.
+    ToppedUp { account: AccountId, change: i64, at_ms: u64, reason: Box<str> },
+    /// A message was taken although it repeats the text of another.
+    Flagged { message: MessageId, original: MessageId },
+    /// Keys of what an account handed in, each with its message; in chunks of the ledger only.
+    Remembered { account: AccountId, of: Remembered, generation: u64, entries: Vec<(u64, MessageId)> },
 }
 
 /// What a receipt said about a part; enough to rebuild the report.
@@ -159,12 +168,16 @@ mod kind {
     pub const LISTED: u8 = 25;
     pub const UNLISTED: u8 = 26;
     pub const REPLIED: u8 = 27;
+    pub const RESERVED: u8 = 50;
+    pub const TOPPED_UP: u8 = 51;
+    pub const FLAGGED: u8 = 52;
+    pub const REMEMBERED: u8 = 53;
 }
 
 /// Appends `event` to the batch in `out`.
 pub fn write(event: &Event, out: &mut Vec<u8>) {
     match event {
-        Event::Accepted(message) => write_accepted(message, out),
+        Event::Accepted(message) => write_accepted(message, message.charge, out),
         Event::Attempt { message, carrier } => {
             out.push(kind::ATTEMPT);
             put_u64(message.0, out);
@@ -296,11 +309,39 @@ pub fn write(event: &Event, out: &mut Vec<u8>) {
             out.push(u8::from(*back));
             put_u64(*at_ms, out);
         }
+        Event::Reserved { message, charge } => {
+            out.push(kind::RESERVED);
+            put_u64(message.0, out);
+            put_u32(*charge, out);
+        }
+        Event::ToppedUp { account, change, at_ms, reason } => {
+            out.push(kind::TOPPED_UP);
+            put_u32(account.0, out);
+            put_u64(*change as u64, out);
+            put_u64(*at_ms, out);
+            put_short(reason.as_bytes(), out);
+        }
+        Event::Flagged { message, original } => {
+            out.push(kind::FLAGGED);
+            put_u64(message.0, out);
+            put_u64(original.0, out);
+        }
+        Event::Remembered { account, of, generation, entries } => {
+            out.push(kind::REMEMBERED);
+            put_u32(account.0, out);
+            out.push(*of as u8);
+            put_u64(*generation, out);
+            put_u32(entries.len() as u32, out);
+            for (key, id) in entries {
+                put_u64(*key, out);
+                put_u64(id.0, out);
+            }
+        }
     }
 }
 
-/// [`Event::Accepted`] from a borrowed message: the hot path builds no event.
-pub fn write_accepted(message: &Message, out: &mut Vec<u8>) {
+/// [`Event::Accepted`] from a borrowed message: the hot path builds no event. `charge`: what is reserved for it (still).
+pub fn write_accepted(message: &Message, charge: u32, out: &mut Vec<u8>) {
     out.push(kind::ACCEPTED);
     put_u64(message.id.0, out);
     put_u32(message.account.0, out);
@@ -310,7 +351,7 @@ pub fn write_accepted(message: &Message, out: &mut Vec<u8>) {
     put_u64(message.number, out);
     put_body(&message.body, out);
     put_part(message.part, out);
-    let more = message.campaign != CampaignId::NONE || message.identity != 0 || message.charge != 0;
+    let more = message.campaign != CampaignId::NONE || message.identity != 0 || charge != 0;
     out.push(report_bits(message.report) | u8::from(more) << 3);
     put_short(&message.service_type, out);
     out.push(message.protocol_id);
@@ -322,7 +363,7 @@ pub fn write_accepted(message: &Message, out: &mut Vec<u8>) {
     if more {
         put_u32(message.campaign.0, out);
         put_u64(message.identity, out);
-        put_u32(message.charge, out);
+        put_u32(charge, out);
     }
 }
 
@@ -716,6 +757,12 @@ impl<'a> Reader<'a> {
         }
         Ok(numbers)
     }
+    fn entries(&mut self) -> Result<Vec<(u64, MessageId)>, EventError> {
+        let count = self.u32()? as usize;
+        let octets = self.take(count.checked_mul(16).ok_or(EventError::Short)?)?;
+        let mut at = Reader(octets);
+        (0..count).map(|_| Ok((at.u64()?, at.message()?))).collect()
+    }
     fn part_receipt(&mut self) -> Result<PartReceipt, EventError> {
         let state = self.receipt_state()?;
         let flags = self.u8()?;
@@ -809,6 +856,20 @@ fn read(at: &mut Reader<'_>) -> Result<Event, EventError> {
             number: at.u64()?,
             back: at.flag()?,
             at_ms: at.u64()?,
+        },
+        kind::RESERVED => Event::Reserved { message: at.message()?, charge: at.u32()? },
+        kind::TOPPED_UP => {
+            let (account, change, at_ms) = (at.account()?, at.u64()? as i64, at.u64()?);
+            let length = at.u8()? as usize;
+            let reason = std::str::from_utf8(at.take(length)?).map_err(|_| EventError::Value("reason"))?;
+            Event::ToppedUp { account, change, at_ms, reason: reason.into() }
+        }
+        kind::FLAGGED => Event::Flagged { message: at.message()?, original: at.message()? },
+        kind::REMEMBERED => Event::Remembered {
+            account: at.account()?,
+            of: Remembered::from_u8(at.u8()?).ok_or(EventError::Value("remembered"))?,
+            generation: at.u64()?,
+            entries: at.entries()?,
         },
         other => return Err(EventError::Kind(other)),
     })

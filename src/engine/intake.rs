@@ -1,11 +1,13 @@
 //! Stop 6: a draft against the plan. What passes becomes a message with an id, joins the open batch, and is answered when that is durable.
 
+use super::balance::Quote;
 use super::carry::{Home, Item};
-use super::event;
+use super::dedupe::{Remembered, Repeat};
+use super::event::{self, Event};
 use super::messages::{Entry, Parts, Phase};
 use super::port::{BindId, CarrierId, DiskState, Draft, SessionId, UpstreamReply};
 use super::{Effect, Engine};
-use crate::model::{Message, Refusal, State};
+use crate::model::{DuplicateAction, Message, Refusal, State};
 use crate::number::normalise;
 use crate::text::segment;
 use std::sync::Arc;
@@ -19,15 +21,23 @@ impl Engine {
         // The draft is ours alone: nothing is copied here.
         let draft = Arc::make_mut(&mut message);
         match self.check(draft) {
-            Ok(()) => {
+            Ok(Some(repeat @ Repeat { action: DuplicateAction::Drop, .. })) => {
+                self.count_repeat(draft.account, &repeat);
+                self.answer_known(session, token, repeat.original);
+            }
+            Ok(repeat) => {
                 draft.id = self.ids.next(self.now.wall_ms);
                 if let Some(name) = campaign {
                     draft.campaign = self.campaign(&name);
                 }
-                let id = draft.id;
+                let (id, account) = (draft.id, draft.account);
                 self.open_batch();
-                event::write_accepted(draft, &mut self.writing.octets);
+                event::write_accepted(draft, draft.charge, &mut self.writing.octets);
                 self.admit(message);
+                if let Some(repeat) = repeat {
+                    self.count_repeat(account, &repeat);
+                    self.record(&Event::Flagged { message: id, original: repeat.original });
+                }
                 self.after_commit(Effect::Accepted { session, token, message: id });
             }
             Err(refusal) => {
@@ -36,8 +46,14 @@ impl Engine {
         }
     }
 
-    /// All that may stand against a draft; fills in what the sender left to us. Its account's rate is paid last.
-    fn check(&mut self, message: &mut Message) -> Result<(), Refusal> {
+    /// All that may stand against a draft; fills in what the sender left to us. Its account's rate is paid last. Says if it repeats another.
+    fn check(&mut self, message: &mut Message) -> Result<Option<Repeat>, Refusal> {
+        // Before all else: a message that is on record stays so, whatever stands against new ones.
+        if message.identity != 0
+            && let Some(repeat) = self.repeat_of(message, Remembered::Identity)
+        {
+            return Ok(Some(repeat));
+        }
         match self.disk {
             DiskState::Ok => {}
             DiskState::Slow => return Err(Refusal::DiskSlow),
@@ -62,7 +78,17 @@ impl Engine {
         let first = *self.plan.route(message.number).first().ok_or(Refusal::NoRoute)?;
         self.rules_at_intake(message)?;
         let account = self.plan.account(message.account);
-        let state = &mut self.accounts[message.account.0 as usize];
+        let repeat = if account.dedupe.window_ms != 0 { self.repeat_of(message, Remembered::Text) } else { None };
+        match repeat {
+            Some(Repeat { action: DuplicateAction::Drop, .. }) => return Ok(repeat),
+            Some(refused @ Repeat { action: DuplicateAction::Refuse, .. }) => {
+                self.count_repeat(message.account, &refused);
+                return Err(Refusal::Duplicate);
+            }
+            _ => {}
+        }
+        let account = self.plan.account(message.account);
+        let state = &self.accounts[message.account.0 as usize];
         if state.waiting >= account.max_waiting
             || self.messages.len() + self.cold.total() as usize >= self.plan.bounds.max_messages
             || self.body_octets + message.body.octets.len() > self.plan.bounds.max_body_octets
@@ -73,10 +99,11 @@ impl Engine {
         if segments > 255 {
             return Err(Refusal::Length);
         }
-        if account.rate_per_s.is_some() && state.bucket.take(segments as u32, self.now).is_err() {
+        message.charge = self.quote(message.account, message.number, segments).map_or(Ok(0), Quote::accept)?;
+        if account.rate_per_s.is_some() && self.accounts[message.account.0 as usize].bucket.take(segments as u32, self.now).is_err() {
             return Err(Refusal::Throttled);
         }
-        Ok(())
+        Ok(repeat)
     }
 
     /// Into the table, not yet on its way. Live and in replay.
@@ -85,6 +112,10 @@ impl Engine {
         self.ids.advance_past(id);
         self.count(message.account, None, State::Waiting);
         self.rules_accepted(&message);
+        if message.charge != 0 {
+            self.reserve(message.account, message.charge);
+        }
+        self.remember(&message);
         let home = self.home();
         self.writing.items.push(Item::Message(id));
         self.take_back(message, home);
@@ -95,6 +126,7 @@ impl Engine {
         let id = message.id;
         self.body_octets += message.body.octets.len();
         let entry = Entry {
+            charge: message.charge,
             message,
             phase: Phase::Accepting,
             parts: Parts::unsent(1),

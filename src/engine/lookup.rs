@@ -65,10 +65,15 @@ impl Engine {
         let allowed = self.rules_at_replace(id, &with);
         let result = self.own(session, id, source).and_then(|_| allowed).and_then(|()| match self.is_still_ours(id) {
             true => {
+                let charge = self.reprice(id, &with)?;
                 let event = Event::Replaced { message: id, with };
                 self.record(&event);
                 if let Event::Replaced { with, .. } = &event {
                     self.apply_replaced(id, with);
+                }
+                if let Some(charge) = charge {
+                    self.record(&Event::Reserved { message: id, charge });
+                    self.apply_reserved(id, charge);
                 }
                 Ok(())
             }

@@ -154,6 +154,8 @@ pub struct Entry {
     pub base: u64,
     /// Key of its (first) part in the id index; 0 before it is sent.
     pub key: super::index::Key,
+    /// What is reserved for it still, thousandths of a credit; 0 once that is spent.
+    pub charge: u32,
     /// When a carrier took it (the first part), wall milliseconds; 0 before.
     pub sent_ms: u64,
     /// When it is tried again, wall milliseconds; 0 before its first try.

@@ -18,6 +18,7 @@
 //! | query, cancel, replace | [`lookup`] |
 //! | why it waits | [`waits`] |
 //! | past its time | [`sweep`] |
+//! | handed in twice; paid for | [`dedupe`], [`balance`] |
 //! | out of memory for a while | [`cold`], [`search`] |
 //! | what is written down | [`event`], [`carry`], [`recover`] |
 //!
@@ -26,10 +27,12 @@
 //! changed by the same functions live and in replay*, so that what recovery rebuilds is what was there.
 
 pub mod adaptive;
+pub mod balance;
 pub mod campaigns;
 pub mod carry;
 pub mod cold;
 pub mod counts;
+pub mod dedupe;
 pub mod dispatch;
 pub mod event;
 pub mod fair;
@@ -90,6 +93,8 @@ enum Effect {
     Deliver { account: AccountId, token: DeliveryToken },
     /// The answer to a change of a list: numbers that came or went, and those that stand in it now.
     Listed { token: u64, changed: u64, total: u64 },
+    /// The answer to a top-up.
+    Balance { token: u64, account: AccountId },
 }
 
 /// An upstream session.
@@ -149,6 +154,8 @@ pub struct Engine {
     homes: Homes,
     carrying: Option<carry::Carrying>,
     cold: cold::Cold,
+    dedupe: dedupe::Dedupe,
+    balances: Vec<balance::Balance>,
     sweeping: VecDeque<MessageId>,
     sweep_left: usize,
     /// When the last sweep began, mono_us.
@@ -199,6 +206,8 @@ impl Engine {
             homes: Homes::default(),
             carrying: None,
             cold: cold::Cold::default(),
+            dedupe: dedupe::Dedupe::new(plan.accounts.len()),
+            balances: vec![balance::Balance::default(); plan.accounts.len()],
             sweeping: VecDeque::new(),
             sweep_left: 0,
             swept_us: now.mono_us,
@@ -273,6 +282,7 @@ impl Engine {
             Input::Committed { batch, position } => self.committed(batch, position, outputs),
             Input::LedgerApplied => self.ledger_applied(),
             Input::Chunk { id, found } => self.chunk_read(id, found, outputs),
+            Input::TopUp { token, account, change, reason } => self.top_up(token, account, change, &reason, outputs),
             Input::Disk(state) => self.disk = state,
             Input::Drain => self.draining = true,
             Input::Rules { token, request } => self.rules_asked(token, *request, outputs),
@@ -312,6 +322,9 @@ impl Engine {
                 Effect::Deliver { account, token } => self.outbox_ready(account, token),
                 Effect::Listed { token, changed, total } => {
                     outputs.push(Output::Rules { token, answer: Ok(port::RulesAnswer::Changed { changed, total }) });
+                }
+                Effect::Balance { token, account } => {
+                    outputs.push(Output::Balance { token, result: Ok(self.balances[account.0 as usize]) });
                 }
             }
         }
@@ -428,6 +441,9 @@ impl Engine {
             self.abandoned.extend(flying.map(|part| (port::Ticket { message: id, part }, entry.with)));
         }
         self.body_octets -= entry.message.body.octets.len();
+        if entry.charge != 0 {
+            self.give_back(entry.message.account, entry.charge);
+        }
         let chunk = match entry.home {
             Home::Chunk(chunk) => chunk,
             Home::Batch(_) => entry.base,
@@ -471,7 +487,12 @@ impl Engine {
         EngineSnapshot {
             position: self.writing.batch,
             accounts: accounts
-                .map(|(a, (outbox, outbox_dropped))| AccountFigures { outbox, outbox_dropped, ..a.figures.clone() })
+                .enumerate()
+                .map(|(at, (a, (outbox, outbox_dropped)))| {
+                    let (repeats, remembered, forgotten) = self.dedupe.figures(at);
+                    let balance = self.balances[at].terms();
+                    AccountFigures { outbox, outbox_dropped, repeats, remembered, forgotten, balance, ..a.figures.clone() }
+                })
                 .collect(),
             carriers: self.dispatchers.iter().map(|d| d.figures()).collect(),
             receipts,

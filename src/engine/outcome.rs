@@ -118,6 +118,7 @@ impl Engine {
         if entry.sent_ms == 0 {
             entry.sent_ms = at_ms;
         }
+        let (account, charge) = (entry.message.account, std::mem::take(&mut entry.charge));
         let all_taken = entry.parts.as_slice().iter().all(|s| matches!(s, PartState::Sent | PartState::Delivered | PartState::Failed));
         // A late answer settles the message wherever it waits meanwhile; a stale place in a lane is skipped when it is popped.
         entry.attempted &= !all_taken;
@@ -125,6 +126,9 @@ impl Engine {
             self.forget_doubt(id);
             self.set_phase(id, Phase::Sent(carrier));
             self.shrink(id);
+        }
+        if charge != 0 {
+            self.spend(account, charge);
         }
     }
 

@@ -2,7 +2,7 @@
 //! it from the configuration and swaps it whole.
 
 use crate::config::{Hours, Zone};
-use crate::model::{AccountId, CarrierId, Class};
+use crate::model::{AccountId, CarrierId, Class, DuplicateAction};
 use crate::number::prefix::PrefixTable;
 use crate::number::{HomeRegion, RangeTable};
 use crate::text::segment::SegmentRule;
@@ -83,6 +83,41 @@ pub struct AccountPlan {
     pub correcting_receipt: bool,
     /// Service numbers (destination of inbound messages) that belong to it; empty: none.
     pub service_numbers: Vec<Vec<u8>>,
+    /// What is remembered of its messages, so that the same one isn't sent twice.
+    pub dedupe: DedupePlan,
+    /// What its messages cost; `None`: nothing is counted.
+    pub balance: Option<BalancePlan>,
+}
+
+/// How an account's messages are held against those before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DedupePlan {
+    /// The same text to the same number within this time is a duplicate, milliseconds; 0: never.
+    pub window_ms: u64,
+    /// What becomes of a duplicate.
+    pub action: DuplicateAction,
+    /// Texts that are remembered; the oldest go first.
+    pub max_entries: usize,
+    /// An identity is remembered for so long, milliseconds.
+    pub identity_ms: u64,
+    /// Identities that are remembered; the oldest go first.
+    pub max_identities: usize,
+}
+
+impl Default for DedupePlan {
+    fn default() -> Self {
+        let identity_ms = 72 * 3_600_000;
+        DedupePlan { window_ms: 0, action: DuplicateAction::Drop, max_entries: 1_000_000, identity_ms, max_identities: 10_000_000 }
+    }
+}
+
+/// What an account pays.
+#[derive(Debug, Clone)]
+pub struct BalancePlan {
+    /// How far below 0 its balance may go, thousandths of a credit.
+    pub limit: i64,
+    /// Price of a segment in thousandths of a credit, by prefix of the number. A number without a price is not sent to.
+    pub prices: PrefixTable<u32>,
 }
 
 /// What the engine knows of a carrier.

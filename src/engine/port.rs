@@ -5,6 +5,7 @@
 //! bind keep theirs.
 #![allow(missing_docs)] // every variant has its line; its fields are the words of the design
 
+pub use super::balance::Balance;
 pub use super::rules::change::{RulesAnswer, RulesError, RulesRequest};
 pub use crate::model::id::{BindId, CarrierId, SessionId};
 use crate::model::state::ReceiptState;
@@ -57,6 +58,8 @@ pub enum Input {
     LedgerApplied,
     /// A chunk that was asked for, as octets and list of the dead; `None`: it isn't there.
     Chunk { id: u64, found: Option<(Vec<u8>, Vec<u8>)> },
+    /// Changes what an account has, by thousandths of a credit (0: only asks); durable before it is answered by [`Output::Balance`].
+    TopUp { token: u64, account: AccountId, change: i64, reason: String },
     /// The state of the disk changed.
     Disk(DiskState),
     /// Stop taking new messages; what is in flight may finish.
@@ -213,6 +216,8 @@ pub enum Output {
     ReadChunk(u64),
     /// The answer to [`Input::Rules`].
     Rules { token: u64, answer: Result<RulesAnswer, RulesError> },
+    /// Answer to a top-up: what the account has now. `NoCredit`: it would fall below its limit; `NotAllowed`: more than can be changed at once.
+    Balance { token: u64, result: Result<Balance, Refusal> },
 }
 
 /// What the engine says to an upstream session.

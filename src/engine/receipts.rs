@@ -249,6 +249,10 @@ impl Engine {
             self.doubt_open_parts(id);
             self.touch(id);
             self.set_phase(id, Phase::Settled(carrier, State::InDoubt));
+            if let Some(entry) = self.messages.get_mut(&id) {
+                let (account, charge) = (entry.message.account, std::mem::take(&mut entry.charge));
+                self.spend(account, charge);
+            }
         } else {
             self.forget_doubt(id);
             self.leave(id, from, state);

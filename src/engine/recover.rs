@@ -2,16 +2,17 @@
 //! acknowledged message is where its policy puts it: sent ones wait for their receipts, attempted otps are in doubt, everything else goes out (again).
 
 use super::Engine;
+use super::balance::BALANCE_BLOB;
 use super::campaigns::CAMPAIGNS_BLOB;
 use super::carry::{Home, Item, Name, STATE_BLOB};
 use super::cold::COLD_BLOB;
 use super::counts::Counts;
 use super::event::{self, DeliveryKey, Event, EventError};
-use super::index;
 use super::messages::Phase;
 use super::parked::ParkedReceipt;
 use super::plan::Plan;
 use super::port::DeliveryToken;
+use super::{dedupe, index};
 use crate::model::{MessageId, Now, State};
 use crate::store::{Chunk, Journal, Ledger, StoreError};
 use hashbrown::{HashMap, HashSet};
@@ -88,6 +89,9 @@ pub fn recover(plan: Arc<Plan>, journal: &mut dyn Journal, ledger: &mut dyn Ledg
         Some(blob) => replay.engine.register_cold(&blob),
         None => HashSet::new(),
     };
+    if let Some(blob) = ledger.blob(BALANCE_BLOB)? {
+        replay.engine.load_balances(&blob);
+    }
     let mut chunks = Ok(());
     for id in ledger.chunk_ids()?.into_iter().filter(|id| !cold.contains(id)) {
         if let Some((chunk, dead)) = ledger.chunk(id)? {
@@ -129,6 +133,13 @@ impl Replay {
     }
 
     fn chunk(&mut self, id: u64, octets: &[u8], dead: &[u8]) -> Result<(), EventError> {
+        if id >= dedupe::FIRST_CHUNK {
+            return event::read_group(octets, &mut |_, event| {
+                if let Event::Remembered { account, of, generation, entries } = event {
+                    self.engine.load_dedupe(id, account, of, generation, entries);
+                }
+            });
+        }
         let dead: HashSet<Name> = super::carry::names(dead).collect();
         let (mut items, mut scratch) = (Vec::new(), Vec::new());
         self.engine.counting = false;
@@ -226,6 +237,7 @@ impl Replay {
             | Event::Receipt { message, .. }
             | Event::Verdict { message, .. }
             | Event::Replaced { message, .. }
+            | Event::Reserved { message, .. }
             | Event::Forgotten { message } => *message,
             _ => return false,
         };
@@ -339,6 +351,12 @@ impl Replay {
             Event::Listed { list, add, numbers } => _ = engine.apply_listed(&list, add, &numbers),
             Event::Unlisted { list } => engine.apply_unlisted(&list),
             Event::Replied { message, list, number, back, .. } => engine.apply_reply(message, &list, number, back),
+            Event::ToppedUp { account, change, .. } => engine.apply_topped_up(account, change),
+            Event::Reserved { message, charge } => engine.apply_reserved(message, charge),
+            // For the reader of the journal.
+            Event::Flagged { .. } => {}
+            // A chunk of its own: see `chunk`.
+            Event::Remembered { .. } => {}
             // Of chunks, not of messages: see `group`.
             Event::Cooled { .. } | Event::Warmed { .. } => {}
         }

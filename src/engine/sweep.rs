@@ -23,6 +23,7 @@ impl Engine {
         self.sweep_inbound();
         self.sweep_outboxes();
         self.sweep_cold();
+        self.sweep_dedupe();
         let oldest_ms = self.now.wall_ms.saturating_sub(self.plan.bounds.parked_age_ms);
         while let Some((_, parked)) = self.parked.pop_old(oldest_ms, self.plan.bounds.max_parked) {
             self.tally.receipts_orphaned += 1;

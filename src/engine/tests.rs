@@ -12,6 +12,8 @@ use crate::store::{Journal, Ledger};
 use crate::text::segment::{Concatenation, SegmentRule};
 use arrayvec::ArrayVec;
 
+mod balance;
+mod dedupe;
 mod dispatching;
 mod rules;
 
@@ -55,6 +57,8 @@ fn plan(bounds: Bounds) -> Arc<Plan> {
         outbox_age_ms: 72 * 3_600_000,
         correcting_receipt: false,
         service_numbers: vec![b"1069".to_vec()],
+        dedupe: Default::default(),
+        balance: None,
     };
     Arc::new(Plan {
         node: 1,
@@ -83,6 +87,7 @@ struct Bench {
     done: Vec<(u64, Result<(), Refusal>)>,
     queried: Vec<(u64, Result<State, Refusal>)>,
     ruled: Vec<(u64, Result<RulesAnswer, RulesError>)>,
+    balances: Vec<(u64, Result<Balance, Refusal>)>,
     hold_commits: bool,
     due_in_ms: u64,
     held: Vec<(u64, Vec<u8>)>,
@@ -116,6 +121,7 @@ impl Bench {
             done: Vec::new(),
             queried: Vec::new(),
             ruled: Vec::new(),
+            balances: Vec::new(),
             hold_commits: false,
             due_in_ms: 0,
             held: Vec::new(),
@@ -147,6 +153,7 @@ impl Bench {
                         inputs.push(Input::LedgerApplied);
                     }
                     Output::Rules { token, answer } => self.ruled.push((token, answer)),
+                    Output::Balance { token, result } => self.balances.push((token, result)),
                     Output::ReadChunk(id) => {
                         let found = self.ledger.chunk(id).unwrap().map(|(chunk, dead)| (chunk.octets, dead));
                         inputs.push(Input::Chunk { id, found });

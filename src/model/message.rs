@@ -82,6 +82,18 @@ impl Body {
     }
 }
 
+/// What becomes of a message whose text its account sent to the same number a short while ago.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum DuplicateAction {
+    /// It is answered with the first one's id and not sent.
+    #[default]
+    Drop,
+    /// It is refused.
+    Refuse,
+    /// It is sent, and marked on record as a duplicate.
+    Flag,
+}
+
 /// Which reports the sender asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Report {

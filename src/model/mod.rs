@@ -12,6 +12,6 @@ pub mod state;
 pub use address::Address;
 pub use clock::Now;
 pub use id::{AccountId, CampaignId, CarrierId, MessageId};
-pub use message::{Body, Class, Encoding, Message, Report};
+pub use message::{Body, Class, DuplicateAction, Encoding, Message, Report};
 pub use refusal::Refusal;
 pub use state::State;

@@ -46,6 +46,10 @@ pub enum Refusal {
     NotAllowed,
     /// The request uses a feature that isn't served.
     Unsupported,
+    /// The account sent the same text to the same number a short while ago.
+    Duplicate,
+    /// The account's balance doesn't bear it.
+    NoCredit,
     /// The number stands in a block list (platform, account or sender).
     Blocked,
     /// The number's owner has opted out.
@@ -69,7 +73,7 @@ pub enum Fault {
 
 impl Refusal {
     /// Every refusal, for tables and metrics.
-    pub const ALL: [Refusal; 25] = [
+    pub const ALL: [Refusal; 27] = [
         Refusal::Destination,
         Refusal::Source,
         Refusal::Length,
@@ -90,6 +94,8 @@ impl Refusal {
         Refusal::ReplaceFailed,
         Refusal::NotAllowed,
         Refusal::Unsupported,
+        Refusal::Duplicate,
+        Refusal::NoCredit,
         Refusal::Blocked,
         Refusal::OptedOut,
         Refusal::Country,
@@ -120,6 +126,8 @@ impl Refusal {
             Refusal::ReplaceFailed => "replace_failed",
             Refusal::NotAllowed => "not_allowed",
             Refusal::Unsupported => "unsupported",
+            Refusal::Duplicate => "duplicate",
+            Refusal::NoCredit => "no_credit",
             Refusal::Blocked => "blocked",
             Refusal::OptedOut => "opted_out",
             Refusal::Country => "country",

@@ -36,6 +36,40 @@ pub struct AccountFigures {
     pub outbox: u64,
     /// What was dropped from its outbox since the start.
     pub outbox_dropped: u64,
+    /// Messages that it handed in twice, since the start.
+    pub repeats: RepeatCounts,
+    /// Texts and identities remembered of it.
+    pub remembered: u64,
+    /// Of these, what had to go before its time since the start: the bound was reached.
+    pub forgotten: u64,
+    /// topped_up, available, reserved and spent, thousandths of a credit; in the order of [`BALANCE_TERMS`].
+    pub balance: [i64; BALANCE_TERMS.len()],
+}
+
+/// Terms of a balance: the first is the sum of the others.
+pub const BALANCE_TERMS: [&str; 4] = ["topped_up", "available", "reserved", "spent"];
+
+/// Names of what becomes of a repetition, in the order of [`RepeatCounts::counts`].
+pub const REPEATS: [&str; 4] = ["identity", "dropped", "refused", "flagged"];
+
+/// Messages handed in twice, by what became of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RepeatCounts {
+    /// Of a known identity: answered with the first one's id.
+    pub identity: u64,
+    /// Of the same text: answered with the first one's id.
+    pub dropped: u64,
+    /// Of the same text: refused.
+    pub refused: u64,
+    /// Of the same text: sent and marked.
+    pub flagged: u64,
+}
+
+impl RepeatCounts {
+    /// In the order of [`REPEATS`].
+    pub fn counts(&self) -> [u64; REPEATS.len()] {
+        [self.identity, self.dropped, self.refused, self.flagged]
+    }
 }
 
 /// One carrier in the engine's eyes.

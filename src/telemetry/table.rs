@@ -48,6 +48,26 @@ pub(super) const OUTBOX: Metric =
     metric("hongyan_outbox", Gauge, &["account"], "Receipts and inbound messages that wait for a receiver of the account");
 pub(super) const OUTBOX_DROPPED: Metric =
     metric("hongyan_outbox_dropped_total", Counter, &["account"], "Receipts and inbound messages dropped by age, count or refusal");
+pub(super) const REPEATED: Metric = metric(
+    "hongyan_repeated_total",
+    Counter,
+    &["account", "end"],
+    "Messages handed in twice: a known identity, or a duplicate text that was dropped, refused, or flagged and sent",
+);
+pub(super) const REMEMBERED: Metric =
+    metric("hongyan_remembered", Gauge, &["account"], "Texts and identities that are remembered so that they aren't sent twice");
+pub(super) const FORGOTTEN: Metric = metric(
+    "hongyan_forgotten_total",
+    Counter,
+    &["account"],
+    "Texts and identities forgotten before their time: the account's bound was reached",
+);
+pub(super) const BALANCE: Metric = metric(
+    "hongyan_balance_thousandths",
+    Gauge,
+    &["account", "term"],
+    "Thousandths of a credit: topped_up is the sum of available, reserved and spent",
+);
 
 pub(super) const CARRIER_MESSAGES: Metric =
     metric("hongyan_carrier_messages", Gauge, &["carrier", "state"], "Messages handed to a carrier, by the state they are in");
@@ -129,6 +149,10 @@ pub const METRICS: &[Metric] = &[
     SESSIONS,
     OUTBOX,
     OUTBOX_DROPPED,
+    REPEATED,
+    REMEMBERED,
+    FORGOTTEN,
+    BALANCE,
     CARRIER_MESSAGES,
     CARRIER_OUTCOMES,
     LANE,

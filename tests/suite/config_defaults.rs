@@ -36,7 +36,7 @@ fn keys<T: for<'de> Deserialize<'de>>() -> Vec<String> {
 #[test]
 fn every_key_stands_in_the_annotated_files() {
     use hongyan::config as c;
-    let sections: [(&str, Vec<String>, &str); 22] = [
+    let sections: [(&str, Vec<String>, &str); 24] = [
         ("gateway", keys::<c::Gateway>(), "config/hongyan.toml"),
         ("gateway.log", keys::<c::Log>(), "config/hongyan.toml"),
         ("listen", keys::<c::Listen>(), "config/hongyan.toml"),
@@ -50,6 +50,8 @@ fn every_key_stands_in_the_annotated_files() {
         ("opt_out", keys::<c::OptOut>(), "config/hongyan.toml"),
         ("opt_out.country", keys::<c::OptOutCountry>(), "config/hongyan.toml"),
         ("inbound", keys::<c::InboundRoute>(), "config/hongyan.toml"),
+        ("account.dedupe", keys::<c::AccountDedupe>(), "config/hongyan.toml"),
+        ("account.balance", keys::<c::AccountBalance>(), "config/hongyan.toml"),
         ("carrier", keys::<Carrier>(), "config/hongyan.toml"),
         ("carrier.timers", keys::<c::CarrierTimers>(), "config/hongyan.toml"),
         ("carrier.reconnect", keys::<c::Reconnect>(), "config/hongyan.toml"),

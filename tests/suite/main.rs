@@ -10,6 +10,7 @@ mod crash_kill;
 mod crash_rig;
 mod crash_stop;
 mod crash_trace;
+mod crash_twice;
 mod driver_sockets;
 mod house;
 mod link_carrier;

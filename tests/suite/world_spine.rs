@@ -31,6 +31,8 @@ fn worlds(seeds: std::ops::Range<u64>, settings: impl Fn(u64) -> Settings) -> Ou
                 sum.chunks_read += outcome.chunks_read;
                 sum.listed += outcome.listed;
                 sum.stopped += outcome.stopped;
+                sum.repeats += outcome.repeats;
+                sum.no_credit += outcome.no_credit;
                 sum.events = sum.events.max(outcome.events);
             }
             Err(failure) => {
@@ -183,4 +185,48 @@ fn nothing_leaves_to_a_number_once_its_block_or_its_opt_out_is_answered() {
 #[test]
 fn failing_syncs_slow_disks_and_a_jumping_clock_lose_nothing() {
     worlds(6000..6030, |_| Settings { failed_sync_every_ms: 3_000, disk_every_ms: 2_000, wall_jump_every_ms: 1_000, ..Settings::calm() });
+}
+
+#[test]
+fn what_is_handed_in_twice_is_one_message_with_one_id_also_across_crashes() {
+    let sum = worlds(8000..8030, |seed| Settings {
+        repeated_share: 0.5,
+        job_lines: 30,
+        crash_every_ms: [0, 700, 3_000][seed as usize % 3],
+        journal_octets: 1_500,
+        ..Settings::calm()
+    });
+    assert!(sum.repeats > 500 && sum.crashes > 200, "{sum:?}");
+}
+
+#[test]
+fn balances_are_exact_and_never_below_their_limit_also_across_crashes() {
+    let sum = worlds(8100..8130, |seed| Settings {
+        limit: Some([0, 100, 500][seed as usize % 3]),
+        top_up_every_ms: 500,
+        crash_every_ms: [0, 700, 3_000][seed as usize % 3],
+        journal_octets: 1_500,
+        job_lines: 10,
+        ..Settings::drawn(seed)
+    });
+    assert!(sum.no_credit > 100 && sum.accepted > 1_000, "{sum:?}");
+}
+
+#[test]
+fn a_crash_at_any_step_makes_no_second_message_and_loses_no_credit() {
+    let twice = |seed: u64| Settings {
+        repeated_share: 0.7,
+        job_lines: 6,
+        limit: Some(100),
+        top_up_every_ms: 200,
+        cancelled_share: 0.3,
+        journal_octets: 1_000,
+        ..short(seed)
+    };
+    for seed in 0..2 {
+        let events = worlds(seed..seed + 1, twice).events.min(900);
+        for at in (seed..events).step_by(3) {
+            worlds(seed..seed + 1, |seed| Settings { crash_at_event: Some(at), ..twice(seed) });
+        }
+    }
 }

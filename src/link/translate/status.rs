@@ -34,6 +34,9 @@ pub fn of_refusal(refusal: Refusal, peer_version: u8) -> u32 {
         Refusal::NotAllowed | Refusal::Phrase if v5 => status::ESME_RPROHIBITED,
         Refusal::NotAllowed | Refusal::Phrase => status::ESME_RSUBMITFAIL,
         Refusal::Unsupported => status::ESME_RINVCMDID,
+        // The protocol has no word of its own for either. Statuses that clients take as "later" would bring the same again and again.
+        Refusal::Duplicate | Refusal::NoCredit if v5 => status::ESME_RPROHIBITED,
+        Refusal::Duplicate | Refusal::NoCredit => status::ESME_RSUBMITFAIL,
     }
 }
 
@@ -126,6 +129,8 @@ mod tests {
             (Refusal::ReplaceFailed, 0x13),
             (Refusal::NotAllowed, 0x45),
             (Refusal::Unsupported, 0x03),
+            (Refusal::Duplicate, 0x45),
+            (Refusal::NoCredit, 0x45),
             (Refusal::Blocked, 0x0B),
             (Refusal::OptedOut, 0x0B),
             (Refusal::Country, 0x0B),

@@ -1,6 +1,7 @@
 //! The course of a world: what happens next, in order of virtual time and, within an instant, of the dice. Owns everything; the other files give it hands.
 
 use super::gateway::Gateway;
+use super::jobs::Job;
 use super::judge::{Judge, Judged, Record, Wrong, mark};
 use super::peers::{ClientSlot, Operator};
 use super::wire::{Connection, End, Mail, Parcel, Role, Side};
@@ -48,6 +49,12 @@ pub(super) enum Due {
     Connect { slot: usize },
     /// An upstream submits.
     Submit { number: usize },
+    /// An upstream submits the same once more.
+    Repeat { number: usize },
+    /// The bulk job hands in some lines.
+    Job,
+    /// Somebody tops up.
+    PayIn,
     /// An upstream cancels.
     Cancel { number: usize },
     /// An upstream answers a delivery.
@@ -100,11 +107,13 @@ pub struct World {
     pub(super) operators: Vec<Operator>,
     pub(super) slots: Vec<ClientSlot>,
     pub(super) judge: Judge,
+    pub(super) job: Job,
     pub(super) is_calm: bool,
     pub(super) crashes: u64,
     pub(super) carried: u64,
     pub(super) chunks_read: u64,
     pub(super) listing: super::listing::Listing,
+    pub(super) no_credit: u64,
     to_submit: usize,
     events: u64,
     trace: u64,
@@ -131,11 +140,13 @@ impl World {
             operators,
             slots,
             judge: Judge::default(),
+            job: Job::default(),
             is_calm: false,
             crashes: 0,
             carried: 0,
             chunks_read: 0,
             listing: super::listing::Listing::default(),
+            no_credit: 0,
             to_submit: settings.messages,
             events: 0,
             trace: seed,
@@ -154,6 +165,7 @@ impl World {
             let at_us = self.dice.up_to(self.settings.busy_ms * 1000);
             self.after(at_us, Due::Submit { number });
         }
+        self.prepare_job(&mut recent);
         self.after(0, Due::Start);
         for slot in 0..self.slots.len() {
             let at_us = self.dice.up_to(200_000);
@@ -163,6 +175,20 @@ impl World {
             self.next_misfortune(kind);
         }
         self.after(self.settings.busy_ms * 1000, Due::Calm);
+    }
+
+    /// The bulk job's lines are messages like others; they are handed in another way.
+    fn prepare_job(&mut self, recent: &mut Vec<String>) {
+        for number in self.settings.messages..self.settings.messages + self.settings.job_lines {
+            let mut record = self.draw_message(number, recent);
+            (record.account, record.class) = (Class::ALL.len() - 1, Class::Marketing);
+            (record.delay_s, record.validity_s, record.to_cancel) = (0, 0, false);
+            self.judge.records.push(record);
+            self.job.lines.push(number);
+        }
+        self.judge.books.limits = self.settings.limit.map_or(Vec::new(), |limit| vec![limit; Class::ALL.len()]);
+        self.after(100_000, Due::Job);
+        self.after(100_000, Due::PayIn);
     }
 
     fn draw_message(&mut self, number: usize, recent: &mut Vec<String>) -> Record {
@@ -231,6 +257,12 @@ impl World {
             Due::Connect { slot } => self.connect_client(slot),
             Due::Submit { number } => self.submit(number),
             Due::Cancel { number } => self.cancel(number),
+            Due::Repeat { number } => self.repeat(number),
+            Due::Job => self.job_turn(),
+            Due::PayIn => {
+                self.pay_in();
+                Ok(())
+            }
             Due::Respond { at, sequence, status, report } => self.respond(at, sequence, status, report),
             Due::Misfortune(kind) => self.misfortune(kind),
             Due::DiskWell { life } => self.disk_well(life),
@@ -244,7 +276,13 @@ impl World {
         let Some(engine) = &self.gateway.engine else { return Some("the gateway is down".into()) };
         let (alive, outbox, parked) = (engine.alive(), engine.outbox_figures().map(|(waiting, _)| waiting).sum::<u64>(), engine.parked());
         let waiting: u64 = self.operators.iter().map(|o| o.carrier.counts().waiting).sum();
-        let rest = self.to_submit == 0 && alive == 0 && outbox == 0 && parked == 0 && waiting == 0 && self.gateway.is_written();
+        let rest = self.to_submit == 0
+            && self.job_left() == 0
+            && alive == 0
+            && outbox == 0
+            && parked == 0
+            && waiting == 0
+            && self.gateway.is_written();
         (!rest).then(|| {
             format!(
                 "{} to submit, {alive} alive, {outbox} in outboxes, {parked} parked, {waiting} with carriers, journal idle {}",
@@ -335,6 +373,8 @@ impl World {
             chunks_read: self.chunks_read,
             listed: self.listing.answered,
             stopped: self.judge.stopped(),
+            repeats: self.judge.repeats,
+            no_credit: self.no_credit,
         }
     }
 

@@ -2,18 +2,20 @@
 //! loses whatever the stores had not synced; starting it recovers from the rest.
 
 use super::Settings;
+use super::books::PRICE;
 use super::course::{Due, World};
+use super::jobs::JOB;
 use super::judge::{Judged, Wrong};
 use super::wire::{End, Mail, Role, Side};
 use crate::config;
 use crate::engine::Engine;
-use crate::engine::plan::{AccountPlan, Bounds, CarrierPlan, ClassPlan, Plan};
-use crate::engine::port::{BindCommand, BindId, CarrierId, DiskState, Input, Output, SessionId, Ticket};
+use crate::engine::plan::{AccountPlan, BalancePlan, Bounds, CarrierPlan, ClassPlan, DedupePlan, Plan};
+use crate::engine::port::{BindCommand, BindId, CarrierId, DiskState, Input, Output, SessionId, Ticket, UpstreamReply};
 use crate::engine::recover::recover;
 use crate::link::accounts::{Accounts, AuthenticateJob, Verifier};
 use crate::link::carrier::{CarrierBind, CarrierContext};
 use crate::link::upstream::{Upstream, UpstreamCommand, UpstreamContext};
-use crate::model::Class;
+use crate::model::{Class, DuplicateAction, Refusal};
 use crate::number::HomeRegion;
 use crate::number::prefix::PrefixTable;
 use crate::sim::behaviour::Dice;
@@ -201,6 +203,13 @@ fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) -> P
         outbox_age_ms: 72 * 3_600_000,
         correcting_receipt: false,
         service_numbers: vec![super::listing::service(name).into_bytes()],
+        dedupe: DedupePlan {
+            // Longer than the wall clock ever errs.
+            window_ms: if settings.repeated_share > 0.0 { 3_600_000 } else { 0 },
+            action: if *name == ACCOUNTS[1] { DuplicateAction::Refuse } else { DuplicateAction::Drop },
+            ..DedupePlan::default()
+        },
+        balance: settings.limit.map(|limit| BalancePlan { limit, prices: PrefixTable::new([("", PRICE)]).expect("one prefix") }),
     };
     Plan {
         node: 1,
@@ -282,6 +291,7 @@ impl World {
         let recovered = recover(gateway.plan.clone(), &mut gateway.journal, &mut gateway.ledger, now);
         let (engine, found) = recovered.map_err(|error| Wrong { what: format!("recovery: {error}"), message: None })?;
         gateway.engine = Some(engine);
+        self.judge.books.agree(self.gateway.engine.as_ref().map_or(&[], Engine::balances))?;
         self.note(None, || format!("the gateway starts: {found:?}"));
         self.count(3, found.events);
         self.counters()?;
@@ -302,6 +312,12 @@ impl World {
         let counts = engine.counts();
         if counts.imbalance() != 0 || engine.walk() != [counts.by_state[0], counts.by_state[1]] {
             return Err(Wrong { what: format!("out of balance: {counts:?}, walked {:?}", engine.walk()), message: None });
+        }
+        let (walked, is_warm) = (engine.walk_reserved(), engine.cold().0 == 0);
+        for (reserved, balance) in walked.into_iter().zip(engine.balances()) {
+            if reserved > balance.reserved || (is_warm && reserved < balance.reserved) {
+                return Err(Wrong { what: format!("{balance:?}, but messages in memory reserve {reserved}"), message: None });
+            }
         }
         self.judge.counters(&counts)
     }
@@ -357,6 +373,9 @@ impl World {
         for output in outputs {
             self.output(output)?;
         }
+        if let Some(engine) = &self.gateway.engine {
+            self.judge.books.agree(engine.balances())?;
+        }
         if let Some(us) = deadline {
             self.wake_at(us.max(self.now_us + 1));
         }
@@ -406,8 +425,14 @@ impl World {
                 let (life, us) = (self.gateway.life, self.dice.up_to(5_000));
                 self.after(us, Due::ChunkRead { life, id });
             }
+            Output::Balance { token, result } => self.paid_in(token, result)?,
             Output::Upstream { session, replies } => {
                 self.judge.replies(&replies)?;
+                self.no_credit +=
+                    replies.iter().filter(|r| matches!(r, UpstreamReply::Answer { result: Err(Refusal::NoCredit), .. })).count() as u64;
+                if session == JOB {
+                    self.job_told(&replies)?;
+                }
                 if let Some(&at) = self.gateway.sessions.get(&session) {
                     self.leave(at, Mail::Upstream(UpstreamCommand::Replies(replies)));
                 }

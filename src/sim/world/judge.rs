@@ -1,6 +1,7 @@
 //! What must be true. The judge sees what crosses the engine's doors, what becomes durable, and what both peers see, and keeps its own account of every
 //! message from that: it asks the engine for nothing but its counters, which must agree.
 
+use super::books::Books;
 use crate::engine::counts::Counts;
 use crate::engine::event::{DeliveryKey, Event, PartReceipt, read_group};
 use crate::engine::port::{BindCommand, BindId, Delivery, DeliveryAnswer, DeliveryToken, Input, Outcome, Ticket, UpstreamReply};
@@ -89,6 +90,8 @@ pub struct Record {
     pub validity_s: u64,
     /// Its upstream means to cancel it.
     pub to_cancel: bool,
+    /// Its upstream submits it more than once.
+    pub is_repeated: bool,
     /// Octets of the text; every part shows the mark.
     pub text: Vec<u8>,
     /// What the upstream was told.
@@ -128,6 +131,7 @@ impl Record {
             delay_s: 0,
             validity_s: 0,
             to_cancel: false,
+            is_repeated: false,
             text,
             said: Said::Nothing,
             id: None,
@@ -190,6 +194,10 @@ pub struct Judge {
     deliveries: BTreeMap<DeliveryToken, (usize, bool)>,
     copies: BTreeMap<(usize, u64), (usize, u8)>,
     answered: Vec<(usize, bool)>,
+    /// What every account has.
+    pub books: Books,
+    /// Repetitions that were answered with the id of the first.
+    pub repeats: u64,
 }
 
 impl Judge {
@@ -304,6 +312,7 @@ impl Judge {
             return Err(Wrong { what: format!("a batch is not what can be read again: {error}"), message: None });
         }
         for event in &events {
+            self.books.written(event)?;
             match event {
                 Event::Accepted(message) => self.known(message)?,
                 Event::Sent { message, part, .. } => {
@@ -328,9 +337,7 @@ impl Judge {
     fn known(&mut self, message: &Message) -> Judged {
         let Some(number) = read_mark(message.body.text()) else { return Ok(()) };
         let record = &mut self.records[number];
-        if let Some(before) = record.id
-            && record.accepted
-        {
+        if let Some(before) = record.id {
             return wrong(number, format!("accepted twice, as {before} and as {}", message.id));
         }
         record.id = Some(message.id);
@@ -358,6 +365,7 @@ impl Judge {
     }
 
     fn happened(&mut self, event: &Event) -> Judged {
+        self.books.happened(event);
         let Some(number) = self.about(event) else { return Ok(()) };
         let record = &mut self.records[number];
         match event {
@@ -448,6 +456,7 @@ impl Judge {
         self.durable(batch)?;
         self.pending.clear();
         self.deliveries.clear();
+        self.books.crashed();
         for record in &mut self.records {
             if !record.accepted {
                 record.id = None;
@@ -546,8 +555,20 @@ impl Judge {
         record.said = said;
         match said {
             Said::Yes(id) if record.id != Some(id) || !record.accepted => wrong(number, format!("told {id}, but it is {:?}", record.id)),
-            Said::No(status) if record.accepted => wrong(number, format!("refused with {status:#x}, but it is accepted")),
+            Said::No(status) if record.accepted && !record.is_repeated => {
+                wrong(number, format!("refused with {status:#x}, but it is accepted"))
+            }
             _ => Ok(()),
+        }
+    }
+
+    /// What was handed in more than once was answered with a yes: it must be the id of the one message that was made of it.
+    pub fn repeat_told(&mut self, number: usize, id: MessageId) -> Judged {
+        let record = &self.records[number];
+        self.repeats += u64::from(matches!(record.said, Said::Yes(_)));
+        match record.id == Some(id) && record.accepted {
+            true => Ok(()),
+            false => wrong(number, format!("a repetition was told {id}, but it is {:?}", record.id)),
         }
     }
 

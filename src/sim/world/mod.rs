@@ -10,10 +10,13 @@
 //! | `misfortunes` | what goes wrong |
 //! | `gateway` | engine, stores, handlers; the crash and the way back |
 //! | `peers` | upstream clients and carriers |
-//! | `judge` | what must be true |
+//! | `jobs` | a bulk job with identities; top-ups |
+//! | `judge`, `books` | what must be true |
 
+mod books;
 mod course;
 mod gateway;
+mod jobs;
 mod judge;
 mod listing;
 mod misfortunes;
@@ -55,6 +58,10 @@ pub struct Outcome {
     pub listed: u64,
     /// Accepted messages that never left because their number was listed.
     pub stopped: u64,
+    /// Messages that were handed in again, and not made a second one of.
+    pub repeats: u64,
+    /// Submissions refused because the account's balance was used up.
+    pub no_credit: u64,
 }
 
 /// A promise was broken.

@@ -20,6 +20,8 @@ use std::collections::BTreeMap;
 
 /// Marks the token of a cancel among those of submissions.
 const CANCEL: u64 = 1 << 63;
+/// Marks the token of a second submission of the same.
+const REPEAT: u64 = 1 << 62;
 
 /// A session that an upstream wants to have.
 #[derive(Debug)]
@@ -122,7 +124,7 @@ impl World {
         match event {
             Event::Bound { .. } => self.slots[client.slot].bound = Some(at),
             Event::Response { token, status, pdu, .. } => {
-                let number = (token & !CANCEL) as usize;
+                let number = (token & !(CANCEL | REPEAT)) as usize;
                 if token & CANCEL != 0 {
                     self.note(Some(number), || format!("upstream's cancel is answered with {status:#x}"));
                     return if status == status::ESME_ROK { self.judge.cancelled(number) } else { Ok(()) };
@@ -132,6 +134,13 @@ impl World {
                     _ => None,
                 };
                 let said = id.filter(|_| status == status::ESME_ROK).map_or(Said::No(status), Said::Yes);
+                if token & REPEAT != 0 {
+                    self.note(Some(number), || format!("upstream's repetition is answered with {said:?}"));
+                    return match said {
+                        Said::Yes(id) => self.judge.repeat_told(number, id),
+                        _ => Ok(()),
+                    };
+                }
                 self.note(Some(number), || format!("upstream is told {said:?}"));
                 if self.judge.records[number].to_cancel && matches!(said, Said::Yes(_)) {
                     let us = self.dice.up_to(1_500_000);
@@ -183,7 +192,30 @@ impl World {
         self.judge.upstream_got(MessageId(id), state, Some(answer))
     }
 
+    /// The same once more, if a connection is there: it is not known whether the first one came through.
+    pub(super) fn repeat(&mut self, number: usize) -> Judged {
+        self.submit_as(number, REPEAT);
+        Ok(())
+    }
+
     pub(super) fn submit(&mut self, number: usize) -> Judged {
+        if self.submit_as(number, 0) {
+            self.submitted();
+            if self.dice.chance(self.settings.repeated_share) {
+                self.judge.records[number].is_repeated = true;
+                for _ in 0..=self.dice.up_to(1) {
+                    let us = self.dice.up_to(4_000_000);
+                    self.after(us, Due::Repeat { number });
+                }
+            }
+        } else {
+            let us = 50_000 + self.dice.up_to(100_000);
+            self.after(us, Due::Submit { number });
+        }
+        Ok(())
+    }
+
+    fn submit_as(&mut self, number: usize, flag: u64) -> bool {
         let now = self.now();
         let record = self.judge.records[number].clone();
         let (digits, text) = (record.digits, record.text);
@@ -206,16 +238,13 @@ impl World {
         };
         if let Some(at) = chosen
             && let Some(end) = &mut self.connections[at].ends[Side::Peer as usize]
-            && end.session.request(number as u64, &Pdu::SubmitSm(sm), now).is_ok()
+            && end.session.request(flag | number as u64, &Pdu::SubmitSm(sm), now).is_ok()
         {
-            self.submitted();
-            self.note(Some(number), || format!("upstream submits {} octets on connection {at}", text.len()));
+            self.note(Some(number), || format!("upstream submits {} octets on connection {at}, again: {}", text.len(), flag != 0));
             self.after(0, Due::Nudge { at, side: Side::Peer });
-        } else {
-            let us = 50_000 + self.dice.up_to(100_000);
-            self.after(us, Due::Submit { number });
+            return true;
         }
-        Ok(())
+        false
     }
 
     /// One of the account's connections that is bound to submit.

@@ -19,6 +19,14 @@ pub struct Settings {
     pub short_lived_share: f64,
     /// Share of messages that their upstream cancels soon after.
     pub cancelled_share: f64,
+    /// Share of messages that their upstream submits a second time, whatever it was told.
+    pub repeated_share: f64,
+    /// Lines of a bulk job, each with an identity, handed in until each has its yes.
+    pub job_lines: usize,
+    /// Accounts pay, and may owe so much, thousandths of a credit.
+    pub limit: Option<i64>,
+    /// Somebody pays in or takes out.
+    pub top_up_every_ms: u64,
     /// Octets of journal at which what is old is carried into the ledger.
     pub journal_octets: u64,
     /// Messages in memory at which the ends of lanes leave it.
@@ -75,6 +83,10 @@ impl Settings {
             scheduled_share: 0.0,
             short_lived_share: 0.0,
             cancelled_share: 0.0,
+            repeated_share: 0.0,
+            job_lines: 0,
+            limit: None,
+            top_up_every_ms: 0,
             journal_octets: 6_000,
             max_in_memory: 1_000_000,
             cold_after_ms: 600_000,
@@ -151,6 +163,11 @@ impl Settings {
         settings.cold_after_ms = [500, 3_000, 600_000][cold.up_to(2) as usize];
         settings.busy_ms = 5_000 + dice.up_to(20_000);
         settings.listed_every_ms = [0, 0, 2_000, 200][Dice::new(seed ^ 0x1157).up_to(3) as usize];
+        let mut twice = Dice::new(seed ^ 0x2f1d);
+        settings.repeated_share = [0.0, 0.1, 0.6][twice.up_to(2) as usize];
+        settings.job_lines = [0, 3, 30][twice.up_to(2) as usize];
+        settings.limit = [None, Some(0), Some(200), Some(1_000)][twice.up_to(3) as usize];
+        settings.top_up_every_ms = if settings.limit.is_some() { [300, 2_000][twice.up_to(1) as usize] } else { 0 };
         settings
     }
 

@@ -1,0 +1,148 @@
+//! The bulk job of the world: lines that are handed in with an identity each, again and again until every one has its yes; also lines that have it already,
+//! and lines whose first hand-over isn't durable yet. And whoever tops up the accounts.
+
+use super::books::PRICE;
+use super::course::{Due, World};
+use super::gateway::ACCOUNTS;
+use super::judge::{Judged, Said};
+use crate::engine::port::{Balance, Draft, Input, SessionId, UpstreamReply};
+use crate::model::{AccountId, Address, Body, CampaignId, Encoding, Message, MessageId, Refusal, Report};
+use arrayvec::ArrayVec;
+use std::sync::Arc;
+
+/// The job's session with the engine. No wire: it is the gateway's own.
+pub(super) const JOB: SessionId = SessionId(u64::MAX);
+
+/// The job, and what waits for an answer.
+#[derive(Debug, Default)]
+pub(super) struct Job {
+    /// Numbers of its lines.
+    pub lines: Vec<usize>,
+    /// The life of the gateway in which its session is open.
+    life: u64,
+    last_token: u64,
+}
+
+impl World {
+    /// Lines that are not settled yet.
+    pub(super) fn job_left(&self) -> usize {
+        self.job.lines.iter().filter(|&&number| self.judge.records[number].said == Said::Nothing).count()
+    }
+
+    /// The job hands in some lines.
+    pub(super) fn job_turn(&mut self) -> Judged {
+        if self.job.lines.is_empty() {
+            return Ok(());
+        }
+        let pause_us = 50_000 + self.dice.up_to(400_000);
+        if self.job_left() > 0 || !self.is_calm {
+            self.after(pause_us, Due::Job);
+        }
+        if self.gateway.engine.is_none() {
+            return Ok(());
+        }
+        if self.job.life != self.gateway.life {
+            self.job.life = self.gateway.life;
+            // All lines are of one account: the last.
+            self.hand_in(vec![Input::SessionUp { session: JOB, account: AccountId(ACCOUNTS.len() as u32 - 1), window: 0 }]);
+        }
+        let mut drafts = Vec::new();
+        for number in self.job.lines.clone() {
+            let open = self.judge.records[number].said == Said::Nothing;
+            let copies = match self.dice.up_to(9) {
+                0..6 if open => 1,
+                6 if open => 2,
+                7 if !self.is_calm => 1,
+                _ => 0,
+            };
+            for _ in 0..copies {
+                self.note(Some(number), || "the job hands in its line".into());
+                drafts.push(Draft { token: number as u64, message: Arc::new(self.line(number)), campaign: None });
+            }
+        }
+        if !drafts.is_empty() {
+            self.hand_in(vec![Input::Submit { session: JOB, drafts }]);
+        }
+        Ok(())
+    }
+
+    fn line(&self, number: usize) -> Message {
+        let record = &self.judge.records[number];
+        Message {
+            id: MessageId(0),
+            account: AccountId(record.account as u32),
+            class: record.class,
+            source: Address::new(5, 0, b"SHOP").expect("it is short"),
+            destination: Address::new(1, 1, record.digits.as_bytes()).expect("it is short"),
+            number: crate::number::pack(record.digits.as_bytes()).expect("digits"),
+            body: Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: record.text.clone().into() },
+            part: None,
+            report: Report { on_success: true, on_failure: true, intermediate: false },
+            service_type: ArrayVec::new(),
+            protocol_id: 0,
+            priority: 0,
+            accepted_ms: 0,
+            due_ms: 0,
+            expires_ms: 0,
+            tlvs: Box::default(),
+            campaign: CampaignId::NONE,
+            identity: number as u64 + 1,
+            charge: 0,
+        }
+    }
+
+    /// What the engine says to the job.
+    pub(super) fn job_told(&mut self, replies: &[UpstreamReply]) -> Judged {
+        for reply in replies {
+            let UpstreamReply::Answer { token, result } = reply else { continue };
+            let number = *token as usize;
+            self.note(Some(number), || format!("the job is told {result:?}"));
+            match result {
+                Ok(id) => {
+                    self.judge.repeat_told(number, *id)?;
+                    self.judge.records[number].said = Said::Yes(*id);
+                }
+                // Some numbers may not be written to: the job goes on without them.
+                Err(Refusal::Blocked | Refusal::OptedOut) if self.judge.records[number].said == Said::Nothing => {
+                    self.judge.records[number].said = Said::No(0);
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody pays in, or takes out.
+    pub(super) fn pay_in(&mut self) {
+        let every_ms = self.settings.top_up_every_ms;
+        if every_ms == 0 {
+            return;
+        }
+        // What the last lines of the job cost will be there.
+        let change = match self.dice.up_to(4) {
+            _ if self.is_calm => 1_000_000,
+            0 => -(1 + self.dice.up_to(20) as i64) * i64::from(PRICE),
+            _ => (1 + self.dice.up_to(30) as i64) * i64::from(PRICE),
+        };
+        let account = if self.is_calm { ACCOUNTS.len() as u32 - 1 } else { self.dice.up_to(ACCOUNTS.len() as u64 - 1) as u32 };
+        if !self.is_calm || self.job_left() > 0 {
+            let us = self.dice.up_to(2 * every_ms * 1000);
+            self.after(us, Due::PayIn);
+        }
+        if self.gateway.engine.is_none() {
+            return;
+        }
+        self.job.last_token += 1;
+        let token = self.job.last_token;
+        self.hand_in(vec![Input::TopUp { token, account: AccountId(account), change, reason: reason(token) }]);
+    }
+
+    /// The engine's answer to a top-up.
+    pub(super) fn paid_in(&mut self, token: u64, result: Result<Balance, Refusal>) -> Judged {
+        result.map_or(Ok(()), |_| self.judge.books.told(&reason(token)))
+    }
+}
+
+fn reason(token: u64) -> String {
+    format!("invoice {token}")
+}
