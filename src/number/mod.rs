@@ -4,11 +4,13 @@
 pub mod china;
 pub mod dedupe;
 pub mod digit_trie;
+pub mod list;
 pub mod normalise;
 pub mod packed;
 pub mod plan;
 pub mod ported;
 pub mod prefix;
+pub mod range_diff;
 pub mod range_file;
 mod range_problems;
 pub mod ranges;

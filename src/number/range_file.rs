@@ -359,7 +359,7 @@ mod tests {
         let table = table(
             &[
                 "prefix,operator,region,zone,tags\n# a comment\n861380,,Guangdong,,\n+8613801-8613802,联通,\"Shenzhen, Futian\",,hot;vip\n",
-                "national,country,operator,kind\n1703,CN,,other\n7911,GB,vf,mobile\n",
+                "national,country,operator,kind\n1703,CN,,other\n7911,GB,vf,mobile\n7912,GB,vodafone,mobile\n",
             ],
             "",
         )
@@ -368,7 +368,7 @@ mod tests {
         assert_eq!(of(&table, "8613801138000"), "CN/China Unicom/Shenzhen, Futian/mobile/Asia/Shanghai/hot vip");
         assert_eq!(of(&table, "8613812345678"), "CN/China Mobile//mobile/Asia/Shanghai/");
         assert_eq!(of(&table, "8617031234567"), "CN/China Mobile//other/Asia/Shanghai/mvno");
-        assert_eq!(of(&table, "447911123456"), "GB/Vodafone//mobile/Europe/London/");
+        assert_eq!(of(&table, "447912123456"), "GB/Vodafone//mobile/Europe/London/");
         assert_eq!(of(&table, "18765551234"), "JM////America/Jamaica/");
         assert_eq!(of(&table, "12125551234"), "US/////");
         assert_eq!(of(&table, "999"), "none");

@@ -263,9 +263,10 @@ impl RangeTable {
         &self.ported
     }
 
-    /// Range of the prefix alone, whether the number was ported or not.
-    pub(super) fn of_prefix(&self, number: u64) -> Option<RangeId> {
-        self.trie.find(number).checked_sub(1).map(RangeId)
+
+    /// All prefixes (packed) with their ranges, in the order of their digits.
+    pub fn prefixes(&self) -> impl Iterator<Item = (u64, RangeId)> {
+        self.rows.iter().map(|row| (row.prefix, row.range))
     }
 
     /// How many prefixes, ported numbers and distinct sets of attributes it has.

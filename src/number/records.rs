@@ -113,6 +113,8 @@ pub struct Records<R> {
     start: usize,
     ended: bool,
     line: u64,
+    /// Octets and lines of the last record, so that it can be put back.
+    taken: (usize, u64),
     delimiter: Option<u8>,
     line_end: u8,
     gb18030: bool,
@@ -131,6 +133,7 @@ impl<R: Read> Records<R> {
             start: 0,
             ended: false,
             line: 0,
+            taken: (0, 0),
             delimiter: None,
             line_end: b'\n',
             gb18030: false,
@@ -174,6 +177,13 @@ impl<R: Read> Records<R> {
         self.delimiter
     }
 
+    /// The last record comes again. Once, and before anything else is read.
+    pub fn put_back(&mut self) {
+        let (octets, lines) = std::mem::take(&mut self.taken);
+        self.start -= octets;
+        self.line -= lines;
+    }
+
     /// The next record that isn't blank.
     pub fn next(&mut self) -> io::Result<Option<Record<'_>>> {
         loop {
@@ -181,6 +191,7 @@ impl<R: Read> Records<R> {
             self.line += 1;
             let line = self.line;
             let raw = self.start..self.start + length;
+            self.taken = (length + ending, 1);
             if length > RECORD_MAX {
                 self.start += length + ending;
                 return Ok(Some(self.faulty(line, raw, Fault::TooLong)));
@@ -217,6 +228,7 @@ impl<R: Read> Records<R> {
             if self.parse(raw.clone()) {
                 self.start += next;
                 self.line += lines as u64 - 1;
+                self.taken = (next, lines as u64);
                 self.notice_encoding(raw.clone());
                 let raw = &self.buffer[raw];
                 return Ok(Record { line, raw, fault: None, text: &self.unquoted, fields: &self.fields, gb18030: self.gb18030 });
@@ -444,6 +456,8 @@ mod tests {
         assert_eq!(records.next().unwrap().unwrap().len(), 2);
         let second = records.next().unwrap().unwrap();
         assert_eq!((second.line, second.text(0).as_ref(), second.text(1).as_ref()), (2, "1\n2", "3"));
+        records.put_back();
+        assert_eq!(records.next().unwrap().map(|record| (record.line, record.len())), Some((2, 2)));
         assert!(records.next().unwrap().is_none());
     }
 }
