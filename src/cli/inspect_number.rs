@@ -64,6 +64,9 @@ mod tests {
         let found = inspect("+447400123456", 0, HomeRegion::CHINA, &RangeTable::shipped());
         assert_eq!((&found["country"], &found["kind"], &found["operator"]), (&json!("GB"), &json!("mobile"), &Value::Null));
         assert_eq!(inspect("123x", 0, HomeRegion::CHINA, &RangeTable::shipped())["possible"], false);
-        assert_eq!(inspect(&"1".repeat(30), 0, HomeRegion::CHINA, &RangeTable::shipped())["error"], "the number has 30 digits; the longest have 15");
+        assert_eq!(
+            inspect(&"1".repeat(30), 0, HomeRegion::CHINA, &RangeTable::shipped())["error"],
+            "the number has 30 digits; the longest have 15"
+        );
     }
 }

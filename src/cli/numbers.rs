@@ -103,7 +103,7 @@ fn read(input: impl Read, args: &Args, home: HomeRegion, table: &Arc<RangeTable>
     let mut report = args.report.as_ref().map(|path| Report::create(path)).transpose()?;
     let mut found = Found::new(Arc::clone(table), args.shards);
     let mut set = NumberSet::new();
-    while let Some((record, number)) = list.next().map_err(|error| format!("can't be read to its end: {error}"))? {
+    while let Some((record, number)) = list.read().map_err(|error| format!("can't be read to its end: {error}"))? {
         match number {
             Ok(number) if set.insert(number) => {
                 found.keep(number);
@@ -244,7 +244,11 @@ impl Found {
     }
 
     fn groups(&self) -> [(&'static str, BTreeMap<&str, u64>); 3] {
-        [("countries", self.by(|range| range.country)), ("operators", self.by(|range| range.operator)), ("regions", self.by(|range| range.region))]
+        [
+            ("countries", self.by(|range| range.country)),
+            ("operators", self.by(|range| range.operator)),
+            ("regions", self.by(|range| range.region)),
+        ]
     }
 
     fn to_json(&self) -> Value {

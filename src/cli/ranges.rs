@@ -96,7 +96,8 @@ impl Common {
 
 /// The home region of ISO 3166 letters, in any case.
 pub(super) fn region(letters: &str) -> Result<HomeRegion, String> {
-    HomeRegion::from_iso(&letters.to_ascii_uppercase()).ok_or_else(|| format!("'{letters}' is no country with a numbering plan; allowed: CN, US ..."))
+    HomeRegion::from_iso(&letters.to_ascii_uppercase())
+        .ok_or_else(|| format!("'{letters}' is no country with a numbering plan; allowed: CN, US ..."))
 }
 
 /// The table and the home region of a configuration, or the shipped ones without it.
@@ -159,11 +160,9 @@ fn or_none(name: &str) -> &str {
 }
 
 fn by_operator(table: &RangeTable) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for range in table.prefixes().map(|(_, range)| table.get(range)) {
-        *counts.entry(table.name(range.operator).to_owned()).or_default() += 1;
-    }
-    counts
+    let mut by_id = BTreeMap::new();
+    table.prefixes().for_each(|(_, range)| *by_id.entry(table.get(range).operator).or_insert(0) += 1);
+    by_id.into_iter().map(|(operator, count)| (table.name(operator).to_owned(), count)).collect()
 }
 
 fn problems(error: &TableError) -> Value {
@@ -220,7 +219,8 @@ fn words(table: &RangeTable, range: RangeId) -> String {
     let range = table.get(range);
     let names = [range.country, range.operator, range.region].map(|id| table.name(id));
     let tags = range.tags.iter().map(|&tag| table.name(tag));
-    let all: Vec<&str> = names.into_iter().chain([range.kind.name(), table.name(range.zone)]).chain(tags).filter(|word| !word.is_empty()).collect();
+    let all: Vec<&str> =
+        names.into_iter().chain([range.kind.name(), table.name(range.zone)]).chain(tags).filter(|word| !word.is_empty()).collect();
     all.join(", ")
 }
 

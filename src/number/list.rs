@@ -8,8 +8,28 @@ use std::io::{self, Read};
 
 /// What columns with numbers are called, lower case, without blanks, `_` and `-`.
 const NAMES: [&str; 22] = [
-    "phone", "phonenumber", "phoneno", "mobile", "mobilenumber", "mobileno", "msisdn", "number", "tel", "telephone", "cell", "cellphone", "to",
-    "recipient", "destination", "手机", "手机号", "手机号码", "电话", "电话号码", "联系电话", "号码",
+    "phone",
+    "phonenumber",
+    "phoneno",
+    "mobile",
+    "mobilenumber",
+    "mobileno",
+    "msisdn",
+    "number",
+    "tel",
+    "telephone",
+    "cell",
+    "cellphone",
+    "to",
+    "recipient",
+    "destination",
+    "手机",
+    "手机号",
+    "手机号码",
+    "电话",
+    "电话号码",
+    "联系电话",
+    "号码",
 ];
 
 /// Which column holds the number.
@@ -61,7 +81,7 @@ impl<R: Read> List<R> {
     pub fn open(input: R, column: &Column, home: HomeRegion) -> Result<List<R>, ListError> {
         let mut records = Records::open(input)?;
         let (mut at, mut header) = (0, None);
-        if let Some(first) = records.next().map_err(TextError::Io)? {
+        if let Some(first) = records.read().map_err(TextError::Io)? {
             let (found, is_header) = choose(&first, column, home)?;
             at = found;
             header = is_header.then(|| first.raw.to_vec());
@@ -89,9 +109,9 @@ impl<R: Read> List<R> {
 
     /// The next line that isn't blank, and its number.
     #[inline]
-    pub fn next(&mut self) -> io::Result<Option<(Record<'_>, Result<u64, LineError>)>> {
+    pub fn read(&mut self) -> io::Result<Option<(Record<'_>, Result<u64, LineError>)>> {
         let (column, home) = (self.column, self.home);
-        let Some(record) = self.records.next()? else { return Ok(None) };
+        let Some(record) = self.records.read()? else { return Ok(None) };
         let number = match record.fault {
             Some(fault) => Err(fault.into()),
             None if column >= record.len() => Err(LineError::NoField(record.len())),
@@ -143,7 +163,7 @@ mod tests {
     fn read(text: &[u8], column: &Column) -> Result<Vec<(u64, String)>, String> {
         let mut list = List::open(text, column, HomeRegion::CHINA).map_err(|error| error.to_string())?;
         let mut out = Vec::new();
-        while let Some((record, number)) = list.next().unwrap() {
+        while let Some((record, number)) = list.read().unwrap() {
             let told = number.map_or_else(|error| error.to_string(), |number| String::from_utf8(packed::unpack(number).to_vec()).unwrap());
             out.push((record.line, told));
         }

@@ -1,5 +1,13 @@
 //! Phone numbers: their canonical form as a `u64`, normalisation, ranges by longest prefix. Knows no messages; what a
 //! refused number means to a peer is left to `engine` and `link/translate`.
+//!
+//! | what | file |
+//! |---|---|
+//! | a number in 64 bits | [`packed`] |
+//! | from an SMPP address, or from what people paste, to E.164 | [`normalise`], [`written`], with the plans of [`plan`] |
+//! | what is known of a number | [`ranges`]: [`digit_trie`] and [`ported`]; rows from [`shipped`], [`china`] and [`range_file`]; [`range_diff`] |
+//! | lists and files | [`records`], [`list`], [`dedupe`] |
+//! | who owns a number | [`shard`] |
 
 pub mod china;
 pub mod dedupe;
