@@ -26,6 +26,8 @@
 //! | message | one text to one number, under an id of ours; it travels in 1 to 255 **segments** (parts), one PDU each |
 //! | class | `otp`, `transactional` or `marketing`: priority, retries, and the policy in doubt |
 //! | route | the ordered carriers for a number, by longest prefix |
+//! | range | what is known of numbers by their longest prefix: country, operator, region, kind, time zone, tags |
+//! | shard | a hash class of numbers; nothing to do with prefixes |
 //! | lane | a queue in front of a carrier; each carrier's lanes, buckets and windows belong to one **dispatcher** |
 //! | permit | what a token bucket gives, paid in segments |
 //! | outcome | what a carrier answered: sent, later, elsewhere, never, slow down; or nothing in time: **in doubt** |
@@ -52,7 +54,7 @@
 //! | 2 | [`store`] | what survives a crash: the seams, and SQLite behind them |
 //! | 1 | [`smpp`] | octets ⇄ PDUs ⇄ session events, for both roles |
 //! | 1 | [`text`] | alphabets, segmentation, reassembly, receipt dialects, transliteration |
-//! | 1 | [`number`] | phone numbers: canonical form, national plans, longest prefix |
+//! | 1 | [`number`] | phone numbers: canonical form, national plans, ranges by longest prefix, lists and duplicates |
 //! | 0 | [`model`] | ids, message, states, refusals, time |
 //! | – | [`config`], [`telemetry`] | every setting and every metric, declared once; open to all, import only `model` |
 //!

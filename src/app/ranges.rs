@@ -3,7 +3,6 @@
 use crate::config::Ranges;
 use crate::number::range_file::{Vocabulary, read_operators, read_ported, read_ranges};
 use crate::number::ranges::TableBuilder;
-use crate::number::shipped::is_country;
 use crate::number::{HomeRegion, RangeTable, TableError};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -41,7 +40,7 @@ pub fn of_files(files: &[PathBuf], ranges: &Ranges, home: HomeRegion) -> Result<
 fn begin(ranges: &Ranges, home: HomeRegion) -> (TableBuilder, Vocabulary) {
     let zones: BTreeMap<String, String> = ranges.zones.iter().map(|(country, zone)| (country.clone(), zone.name().to_owned())).collect();
     let mut builder = TableBuilder::shipped_with(&zones);
-    for country in zones.keys().filter(|country| !is_country(country)) {
+    for country in zones.keys().filter(|country| HomeRegion::from_iso(country).is_none()) {
         builder.problems.add(
             "ranges.zones",
             0,
@@ -67,7 +66,7 @@ fn open(path: &Path, builder: &mut TableBuilder, read: impl FnOnce(&mut TableBui
 fn is_of_ported(path: &Path) -> bool {
     let Ok(Ok(mut records)) = File::open(path).map(crate::number::records::Records::open) else { return false };
     loop {
-        match records.next() {
+        match records.read() {
             Ok(Some(record)) if record.raw.first() == Some(&b'#') => {}
             Ok(Some(record)) => return (0..record.len()).any(|at| record.text(at).eq_ignore_ascii_case("number")),
             _ => return false,

@@ -1,7 +1,6 @@
 //! `hongyan inspect`: reads the arguments of the inspectors and prints what they find; each one is a pure function in a file of its own.
 
-use super::{Output, inspect_number, inspect_pdu, inspect_receipt, inspect_text};
-use crate::number::HomeRegion;
+use super::{Output, inspect_number, inspect_pdu, inspect_receipt, inspect_text, ranges};
 use crate::smpp::pdu::Pdu;
 use crate::smpp::tlv::{Tlvs, tag};
 use crate::smpp::{DecodeLimits, Fault, decode, frame};
@@ -60,6 +59,9 @@ enum What {
         /// Country of numbers written without a country code
         #[arg(long, value_name = "ISO", default_value = "CN")]
         home: String,
+        /// The configuration whose range tables are asked; without it, the shipped ones
+        #[arg(short, long, value_name = "FILE")]
+        config: Option<std::path::PathBuf>,
         /// Type of number, as in an SMPP address
         #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=6))]
         ton: u8,
@@ -123,10 +125,9 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<(), String> {
         What::Pdu { hex } => pdu(hex, args.pretty, output),
         What::Text(text_args) => text(text_args, args.pretty, output),
         What::Receipt(receipt_args) => receipt(receipt_args, args.pretty, output),
-        What::Number { number, home, ton } => {
-            let home =
-                HomeRegion::from_iso(&home.to_ascii_uppercase()).ok_or_else(|| format!("'{home}' is no country with a numbering plan"))?;
-            output.json(&inspect_number::inspect(number, *ton, home), args.pretty);
+        What::Number { number, home, config, ton } => {
+            let (table, _) = ranges::table(config.as_ref())?;
+            output.json(&inspect_number::inspect(number, *ton, ranges::region(home)?, &table), args.pretty);
             Ok(())
         }
     }

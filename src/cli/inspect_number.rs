@@ -1,12 +1,13 @@
 //! `hongyan inspect number`: what a number is, as JSON. No arguments are parsed and nothing is printed here.
 
+use super::ranges::range_of;
 use crate::model::address::mask;
-use crate::number::{HomeRegion, NumberError, china, normalise, plan, unpack};
+use crate::number::{HomeRegion, NumberError, RangeTable, china, normalise, plan, unpack};
 use serde_json::{Value, json};
 
 /// What `written` is: its canonical form, country, kind and (for Chinese mobiles) original operator; or why it is no
-/// number (`possible` false, `error`). `ton` as in an address, `home` the country of national forms.
-pub fn inspect(written: &str, ton: u8, home: HomeRegion) -> Value {
+/// number (`possible` false, `error`). `ton` as in an address, `home` the country of national forms, `table` the ranges.
+pub fn inspect(written: &str, ton: u8, home: HomeRegion, ranges: &RangeTable) -> Value {
     let packed = match normalise(written.as_bytes(), ton, home) {
         Ok(packed) => packed,
         Err(error) => return json!({ "input": written, "possible": false, "error": refusal(error, written) }),
@@ -28,6 +29,7 @@ pub fn inspect(written: &str, ton: u8, home: HomeRegion) -> Value {
         "kind": allocation.map(|found| found.kind).or(described.map(|(_, kind)| kind)),
         "operator": allocation.map(|found| found.operator),
         "note": allocation.map(|found| found.note).filter(|note| !note.is_empty()),
+        "range": range_of(ranges, packed),
     })
 }
 
@@ -48,19 +50,23 @@ mod tests {
 
     #[test]
     fn a_chinese_mobile_names_its_operator() {
-        let found = inspect("13800138000", 0, HomeRegion::CHINA);
+        let found = inspect("13800138000", 0, HomeRegion::CHINA, &RangeTable::shipped());
         assert_eq!(found["number"], "8613800138000");
         assert_eq!(found["masked"], "138****8000");
         assert_eq!(found["country"], "CN");
         assert_eq!(found["operator"], "China Mobile");
         assert_eq!(found["kind"], "mobile");
+        assert_eq!((&found["range"]["prefix"], &found["range"]["source"]), (&json!("86138"), &json!("shipped")));
     }
 
     #[test]
     fn a_number_from_elsewhere_has_a_kind_and_what_is_none_says_why() {
-        let found = inspect("+447400123456", 0, HomeRegion::CHINA);
+        let found = inspect("+447400123456", 0, HomeRegion::CHINA, &RangeTable::shipped());
         assert_eq!((&found["country"], &found["kind"], &found["operator"]), (&json!("GB"), &json!("mobile"), &Value::Null));
-        assert_eq!(inspect("123x", 0, HomeRegion::CHINA)["possible"], false);
-        assert_eq!(inspect(&"1".repeat(30), 0, HomeRegion::CHINA)["error"], "the number has 30 digits; the longest have 15");
+        assert_eq!(inspect("123x", 0, HomeRegion::CHINA, &RangeTable::shipped())["possible"], false);
+        assert_eq!(
+            inspect(&"1".repeat(30), 0, HomeRegion::CHINA, &RangeTable::shipped())["error"],
+            "the number has 30 digits; the longest have 15"
+        );
     }
 }

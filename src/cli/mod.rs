@@ -11,7 +11,9 @@ pub mod inspect_pdu;
 pub mod inspect_receipt;
 pub mod inspect_text;
 mod logs;
+mod numbers;
 mod output;
+mod ranges;
 mod serve;
 pub mod store;
 mod store_events;
@@ -36,6 +38,7 @@ use std::process::ExitCode;
         hongyan serve --config config/hongyan.toml   run the gateway\n  \
         hongyan bench                                measure it on this machine\n  \
         hongyan inspect number +8613800138000        what a number is\n  \
+        hongyan numbers list.csv --out clean.csv     normalise a list, drop duplicates\n  \
         hongyan completions bash > hongyan.bash      shell completions\n\n\
         Exit codes: 0 done, 1 failed, 2 wrong usage. `hongyan COMMAND --help` shows examples of each command."
 )]
@@ -62,6 +65,10 @@ enum Command {
     Check(check::Args),
     /// Take apart a PDU, a text, a receipt or a number and print it as JSON
     Inspect(inspect::Args),
+    /// Check, compare and ask range tables: country, operator, region, kind and time zone by prefix
+    Ranges(ranges::Args),
+    /// Normalise a list of numbers, drop duplicates and tell what is wrong with it
+    Numbers(numbers::Args),
     /// Verify, count or dump a data directory while the gateway is stopped
     Store(store::Args),
     /// Print completions for a shell
@@ -84,6 +91,8 @@ fn run(cli: Cli, output: &mut Output) -> ExitCode {
         Command::Bench(args) => tools::bench(&args, output),
         Command::Check(args) => check::run(&args, output),
         Command::Inspect(args) => inspect::run(&args, output),
+        Command::Ranges(args) => ranges::run(&args, output),
+        Command::Numbers(args) => numbers::run(&args, output),
         Command::Store(args) => store::run(&args, &store_events::decode, output),
         Command::Completions(args) => completions::run(&args, output),
     };

@@ -100,6 +100,15 @@ pub fn is_possible(digits: &[u8]) -> bool {
     LENGTHS[code as usize] >> national & 1 == 1
 }
 
+/// Digits of the longest numbers that begin with these, country code included; 15 where no country is known.
+pub(crate) fn longest(digits: &[u8]) -> usize {
+    let Some((code, length)) = country_code(digits) else { return 15 };
+    if code == 86 && matches!(digits.get(2..4), Some([b'1', b'3'..=b'9'])) {
+        return 13;
+    }
+    (length + (15 - LENGTHS[code as usize].leading_zeros() as usize)).min(15)
+}
+
 /// True if people write the trunk prefix 0 behind this country code though it doesn't belong there.
 #[inline]
 pub(crate) fn drops_zero(code: u16) -> bool {

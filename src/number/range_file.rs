@@ -8,11 +8,11 @@ use super::packed::{self, pack};
 use super::plan::{self, HomeRegion};
 use super::ranges::{Fields, Kind, TableBuilder};
 use super::records::{Record, Records};
-use super::shipped::{self, OPERATORS};
+use super::shipped::OPERATORS;
 use super::written::from_text;
 use crate::config::Zone;
 use crate::model::address::mask;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use std::io::Read;
 
 /// Most prefixes that a span stands for.
@@ -108,7 +108,7 @@ pub fn read_ranges(builder: &mut TableBuilder, name: &str, input: impl Read, voc
             let digits = format!("{prefix:0length$}", length = low.len());
             let packed =
                 pack(digits.as_bytes()).ok_or_else(|| format!("prefix '{digits}' has {} digits; allowed: 1 to 15", digits.len()))?;
-            check_country(&digits, &country)?;
+            rows.check_country(&digits, &country)?;
             builder.prefix(packed, &fields, row.line);
         }
         Ok(())
@@ -138,8 +138,11 @@ struct Rows<'v> {
     /// Where each known column stands.
     columns: Vec<(&'static str, usize)>,
     vocabulary: &'v Vocabulary,
-    /// Zones that were looked up, so that each is once.
-    zones: std::cell::RefCell<HashMap<String, bool>>,
+    /// Zones and countries that were looked up, so that each is once: most rows say what the row before has said.
+    zones: HashMap<String, bool>,
+    countries: HashMap<String, Option<HomeRegion>>,
+    /// Pairs of country code and country that fit.
+    fitting: HashSet<(u16, String)>,
 }
 
 /// What a row says besides its prefix.
@@ -157,7 +160,11 @@ impl Attributes {
     }
 }
 
-impl Rows<'_> {
+impl<'v> Rows<'v> {
+    fn new(columns: Vec<(&'static str, usize)>, vocabulary: &'v Vocabulary) -> Rows<'v> {
+        Rows { columns, vocabulary, zones: HashMap::new(), countries: HashMap::new(), fitting: HashSet::new() }
+    }
+
     fn text<'r>(&self, row: &Line<'r>, column: &str) -> std::borrow::Cow<'r, str> {
         match self.columns.iter().find(|(name, _)| *name == column) {
             Some(&(_, at)) => row.record.text(at),
@@ -165,9 +172,12 @@ impl Rows<'_> {
         }
     }
 
-    fn country(&self, row: &Line<'_>) -> Result<String, String> {
+    fn country(&mut self, row: &Line<'_>) -> Result<String, String> {
         let country = self.text(row, "country");
-        if country.is_empty() || shipped::is_country(&country) {
+        if country.is_empty() || country == "001" {
+            return Ok(country.into_owned());
+        }
+        if self.countries.entry_ref(country.as_ref()).or_insert_with(|| HomeRegion::from_iso(&country)).is_some() {
             return Ok(country.into_owned());
         }
         Err(format!("country '{country}' is none; allowed: the two letters of ISO 3166 (CN, US ...) of a country with numbers"))
@@ -179,7 +189,12 @@ impl Rows<'_> {
         let (written, code) = match (prefix.is_empty(), national.is_empty()) {
             (false, true) => (prefix.strip_prefix('+').unwrap_or(&prefix), String::new()),
             (true, false) => {
-                let home = HomeRegion::from_iso(country).ok_or("national: the country is missing, which gives the country code")?;
+                let home = self
+                    .countries
+                    .get(country)
+                    .copied()
+                    .flatten()
+                    .ok_or("national: the country is missing, which gives the country code")?;
                 (&*national, home.code.to_string())
             }
             (true, true) => return Err("the prefix is missing".to_owned()),
@@ -194,7 +209,7 @@ impl Rows<'_> {
         Ok((format!("{code}{low}"), format!("{code}{high}")))
     }
 
-    fn attributes(&self, row: &Line<'_>) -> Result<Attributes, String> {
+    fn attributes(&mut self, row: &Line<'_>) -> Result<Attributes, String> {
         let operator = self.text(row, "operator");
         let known = if operator.is_empty() { Some("") } else { self.vocabulary.operator(&operator) };
         let Some(known) = known else {
@@ -211,7 +226,7 @@ impl Rows<'_> {
                 .ok_or(format!("kind '{name}' is none; allowed: mobile, fixed, other"))?,
         };
         let zone = self.text(row, "zone").into_owned();
-        if !zone.is_empty() && !*self.zones.borrow_mut().entry_ref(zone.as_str()).or_insert_with(|| zone.parse::<Zone>().is_ok()) {
+        if !zone.is_empty() && !*self.zones.entry_ref(zone.as_str()).or_insert_with(|| zone.parse::<Zone>().is_ok()) {
             return Err(format!("zone '{zone}' is none; allowed: an IANA name (Asia/Shanghai), UTC, or an offset (+08:00)"));
         }
         let tags = self.text(row, "tags").replace([';', '|'], " ");
@@ -226,23 +241,27 @@ impl Rows<'_> {
         }
         Ok(Attributes { operator: known.to_owned(), region, zone, kind, tags })
     }
+
+    /// The prefix must begin with a country code, and with that of the country which the row names.
+    fn check_country(&mut self, digits: &str, country: &str) -> Result<(), String> {
+        let Some((code, _)) = plan::country_code(digits.as_bytes()) else {
+            return Err(format!("prefix {digits} begins with no country code; write it with the country code first (861380, not 1380)"));
+        };
+        if country.is_empty() || self.fitting.contains(&(code, country.to_owned())) {
+            return Ok(());
+        }
+        let regions = plan::regions(code);
+        if regions.split(',').any(|region| region == country) {
+            self.fitting.insert((code, country.to_owned()));
+            return Ok(());
+        }
+        let of = HomeRegion::from_iso(country).map_or(String::new(), |home| format!("; numbers of {country} begin with {}", home.code));
+        Err(format!("prefix {digits} belongs to {}, not to {country}{of}", regions.split(',').next().unwrap_or("nobody")))
+    }
 }
 
 fn too_long(column: &str) -> String {
     format!("{column} has more than {NAME_MAX} octets")
-}
-
-/// The prefix must begin with a country code, and with that of the country which the row names.
-fn check_country(digits: &str, country: &str) -> Result<(), String> {
-    let Some((code, _)) = plan::country_code(digits.as_bytes()) else {
-        return Err(format!("prefix {digits} begins with no country code; write it with the country code first (861380, not 1380)"));
-    };
-    let regions = plan::regions(code);
-    if country.is_empty() || regions.split(',').any(|region| region == country) {
-        return Ok(());
-    }
-    let of = HomeRegion::from_iso(country).map_or(String::new(), |home| format!("; numbers of {country} begin with {}", home.code));
-    Err(format!("prefix {digits} belongs to {}, not to {country}{of}", regions.split(',').next().unwrap_or("nobody")))
 }
 
 /// Reads the header, then hands each row to `take`, whose problems are told with the row's line. One of the first `keys` columns must be there.
@@ -253,16 +272,16 @@ fn read_table(
     allowed: &'static [&'static str],
     keys: usize,
     vocabulary: &Vocabulary,
-    mut take: impl FnMut(&Rows<'_>, &mut TableBuilder, Line<'_>) -> Result<(), String>,
+    mut take: impl FnMut(&mut Rows<'_>, &mut TableBuilder, Line<'_>) -> Result<(), String>,
 ) {
     builder.file(name);
     let mut rows = None;
     let mut refused = false;
     each_record(builder, name, input, |builder, record, line| {
-        let Some(rows) = &rows else {
+        let Some(rows) = &mut rows else {
             if !refused {
                 match header(record, allowed, keys) {
-                    Ok(columns) => rows = Some(Rows { columns, vocabulary, zones: Default::default() }),
+                    Ok(columns) => rows = Some(Rows::new(columns, vocabulary)),
                     Err(what) => {
                         refused = true;
                         builder.problems.add(name, line, what);
@@ -310,7 +329,7 @@ fn each_record(builder: &mut TableBuilder, name: &str, input: impl Read, mut tak
         Err(error) => return builder.problems.add(name, 0, error.to_string()),
     };
     loop {
-        match records.next() {
+        match records.read() {
             Ok(None) => return,
             Ok(Some(record)) => {
                 // A file of 4 billion lines is no table; the lines of one fit.
@@ -359,7 +378,7 @@ mod tests {
         let table = table(
             &[
                 "prefix,operator,region,zone,tags\n# a comment\n861380,,Guangdong,,\n+8613801-8613802,联通,\"Shenzhen, Futian\",,hot;vip\n",
-                "national,country,operator,kind\n1703,CN,,other\n7911,GB,vf,mobile\n",
+                "national,country,operator,kind\n1703,CN,,other\n7911,GB,vf,mobile\n7912,GB,vodafone,mobile\n",
             ],
             "",
         )
@@ -368,7 +387,7 @@ mod tests {
         assert_eq!(of(&table, "8613801138000"), "CN/China Unicom/Shenzhen, Futian/mobile/Asia/Shanghai/hot vip");
         assert_eq!(of(&table, "8613812345678"), "CN/China Mobile//mobile/Asia/Shanghai/");
         assert_eq!(of(&table, "8617031234567"), "CN/China Mobile//other/Asia/Shanghai/mvno");
-        assert_eq!(of(&table, "447911123456"), "GB/Vodafone//mobile/Europe/London/");
+        assert_eq!(of(&table, "447912123456"), "GB/Vodafone//mobile/Europe/London/");
         assert_eq!(of(&table, "18765551234"), "JM////America/Jamaica/");
         assert_eq!(of(&table, "12125551234"), "US/////");
         assert_eq!(of(&table, "999"), "none");

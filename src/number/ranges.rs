@@ -263,9 +263,9 @@ impl RangeTable {
         &self.ported
     }
 
-    /// Range of the prefix alone, whether the number was ported or not.
-    pub(super) fn of_prefix(&self, number: u64) -> Option<RangeId> {
-        self.trie.find(number).checked_sub(1).map(RangeId)
+    /// All prefixes (packed) with their ranges, in the order of their digits.
+    pub fn prefixes(&self) -> impl Iterator<Item = (u64, RangeId)> {
+        self.rows.iter().map(|row| (row.prefix, row.range))
     }
 
     /// How many prefixes, ported numbers and distinct sets of attributes it has.
@@ -283,7 +283,7 @@ impl RangeTable {
 /// The first `length` digits of a packed number.
 fn head(number: u64, length: usize) -> u64 {
     let cut = packed::digit_count(number) - length;
-    (length as u64) << 60 | (number & packed::VALUE_MASK) / 10u64.pow(cut as u32)
+    ((length as u64) << 60) | ((number & packed::VALUE_MASK) / 10u64.pow(cut as u32))
 }
 
 /// Sorts prefixes by their digits, a prefix before what it begins.

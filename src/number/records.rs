@@ -113,6 +113,8 @@ pub struct Records<R> {
     start: usize,
     ended: bool,
     line: u64,
+    /// Octets and lines of the last record, so that it can be put back.
+    taken: (usize, u64),
     delimiter: Option<u8>,
     line_end: u8,
     gb18030: bool,
@@ -131,6 +133,7 @@ impl<R: Read> Records<R> {
             start: 0,
             ended: false,
             line: 0,
+            taken: (0, 0),
             delimiter: None,
             line_end: b'\n',
             gb18030: false,
@@ -174,13 +177,21 @@ impl<R: Read> Records<R> {
         self.delimiter
     }
 
+    /// The last record comes again. Once, and before anything else is read.
+    pub fn put_back(&mut self) {
+        let (octets, lines) = std::mem::take(&mut self.taken);
+        self.start -= octets;
+        self.line -= lines;
+    }
+
     /// The next record that isn't blank.
-    pub fn next(&mut self) -> io::Result<Option<Record<'_>>> {
+    pub fn read(&mut self) -> io::Result<Option<Record<'_>>> {
         loop {
             let Some((length, ending)) = self.line_from(0)? else { return Ok(None) };
             self.line += 1;
             let line = self.line;
             let raw = self.start..self.start + length;
+            self.taken = (length + ending, 1);
             if length > RECORD_MAX {
                 self.start += length + ending;
                 return Ok(Some(self.faulty(line, raw, Fault::TooLong)));
@@ -217,6 +228,7 @@ impl<R: Read> Records<R> {
             if self.parse(raw.clone()) {
                 self.start += next;
                 self.line += lines as u64 - 1;
+                self.taken = (next, lines as u64);
                 self.notice_encoding(raw.clone());
                 let raw = &self.buffer[raw];
                 return Ok(Record { line, raw, fault: None, text: &self.unquoted, fields: &self.fields, gb18030: self.gb18030 });
@@ -286,18 +298,19 @@ impl<R: Read> Records<R> {
                 return Ok((seen > at).then_some((seen - at, 0)));
             }
             if seen - at > RECORD_MAX {
-                return self.skip_line(at).map(|()| Some((RECORD_MAX + 1, 0)));
+                self.shorten_line(at)?;
+                return Ok(Some((RECORD_MAX + 1, usize::from(!self.ended))));
             }
             self.fill()?;
         }
     }
 
-    /// Throws away what a line over the bound has beyond it.
-    fn skip_line(&mut self, at: usize) -> io::Result<()> {
+    /// Throws away what a line over the bound has beyond it, up to its end.
+    fn shorten_line(&mut self, at: usize) -> io::Result<()> {
         loop {
             let keep = self.start + at + RECORD_MAX + 1;
             if let Some(found) = memchr::memchr(self.line_end, &self.buffer[keep..]) {
-                self.buffer.drain(keep..=keep + found);
+                self.buffer.drain(keep..keep + found);
                 return Ok(());
             }
             self.buffer.truncate(keep);
@@ -361,7 +374,7 @@ mod tests {
     fn read(text: &[u8]) -> Vec<(u64, Vec<String>)> {
         let mut records = Records::open(text).unwrap();
         let mut out = Vec::new();
-        while let Some(record) = records.next().unwrap() {
+        while let Some(record) = records.read().unwrap() {
             let fields = match record.fault {
                 Some(fault) => vec![format!("{fault:?}")],
                 None => (0..record.len()).map(|at| record.text(at).into_owned()).collect(),
@@ -410,6 +423,11 @@ mod tests {
         text.extend(vec![b'x'; 3 << 20]);
         text.extend(b"\nb\n");
         assert_eq!(read(&text), rows(&[(1, &["a"]), (2, &["TooLong"]), (3, &["b"])]));
+        let quoted = [b"a,b\n\"1,2\n3,4\n".to_vec(), vec![b'x'; 3 << 20], b"\n5,6".to_vec()].concat();
+        assert_eq!(
+            read(&quoted).iter().map(|(line, fields)| (*line, fields.len())).collect::<Vec<_>>(),
+            [(1, 2), (2, 1), (3, 2), (4, 1), (5, 2)]
+        );
         let many = [b"a,b\n".to_vec(), vec![b','; 5000], b"\nc,d".to_vec()].concat();
         assert_eq!(read(&many), rows(&[(1, &["a", "b"]), (2, &["TooLong"]), (3, &["c", "d"])]));
     }
@@ -441,9 +459,11 @@ mod tests {
     #[test]
     fn it_does_not_matter_how_the_octets_come() {
         let mut records = Records::open(Drops(b"a,b\n\"1\n2\",3\n")).unwrap();
-        assert_eq!(records.next().unwrap().unwrap().len(), 2);
-        let second = records.next().unwrap().unwrap();
+        assert_eq!(records.read().unwrap().unwrap().len(), 2);
+        let second = records.read().unwrap().unwrap();
         assert_eq!((second.line, second.text(0).as_ref(), second.text(1).as_ref()), (2, "1\n2", "3"));
-        assert!(records.next().unwrap().is_none());
+        records.put_back();
+        assert_eq!(records.read().unwrap().map(|record| (record.line, record.len())), Some((2, 2)));
+        assert!(records.read().unwrap().is_none());
     }
 }

@@ -9,16 +9,16 @@
 pub fn shard(number: u64, shards: u32) -> u32 {
     assert!(shards > 0, "there is at least one shard");
     // The upper half times the count: even for any count, and no division.
-    ((mix(number) >> 32) * u64::from(shards) >> 32) as u32
+    (((mix(number) >> 32) * u64::from(shards)) >> 32) as u32
 }
 
 /// Spreads a number over 64 bits: the last steps of splitmix64 (Steele, Lea and Flood 2014), a bijection, so that numbers stay apart.
 #[inline]
 pub(crate) fn mix(number: u64) -> u64 {
     let mut bits = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    bits = (bits ^ bits >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    bits = (bits ^ bits >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-    bits ^ bits >> 31
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    bits ^ (bits >> 31)
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 
 use super::china;
 use super::packed::pack;
-use super::plan;
 use super::ranges::{Fields, Kind, TableBuilder};
 use std::collections::BTreeMap;
 
@@ -47,11 +46,6 @@ fn kind(of: &'static str) -> (Kind, &'static str) {
         "iot-13-digit" => (Kind::Other, "iot"),
         other => (Kind::Other, other),
     }
-}
-
-/// True if this is a country with a numbering plan, by ISO 3166 letters, or `001`.
-pub fn is_country(letters: &str) -> bool {
-    COUNTRIES.lines().skip(1).any(|line| line.split('\t').nth(1) == Some(letters)) || plan::HomeRegion::from_iso(letters).is_some()
 }
 
 /// Operators of the shipped table, each with other ways to write it.
@@ -100,10 +94,5 @@ mod tests {
         assert!(china::rows().all(|(_, allocation)| known.contains(&allocation.operator)));
         let zones = COUNTRIES.lines().skip(1).filter_map(|line| line.split('\t').nth(2)).filter(|zone| !zone.is_empty());
         assert!(zones.clone().count() > 200 && zones.clone().all(|zone| zone.parse::<crate::config::Zone>().is_ok()));
-    }
-
-    #[test]
-    fn a_country_is_one_with_a_plan() {
-        assert!(is_country("CN") && is_country("BL") && is_country("001") && !is_country("ZZ") && !is_country("cn"));
     }
 }
