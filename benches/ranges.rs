@@ -31,7 +31,7 @@ fn table(ported: u64) -> RangeTable {
     let mut dice = Dice(7);
     let mut builder = TableBuilder::shipped();
     builder.file("bench");
-    let mut fields = |dice: &mut Dice| Fields {
+    let fields = |dice: &mut Dice| Fields {
         operator: OPERATORS[dice.roll(4) as usize],
         region: REGIONS[dice.roll(8) as usize],
         kind: Kind::Mobile,
