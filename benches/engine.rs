@@ -213,6 +213,26 @@ impl World {
     }
 }
 
+/// Ten million random Chinese mobiles in a list: what a look costs, half of them hits, and what a number takes.
+fn lists(criterion: &mut Criterion) {
+    let mut dice = 7u64;
+    let mut number = || {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        13 << 60 | (8_613_000_000_000 + (dice >> 16) % 6_999_999_999)
+    };
+    let mut listed: Vec<u64> = (0..10_000_000).map(|_| number()).collect();
+    let asked: Vec<u64> = (0..500_000).flat_map(|n| [listed[n * 17], number()]).collect();
+    listed.sort_unstable();
+    listed.dedup();
+    let mut set = hongyan::number::SortedNumbers::default();
+    listed.chunks(20_000).for_each(|slice| _ = set.insert_all(slice));
+    println!("{:.2} octets a number", set.octets() as f64 / set.len() as f64);
+    let mut next = asked.iter().cycle();
+    criterion.bench_function("a look into a list of 10 M numbers", |bencher| {
+        bencher.iter(|| next.next().is_some_and(|&number| set.contains(number)));
+    });
+}
+
 fn engine(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("engine, submit to report");
     for batch in [1u64, 20, 200, 1000] {
@@ -234,5 +254,5 @@ fn engine(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, engine);
+criterion_group!(benches, engine, lists);
 criterion_main!(benches);

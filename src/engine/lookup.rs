@@ -62,8 +62,8 @@ impl Engine {
     }
 
     pub(super) fn replace(&mut self, session: SessionId, token: u64, id: MessageId, source: &Address, with: Box<Replacement>) {
-        let allowed = self.rules_at_replace(id, &with);
-        let result = self.own(session, id, source).and_then(|_| allowed).and_then(|()| match self.is_still_ours(id) {
+        let allowed = self.own(session, id, source).and_then(|_| self.rules_at_replace(id, &with));
+        let result = allowed.and_then(|()| match self.is_still_ours(id) {
             true => {
                 let charge = self.reprice(id, &with)?;
                 let event = Event::Replaced { message: id, with };

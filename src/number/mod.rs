@@ -6,7 +6,7 @@
 //! | a number in 64 bits | [`packed`] |
 //! | from an SMPP address, or from what people paste, to E.164 | [`normalise`], [`written`], with the plans of [`plan`] |
 //! | what is known of a number | [`ranges`]: [`digit_trie`] and [`ported`]; rows from [`shipped`], [`china`] and [`range_file`]; [`range_diff`] |
-//! | lists and files | [`records`], [`list`], [`dedupe`] |
+//! | lists and files | [`records`], [`list`], [`dedupe`]; lists that change while running: [`set`] |
 //! | who owns a number | [`shard`] |
 
 pub mod china;

@@ -343,7 +343,7 @@ mod tests {
         fn number(&mut self) -> u64 {
             let mobile = 13 << 60 | 8_613_000_000_000;
             match self.roll() % 4 {
-                0 => 11 << 60 | 12_125_550_000 + self.roll() % 2_000,
+                0 => (11 << 60) | (12_125_550_000 + self.roll() % 2_000),
                 1 => mobile + self.roll() % 3_000_000,
                 2 => mobile + self.roll() % 6_000_000_000,
                 _ => mobile + 77_000_000 + self.roll() % 50_000,
@@ -420,7 +420,7 @@ mod tests {
     #[test]
     fn two_hundred_thousand_mobiles_are_compact() {
         let mut dice = Dice(3);
-        let numbers = sorted((0..200_000).map(|_| 13 << 60 | 8_613_000_000_000 + dice.roll() % 100_000_000));
+        let numbers = sorted((0..200_000).map(|_| (13 << 60) | (8_613_000_000_000 + dice.roll() % 100_000_000)));
         let mut set = SortedNumbers::default();
         set.insert_all(&numbers);
         assert!(set.octets() < 3 * set.len(), "{} octets for {}", set.octets(), set.len());

@@ -1,4 +1,4 @@
-//! The metrics of the rules. Phrases are known only with the plan, so theirs come with the first figures.
+//! The metrics of the rules. A phrase has one from its first hit on.
 
 use super::snapshot::{LIST_KINDS, LIST_LEVELS, REPLIES, RulesFigures, STOPPED_CAUSES};
 use super::{absolute_all, counter, gauge, set_all, table};

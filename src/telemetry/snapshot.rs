@@ -145,7 +145,7 @@ pub struct RulesFigures {
     pub replies: [u64; REPLIES.len()],
     /// Counters of velocity that are kept.
     pub velocity_counters: u64,
-    /// Hits of the first phrases of each list; the others of a list are one.
+    /// Hits of the first phrases of each list, of those that were found; the others of a list are one.
     pub phrases: Vec<PhraseFigure>,
 }
 

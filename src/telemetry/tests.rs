@@ -13,7 +13,7 @@ fn declared_types(page: &str) -> Vec<(String, String)> {
 fn every_declared_metric_is_exported_with_its_help_and_nothing_else_is() {
     let telemetry = Telemetry::new(&["acme"], &["north"]);
     telemetry.journal_committed(1, 10, 100, 90);
-    // Phrases are known with the first figures.
+    // A phrase is told from its first hit on.
     let phrases = vec![PhraseFigure { of: "account acme".into(), phrase: "loan".into(), hits: 1 }];
     telemetry.publish_engine(&EngineSnapshot { rules: RulesFigures { phrases, ..Default::default() }, ..Default::default() });
     telemetry.upkeep();

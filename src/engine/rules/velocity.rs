@@ -46,9 +46,9 @@ impl VelocityRule {
 
     /// Names what is counted; a rule of another range or window counts anew, one with another limit goes on.
     fn name(&self) -> u64 {
-        let mut octets = self.prefix.to_le_bytes().to_vec();
-        octets.push(self.digits);
-        octets.extend(self.window_ms.to_le_bytes());
+        let mut octets = [self.digits; 17];
+        octets[1..9].copy_from_slice(&self.prefix.to_le_bytes());
+        octets[9..].copy_from_slice(&self.window_ms.to_le_bytes());
         xxh3_64(&octets)
     }
 }
@@ -56,7 +56,7 @@ impl VelocityRule {
 /// The first `count` digits of a packed number, packed; `None` if it has fewer.
 fn leading(number: u64, count: usize) -> Option<u64> {
     let cut = digit_count(number).checked_sub(count)?;
-    Some((count as u64) << 60 | (number & VALUE_MASK) / 10u64.pow(cut as u32))
+    Some(((count as u64) << 60) | ((number & VALUE_MASK) / 10u64.pow(cut as u32)))
 }
 
 /// What is counted: account, rule, range.

@@ -242,17 +242,17 @@ impl Judge {
 
     /// All messages to this phone (of this account, if one is meant) may be stopped by a list from now on.
     pub fn may_be_listed(&mut self, digits: &str, account: Option<usize>) {
-        self.to_phone(digits, account).for_each(|record| record.listed = true);
+        self.of_phone(digits, account).for_each(|record| record.listed = true);
     }
 
     /// They must be: one list more (or less) has their number for certain.
     pub fn certainly_listed(&mut self, digits: &str, account: Option<usize>, is_more: bool) {
-        for record in self.to_phone(digits, account) {
+        for record in self.of_phone(digits, account) {
             record.certainly_listed = if is_more { record.certainly_listed + 1 } else { record.certainly_listed - 1 };
         }
     }
 
-    fn to_phone<'a>(&'a mut self, digits: &'a str, account: Option<usize>) -> impl Iterator<Item = &'a mut Record> {
+    fn of_phone<'a>(&'a mut self, digits: &'a str, account: Option<usize>) -> impl Iterator<Item = &'a mut Record> {
         self.records.iter_mut().filter(move |r| r.digits == digits && account.is_none_or(|account| r.account == account))
     }
 
