@@ -37,6 +37,9 @@
 //! | ledger | what outlives the journal: messages, ids and deliveries carried out of old groups of it, names, counters |
 //! | outbox | receipts and inbound messages that wait for one account |
 //! | plan | the immutable snapshot of accounts, carriers, routes and limits that the hot path reads |
+//! | identity | a number that the sender computed for a message: handing the same one in again makes no second message |
+//! | duplicate | the same text to the same number within the account's window: dropped, refused, or flagged |
+//! | balance | what an account has, in thousandths of a credit; a message's charge is reserved, then spent or given back |
 //! | refusal | why not: cause, whose fault, retry or final; one type, turned into an SMPP status in one place |
 //! | profile | a file of data with all habits of one kind of carrier; the link and the simulated carrier both read it |
 //!

@@ -4,8 +4,8 @@ use crate::config::{ClassPolicy, Config, OctetRule, ReceiptIdHabit};
 use crate::engine::plan::{AccountPlan, BalancePlan, Bounds, CarrierPlan, ClassPlan, DedupePlan, LimitPlan, Plan};
 use crate::link::translate::outbound::segment_rule;
 use crate::model::{AccountId, CarrierId, Class};
-use crate::number::HomeRegion;
 use crate::number::prefix::PrefixTable;
+use crate::number::{HomeRegion, RangeId, RangeTable};
 use crate::text::id_form::IdForm;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -20,12 +20,13 @@ pub fn of(config: &Config) -> Result<Plan, String> {
     }
     let home = HomeRegion::from_iso(&config.gateway.home_region)
         .ok_or_else(|| format!("gateway.home_region: '{}' is no country with a numbering plan", config.gateway.home_region))?;
+    let ranges = super::ranges::load(&config.ranges, home).map_err(|error| format!("the range table is refused:\n{error}"))?;
     Ok(Plan {
         node: config.gateway.node,
         home,
         home_zone: config.gateway.home_zone.clone(),
-        ranges: super::ranges::load(&config.ranges, home).map_err(|error| format!("the range table is refused:\n{error}"))?,
-        accounts: config.accounts.iter().map(account).collect::<Result<_, _>>()?,
+        accounts: config.accounts.iter().map(|of| account(of, &ranges)).collect::<Result<_, _>>()?,
+        ranges,
         carriers: config.carriers.iter().map(|of| carrier(of, config)).collect(),
         routes: PrefixTable::new(rows).map_err(|error| format!("routes: {error}"))?,
         classes: Class::ALL.map(|of| class(config.class.of(of))),
@@ -46,12 +47,13 @@ pub fn of(config: &Config) -> Result<Plan, String> {
     })
 }
 
-fn account(account: &crate::config::Account) -> Result<AccountPlan, String> {
+fn account(account: &crate::config::Account, ranges: &RangeTable) -> Result<AccountPlan, String> {
     let dedupe = &account.dedupe;
     let balance = account.balance.as_ref().map(|balance| {
         let prices = PrefixTable::new(balance.prices.iter().map(|(prefix, &price)| (prefix.as_str(), price)));
         let prices = prices.map_err(|error| format!("prices of {}: {error}", account.name))?;
-        Ok::<_, String>(BalancePlan { limit: balance.limit, prices })
+        let by_range = range_prices(&balance.range_prices, ranges).map_err(|error| format!("range_prices of {}: {error}", account.name))?;
+        Ok::<_, String>(BalancePlan { limit: balance.limit, prices, by_range })
     });
     Ok(AccountPlan {
         name: account.name.clone(),
@@ -140,5 +142,49 @@ fn class(policy: &ClassPolicy) -> ClassPlan {
         max_attempts: policy.max_attempts.min(255) as u8,
         doubt_wait_ms: u64::from(policy.doubt_wait_s) * 1000,
         resend_in_doubt: policy.resend_in_doubt,
+    }
+}
+
+/// The price of each range by the first row that fits it; empty if there are no rows. An attribute that no range has is a mistake.
+fn range_prices(rows: &[crate::config::RangePrice], ranges: &RangeTable) -> Result<Vec<Option<u32>>, String> {
+    for text in rows.iter().flat_map(|row| [&row.country, &row.operator, &row.region]).flatten() {
+        if ranges.id_of(text).is_none() {
+            return Err(format!("no range has '{text}'; allowed: what `hongyan ranges lookup` shows of a number"));
+        }
+    }
+    let price = |id: RangeId| {
+        let range = ranges.get(id);
+        let fits = |wanted: &Option<String>, has| wanted.as_ref().is_none_or(|wanted| ranges.name(has) == wanted);
+        let row = rows
+            .iter()
+            .find(|row| fits(&row.country, range.country) && fits(&row.operator, range.operator) && fits(&row.region, range.region));
+        row.map(|row| row.price)
+    };
+    let (_, _, count) = ranges.counts();
+    Ok(if rows.is_empty() { Vec::new() } else { (0..count as u32).map(|id| price(RangeId(id))).collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RangePrice;
+
+    #[test]
+    fn the_first_row_that_fits_a_range_is_its_price_and_prefixes_are_for_the_rest() {
+        let ranges = RangeTable::shipped();
+        let number = |digits: &str| crate::number::pack(digits.as_bytes()).unwrap();
+        let of = |digits: &str| ranges.get(ranges.find(number(digits)).unwrap());
+        let operator = ranges.name(of("8613800138000").operator).to_owned();
+        let rows = [
+            RangePrice { operator: Some(operator), price: 40, ..RangePrice::default() },
+            RangePrice { country: Some("CN".into()), price: 50, ..RangePrice::default() },
+        ];
+        let by_range = range_prices(&rows, &ranges).unwrap();
+        let plan = BalancePlan { limit: 0, prices: PrefixTable::new([("", 900)]).unwrap(), by_range };
+        let prices = ["8613800138000", "8613000000000", "447911123456"].map(|digits| plan.price(number(digits), &ranges));
+        assert_eq!(prices, [Some(40), Some(50), Some(900)]);
+        let wrong = [RangePrice { operator: Some("Nobody".into()), price: 1, ..RangePrice::default() }];
+        assert!(range_prices(&wrong, &ranges).unwrap_err().contains("'Nobody'"));
+        assert!(range_prices(&[], &ranges).unwrap().is_empty());
     }
 }

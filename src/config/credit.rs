@@ -45,6 +45,22 @@ pub struct AccountBalance {
     pub limit: i64,
     /// Thousandths of a credit per segment, by prefix of the number; the longest prefix counts, `""` is for all others and must be there. Each 0 to 10,000,000.
     pub prices: BTreeMap<String, u32>,
+    /// Prices by what the range table says of the number; the first row that fits counts, before `prices`. Default empty.
+    pub range_prices: Vec<RangePrice>,
+}
+
+/// A price for numbers whose range has all of these attributes, as the range table writes them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RangePrice {
+    /// Country: `CN`. Default absent: any.
+    pub country: Option<String>,
+    /// Operator. Default absent: any.
+    pub operator: Option<String>,
+    /// Region inside the country. Default absent: any.
+    pub region: Option<String>,
+    /// Thousandths of a credit per segment. 0 to 10,000,000.
+    pub price: u32,
 }
 
 impl AccountBalance {
@@ -66,6 +82,11 @@ impl AccountBalance {
             if price > Self::PRICE_MAX {
                 c.problem(at, "prices", format!("{price} for \"{prefix}\" is out of range; allowed: 0 to {}", Self::PRICE_MAX));
             }
+        }
+        for row in &self.range_prices {
+            let any = [&row.country, &row.operator, &row.region].iter().any(|attribute| attribute.is_some());
+            c.require(at, "range_prices", any, "has a row without condition", "at least one of country, operator, region");
+            c.range(at, "range_prices", row.price, 0..=Self::PRICE_MAX);
         }
     }
 }

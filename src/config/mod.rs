@@ -24,7 +24,7 @@ pub use account::{Account, AccountReceipts, AccountSecret, BindType, ReceiptIdFo
 pub use carrier::{BindMode, Carrier, CarrierTimers, Reconnect, Route};
 pub use check::{ConfigError, Problem};
 pub use compliance::{AccountRules, CarrierRules, DenyAction, InboundRoute, OptOut, OptOutCountry, OptOutLevel, VelocityLimit};
-pub use credit::{AccountBalance, AccountDedupe};
+pub use credit::{AccountBalance, AccountDedupe, RangePrice};
 pub use gateway::status_of;
 pub use gateway::{ClassPolicy, Classes, Gateway, Listen, Log, LogFormat, Metrics};
 pub use hours::Hours;

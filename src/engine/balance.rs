@@ -97,7 +97,7 @@ impl Engine {
     /// What `segments` to `number` would cost the account now; `None` where nothing is counted. Changes nothing: intake acts on it, an explanation shows it.
     pub fn quote(&self, account: AccountId, number: u64, segments: usize) -> Option<Quote> {
         let plan = self.plan.account(account).balance.as_ref()?;
-        let price = plan.prices.get(number).copied();
+        let price = plan.price(number, &self.plan.ranges);
         let charge = u32::try_from(u64::from(price.unwrap_or(0)) * segments as u64).unwrap_or(u32::MAX);
         let within_reach = self.balances[account.0 as usize].available.saturating_add(plan.limit);
         Some(Quote { price, charge, within_reach })

@@ -118,6 +118,17 @@ pub struct BalancePlan {
     pub limit: i64,
     /// Price of a segment in thousandths of a credit, by prefix of the number. A number without a price is not sent to.
     pub prices: PrefixTable<u32>,
+    /// Prices that go before those, by [`RangeId`](crate::number::RangeId) of the plan's ranges; empty: none.
+    pub by_range: Vec<Option<u32>>,
+}
+
+impl BalancePlan {
+    /// Thousandths of a credit for a segment to `number`.
+    pub fn price(&self, number: u64, ranges: &RangeTable) -> Option<u32> {
+        let of_range = if self.by_range.is_empty() { None } else { ranges.find(number) };
+        let of_range = of_range.and_then(|range| self.by_range.get(range.0 as usize).copied().flatten());
+        of_range.or_else(|| self.prices.get(number).copied())
+    }
 }
 
 /// What the engine knows of a carrier.

@@ -8,7 +8,7 @@ use crate::engine::plan::BalancePlan;
 fn bench() -> Bench {
     let mut prices = vec![("", 10)];
     prices.push(("8613800138007", 25));
-    bench_of(|account| account.balance = Some(BalancePlan { limit: 100, prices: PrefixTable::new(prices).unwrap() }))
+    bench_of(|account| account.balance = Some(BalancePlan { limit: 100, prices: PrefixTable::new(prices).unwrap(), by_range: Vec::new() }))
 }
 
 impl Bench {

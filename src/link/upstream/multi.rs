@@ -4,7 +4,8 @@
 //! first recipient that was taken. The receipts, and what query_sm, cancel_sm and replace_sm want, are each recipient's own: the n-th taken
 //! recipient (from 0, in the order of the request, without those in unsuccess_sme) has the id of the response plus n, as a number. That holds
 //! because the engine numbers one request's recipients in one go; the one exception is a millisecond's million ids running out among them,
-//! where the rest goes on in the next millisecond. The phone in each receipt tells the recipients apart without any counting.
+//! where the rest goes on in the next millisecond. The phone in each receipt tells the recipients apart without any counting. An account whose
+//! duplicates are dropped must go by the phone: a recipient whose message is a duplicate keeps the id of the first one, out of the row.
 
 use crate::link::translate::receipt;
 use crate::link::translate::submit::Submitter;

@@ -209,7 +209,11 @@ fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) -> P
             action: if *name == ACCOUNTS[1] { DuplicateAction::Refuse } else { DuplicateAction::Drop },
             ..DedupePlan::default()
         },
-        balance: settings.limit.map(|limit| BalancePlan { limit, prices: PrefixTable::new([("", PRICE)]).expect("one prefix") }),
+        balance: settings.limit.map(|limit| BalancePlan {
+            limit,
+            prices: PrefixTable::new([("", PRICE)]).expect("one prefix"),
+            by_range: Vec::new(),
+        }),
     };
     Plan {
         node: 1,
