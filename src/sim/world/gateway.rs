@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::engine::plan::{AccountPlan, BalancePlan, Bounds, CarrierPlan, ClassPlan, DedupePlan, Plan};
 use crate::engine::port::{BindCommand, BindId, CarrierId, DiskState, Input, Output, SessionId, Ticket, UpstreamReply};
 use crate::engine::recover::recover;
+use crate::engine::routes::Routes;
 use crate::link::accounts::{Accounts, AuthenticateJob, Verifier};
 use crate::link::carrier::{CarrierBind, CarrierContext};
 use crate::link::upstream::{Upstream, UpstreamCommand, UpstreamContext};
@@ -217,7 +218,7 @@ fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) -> P
         home_zone: crate::config::Zone::default(),
         ranges: crate::number::RangeTable::shipped(),
         accounts: ACCOUNTS.iter().map(account).collect(),
-        routes: PrefixTable::new([("86", (0..carriers.len() as u16).map(CarrierId).collect())]).expect("one prefix"),
+        routes: Arc::new(Routes::plain([("86", (0..carriers.len() as u16).map(CarrierId).collect())]).expect("one prefix")),
         carriers: carriers.collect(),
         classes: [class(false), class(true), class(true)],
         limits: Vec::new(),
