@@ -815,3 +815,5 @@ fn messages_out_of_memory_expire_and_leave_by_another_carrier() {
     (0..5).for_each(|_| bench.pass(2_000));
     assert_eq!((bench.state(State::Expired), bench.engine.cold()), (70, (0, 0)));
 }
+
+mod routes;
