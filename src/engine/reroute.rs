@@ -124,7 +124,7 @@ impl Engine {
         let class = entry.message.class;
         let used = entry.past.as_ref().map_or(0, |past| past.reroutes);
         let routes = &self.plan.routes;
-        !entry.body_cut && entry.message.part.is_none() && used < routes.reroutes[class as usize] && routes.keeps_body(carrier, class)
+        entry.message.part.is_none() && used < routes.reroutes[class as usize] && routes.keeps_body(carrier, class)
     }
 
     /// A receipt says that the message failed: it goes to another carrier, if that may help and is allowed. True if it does.
@@ -144,7 +144,7 @@ impl Engine {
         let Some(entry) = self.messages.get(&id) else { return false };
         let whole = entry.parts.count(PartState::Delivered) == 0;
         let open = entry.phase == Phase::Sent(carrier) && !entry.reported_final && entry.message.expires_ms > self.now.wall_ms;
-        if !whole || !open || !self.keeps_body(entry, carrier) {
+        if !whole || !open || entry.body_cut || !self.keeps_body(entry, carrier) {
             return false;
         }
         let Some(entry) = self.messages.get(&id) else { return false };

@@ -211,6 +211,8 @@ impl World {
         if self.dice.chance(self.settings.short_lived_share) {
             record.validity_s = record.delay_s + 1 + self.dice.up_to(8);
         }
+        record.allowed = super::routing::allowed(&self.settings, &record);
+        record.reroutes_max = self.settings.reroutes[class as usize];
         record.to_cancel = self.dice.chance(self.settings.cancelled_share);
         record
     }
@@ -375,6 +377,7 @@ impl World {
             stopped: self.judge.stopped(),
             repeats: self.judge.repeats,
             no_credit: self.no_credit,
+            rerouted: self.judge.rerouted(),
         }
     }
 
