@@ -349,3 +349,120 @@ impl Health {
 fn slice_us(rules: &HealthRules) -> u64 {
     (rules.window_ms * 1000 / SLICES as u64).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Now = Now { mono_us: 1_000_000, wall_ms: 1_790_000_000_000 };
+
+    fn rules() -> HealthRules {
+        HealthRules {
+            min_sample: 10,
+            window_ms: 10_000,
+            pause_ms: 1_000,
+            pause_max_ms: 5_000,
+            probes: 2,
+            slow_start_ms: 4_000,
+            ..HealthRules::default()
+        }
+    }
+
+    fn answers(health: &mut Health, good: u64, failed: u64, now: Now) -> bool {
+        let all = (0..good).map(|_| true).chain((0..failed).map(|_| false));
+        all.fold(false, |out, good| health.answered(MessageId(0), Some(good), &rules(), now) || out)
+    }
+
+    #[test]
+    fn a_share_counts_from_the_least_sample_on_and_only_within_the_window() {
+        let mut health = Health::default();
+        assert!(!answers(&mut health, 0, 9, START), "nine are too few");
+        assert!(answers(&mut health, 0, 1, START));
+        assert_eq!((health.state(), health.cause()), (HealthState::Out, Cause::Answers { failed: 10, of: 10 }));
+        let mut health = Health::default();
+        assert!(!answers(&mut health, 11, 10, START), "less than half");
+        assert!(!answers(&mut health, 0, 9, START.plus_us(11_000_000)), "what is older than the window is forgotten");
+        let mut health = Health::default();
+        assert!(!health.answered(MessageId(1), None, &rules(), START), "what says nothing counts for nothing");
+        let off = HealthRules { enabled: false, ..rules() };
+        assert!((0..100).all(|_| !health.answered(MessageId(1), Some(false), &off, START)));
+    }
+
+    #[test]
+    fn receipts_and_slow_answers_take_a_carrier_out_too() {
+        let mut health = Health::default();
+        (0..2).for_each(|_| assert!(!health.reported(true, &rules(), START)));
+        let out = (0..8).filter(|_| health.reported(false, &rules(), START)).count();
+        assert_eq!((out, health.cause()), (1, Cause::Receipts { failed: 8, of: 10 }));
+        let slow = HealthRules { slow_ms: 500, ..rules() };
+        let (mut health, mut now, mut out) = (Health::default(), START, false);
+        for id in 0..10 {
+            health.left(MessageId(id), now);
+            now = now.plus_us(600_000);
+            out |= health.answered(MessageId(id), Some(true), &slow, now);
+        }
+        assert!(out && matches!(health.cause(), Cause::Slow { took_ms: 600 }), "{:?}", health.cause());
+    }
+
+    #[test]
+    fn pauses_double_until_it_has_been_well_for_a_window() {
+        let (mut health, mut now) = (Health::default(), START);
+        answers(&mut health, 0, 10, now);
+        for pause_ms in [1_000, 2_000, 4_000, 5_000, 5_000] {
+            now = now.plus_us(pause_ms * 1000 - 1);
+            assert!(!health.admit(MessageId(7), &rules(), now), "not before {pause_ms} ms are over");
+            now = now.plus_us(1);
+            assert!(health.admit(MessageId(7), &rules(), now));
+            assert!(health.answered(MessageId(7), Some(false), &rules(), now));
+            assert_eq!(health.cause(), Cause::Probe);
+        }
+        now = now.plus_us(5_000_000);
+        for id in [1, 2] {
+            assert!(health.admit(MessageId(id), &rules(), now));
+            health.answered(MessageId(id), Some(true), &rules(), now);
+        }
+        now = now.plus_us(4_000_000);
+        assert!(health.admit(MessageId(3), &rules(), now) && health.is_well());
+        now = now.plus_us(10_000_000);
+        answers(&mut health, 0, 10, now);
+        assert!(health.admit(MessageId(4), &rules(), now.plus_us(1_000_000)), "the first pause again");
+    }
+
+    #[test]
+    fn only_probes_speak_while_it_is_probed_and_one_that_says_nothing_gives_its_place_back() {
+        let mut health = Health::default();
+        answers(&mut health, 0, 10, START);
+        let now = START.plus_us(1_000_000);
+        assert!(health.admit(MessageId(1), &rules(), now) && health.admit(MessageId(2), &rules(), now));
+        assert!(!health.admit(MessageId(3), &rules(), now), "two are enough");
+        health.answered(MessageId(9), Some(false), &rules(), now);
+        assert_eq!(health.state(), HealthState::Probing);
+        health.answered(MessageId(1), None, &rules(), now);
+        assert!(health.admit(MessageId(3), &rules(), now));
+        // Both are cancelled: after another pause new ones may.
+        assert!(!health.admit(MessageId(4), &rules(), now));
+        assert!(health.admit(MessageId(4), &rules(), now.plus_us(1_000_000)));
+    }
+
+    #[test]
+    fn its_share_grows_step_by_step_and_a_relapse_is_seen_sooner() {
+        let mut health = Health::default();
+        answers(&mut health, 0, 10, START);
+        let now = START.plus_us(1_000_000);
+        for id in [1, 2] {
+            assert!(health.admit(MessageId(id), &rules(), now));
+            health.answered(MessageId(id), Some(true), &rules(), now);
+        }
+        let mut admitted = |at_ms: u64| (0..1000).filter(|&id| health.admit(MessageId(id), &rules(), now.plus_us(at_ms * 1000))).count();
+        for (at_ms, share) in [(0, 10), (1_000, 25), (2_000, 50), (3_000, 75), (4_000, 100)] {
+            assert!(admitted(at_ms).abs_diff(share * 10) <= 2, "{share} %");
+        }
+        let mut health = Health::default();
+        answers(&mut health, 0, 10, START);
+        for id in [1, 2] {
+            health.admit(MessageId(id), &rules(), now);
+            health.answered(MessageId(id), Some(true), &rules(), now);
+        }
+        assert!(!answers(&mut health, 0, 1, now) && answers(&mut health, 0, 1, now), "two are enough while it recovers");
+    }
+}

@@ -525,3 +525,173 @@ struct MemoKey {
 /// Which exceptions fit messages that are alike. Belongs to one table of routes and one of ranges.
 #[derive(Debug, Clone, Default)]
 pub struct Memo(HashMap<MemoKey, Box<[u32]>>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::why::Nobody;
+    use crate::model::{Body, CampaignId, MessageId, Report};
+    use crate::number::pack;
+
+    fn message(account: u32, class: Class, number: &str, sender: &[u8], text: &str) -> Message {
+        Message {
+            id: MessageId(1),
+            account: AccountId(account),
+            class,
+            source: Address::new(5, 0, sender).unwrap(),
+            destination: Address::new(1, 1, number.as_bytes()).unwrap(),
+            number: pack(number.as_bytes()).unwrap(),
+            body: Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: text.as_bytes().into() },
+            part: None,
+            report: Report::default(),
+            service_type: Default::default(),
+            protocol_id: 0,
+            priority: 0,
+            accepted_ms: 0,
+            due_ms: 0,
+            expires_ms: 0,
+            tlvs: Box::default(),
+            campaign: CampaignId::NONE,
+            identity: 0,
+            charge: 0,
+        }
+    }
+
+    fn exception(conditions: Conditions) -> RouteRule {
+        RouteRule { conditions: Some(conditions), choices: vec![Choice::ranked(CarrierId(0), 0)], ..RouteRule::default() }
+    }
+
+    fn plain(prefix: &str) -> RouteRule {
+        RouteRule { prefixes: vec![prefix.into()], choices: vec![Choice::ranked(CarrierId(0), 0)], ..RouteRule::default() }
+    }
+
+    fn routes(rules: Vec<RouteRule>) -> Routes {
+        Routes::new(rules, 3, Vec::new(), [0; 3], HealthRules::default()).unwrap()
+    }
+
+    const NOON: u64 = 1_790_000_000_000 - 1_790_000_000_000 % 86_400_000 + 43_200_000;
+
+    fn found(routes: &Routes, message: &Message, wall_ms: u64) -> Option<u32> {
+        let table = RangeTable::shipped();
+        routes.find(message, || Whereabouts::of(&table, message.number), wall_ms, &mut Memo::default(), &mut Nobody)
+    }
+
+    #[test]
+    fn each_condition_holds_for_what_it_names_and_for_nothing_else() {
+        let any = Conditions::default;
+        let strings = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let pattern = |text: &str, open| SenderPattern { text: text.as_bytes().into(), open };
+        let msg = || message(1, Class::Otp, "8613800138000", b"10690001", "hi");
+        let other = |change: fn(&mut Message)| {
+            let mut other = msg();
+            change(&mut other);
+            other
+        };
+        let number = |m: &mut Message| m.number = pack(b"4915112345678").unwrap();
+        let cases: Vec<(&str, Conditions, Message)> = vec![
+            ("account", Conditions { accounts: vec![AccountId(1)], ..any() }, other(|m| m.account = AccountId(0))),
+            ("class", Conditions { classes: 1 << Class::Otp as u8, ..any() }, other(|m| m.class = Class::Marketing)),
+            ("prefix", Conditions { prefixes: strings(&["49", "86138"]), ..any() }, other(|m| m.number = pack(b"8613900138000").unwrap())),
+            ("country", Conditions { attributes: [strings(&["CN"]), vec![], vec![], vec![]], ..any() }, other(number)),
+            (
+                "kind",
+                Conditions { attributes: [vec![], vec![], vec![], strings(&["mobile"])], ..any() },
+                other(|m| m.number = pack(b"12125551234").unwrap()),
+            ),
+            ("sender", Conditions { senders: vec![pattern("10690001", false)], ..any() }, other(|m| m.source.digits.push(b'2'))),
+            ("senders", Conditions { senders: vec![pattern("1069", true)], ..any() }, other(|m| m.source.digits[0] = b'2')),
+            ("text", Conditions { texts: 1 << TextKind::Gsm7 as u8, ..any() }, other(|m| m.body.encoding = Encoding::Ucs2)),
+            ("segments", Conditions { segments: Some((1, 1)), ..any() }, other(|m| m.body.octets = "x".repeat(161).into_bytes().into())),
+        ];
+        for (what, conditions, other) in cases {
+            let routes = routes(vec![exception(conditions), plain("")]);
+            assert_eq!((found(&routes, &msg(), NOON), found(&routes, &other, NOON)), (Some(0), Some(1)), "{what}");
+        }
+        let tagged = routes(vec![exception(Conditions { tags: strings(&["no such tag"]), ..any() }), plain("")]);
+        assert_eq!(found(&tagged, &msg(), NOON), Some(1));
+    }
+
+    #[test]
+    fn exceptions_are_looked_at_in_order_and_the_longest_plain_prefix_comes_after_them() {
+        let by_account = |account| exception(Conditions { accounts: vec![AccountId(account)], ..Conditions::default() });
+        let late = exception(Conditions { accounts: vec![AccountId(1)], classes: 1 << Class::Otp as u8, ..Conditions::default() });
+        let routes = routes(vec![plain("86"), plain("8613"), by_account(1), late]);
+        let to = |account, number| message(account, Class::Otp, number, b"S", "hi");
+        assert_eq!(found(&routes, &to(1, "8613800138000"), NOON), Some(2), "the one behind it is never taken");
+        assert_eq!(found(&routes, &to(0, "8613800138000"), NOON), Some(1));
+        assert_eq!(found(&routes, &to(0, "8620123456789"), NOON), Some(0));
+        assert_eq!(found(&routes, &to(0, "4915112345678"), NOON), None);
+    }
+
+    #[test]
+    fn hours_are_those_of_their_zone_and_over_midnight_belong_to_the_day_they_begin_on() {
+        let hours = |from: u16, to: u16, days, zone: &str| Hours {
+            from: from * 60,
+            to: to * 60,
+            days,
+            zone: jiff::tz::TimeZone::get(zone).unwrap(),
+        };
+        let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_millisecond() as u64;
+        let shanghai = hours(8, 20, 0, "Asia/Shanghai");
+        assert!(shanghai.holds(at("2026-11-26T00:00:00Z")) && !shanghai.holds(at("2026-11-26T12:00:00Z")));
+        // A Thursday's night lasts into Friday; Friday's own does not begin.
+        let night = hours(22, 6, 1 << 3, "UTC");
+        for (time, holds) in [
+            ("2026-11-26T21:59:59Z", false),
+            ("2026-11-26T22:00:00Z", true),
+            ("2026-11-27T05:59:59Z", true),
+            ("2026-11-27T06:00:00Z", false),
+            ("2026-11-27T22:00:00Z", false),
+            ("2026-11-26T05:00:00Z", false),
+        ] {
+            assert_eq!(night.holds(at(time)), holds, "{time}");
+        }
+        // Berlin's summer: eight o'clock is six UTC, and seven in winter.
+        let berlin = hours(8, 9, 0, "Europe/Berlin");
+        assert!(
+            berlin.holds(at("2026-07-01T06:30:00Z"))
+                && berlin.holds(at("2026-12-01T07:30:00Z"))
+                && !berlin.holds(at("2026-12-01T06:30:00Z"))
+        );
+        let day = Hours { days: 1 << 3, ..hours(0, 24, 0, "UTC") };
+        assert!(day.holds(at("2026-11-26T23:59:59Z")) && !day.holds(at("2026-11-27T00:00:00Z")));
+    }
+
+    #[test]
+    fn what_is_remembered_of_many_exceptions_is_what_looking_at_each_says() {
+        let mut seed = 11u64;
+        let mut random = |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % below
+        };
+        let mut rules: Vec<RouteRule> = (0..60)
+            .map(|_| {
+                let mut conditions = Conditions { classes: [0, 1, 7][random(3) as usize], ..Conditions::default() };
+                conditions.prefixes = (0..random(3)).map(|_| (860 + random(40)).to_string()).collect();
+                conditions.senders =
+                    (0..random(2)).map(|_| SenderPattern { text: vec![b'A' + random(4) as u8].into(), open: random(2) == 0 }).collect();
+                conditions.segments = (random(4) == 0).then_some((2, 3));
+                conditions.hours = (random(4) == 0).then_some(Hours { from: 0, to: 720, days: 0, zone: jiff::tz::TimeZone::UTC });
+                exception(conditions)
+            })
+            .collect();
+        rules.push(plain("86"));
+        let routes = routes(rules);
+        let (table, mut memo) = (RangeTable::shipped(), Memo::default());
+        let mut taken = std::collections::BTreeSet::new();
+        for _ in 0..3_000 {
+            let number = format!("{}12345678", 860 + random(40));
+            let text = "x".repeat(1 + random(400) as usize);
+            let sender = [b'A' + random(5) as u8, b'X'];
+            let m = message(random(3) as u32, Class::ALL[random(3) as usize], &number, &sender[..1 + random(2) as usize], &text);
+            let wall_ms = NOON - 3_600_000 + random(2) * 7_200_000;
+            let place = || Whereabouts::of(&table, m.number);
+            let remembered = routes.find(&m, place, wall_ms, &mut memo, &mut Nobody);
+            // Somebody who listens gets each one looked at.
+            let looked = routes.find(&m, place, wall_ms, &mut Memo::default(), &mut Vec::new());
+            assert_eq!(remembered, looked);
+            taken.insert(looked);
+        }
+        assert!(taken.len() > 5 && !memo.0.is_empty(), "{taken:?}");
+    }
+}
