@@ -144,7 +144,9 @@ impl Engine {
         let Some(entry) = self.messages.get(&id) else { return false };
         let whole = entry.parts.count(PartState::Delivered) == 0;
         let open = entry.phase == Phase::Sent(carrier) && !entry.reported_final && entry.message.expires_ms > self.now.wall_ms;
-        if !whole || !open || entry.body_cut || !self.keeps_body(entry, carrier) {
+        // A doubt may have been settled by a receipt that only seemed to fit: another copy may be out, and some classes must never have two.
+        let sure = entry.doubts == 0 || self.plan.class(entry.message.class).resend_in_doubt;
+        if !sure || !whole || !open || entry.body_cut || !self.keeps_body(entry, carrier) {
             return false;
         }
         let Some(entry) = self.messages.get(&id) else { return false };

@@ -531,3 +531,12 @@ fn a_message_that_a_carrier_has_had_is_not_cancelled_any_more() {
     bench.step(vec![Input::Cancel { session: SESSION, token: 9, what }]);
     assert_eq!(bench.done, [(9, Err(Refusal::CancelFailed))]);
 }
+
+#[test]
+fn an_otp_that_was_in_doubt_is_not_sent_once_more_for_a_receipt() {
+    let mut bench = Setup { reroutes: [1, 1, 1], ..Setup::default() }.bench();
+    let id = bench.submit(1, Class::Otp, "123456");
+    bench.answer(id, 0, A, Outcome::InDoubt);
+    bench.says(A, "77", ReceiptState::Undeliverable, b"045", 1);
+    assert_eq!((bench.went(id), bench.reported()), (vec![A], vec![(id, ReceiptState::Undeliverable)]));
+}

@@ -600,7 +600,11 @@ impl Judge {
     pub fn first_delivered_wins(&self, number: usize, carrier: usize, state: ReceiptState) -> Judged {
         let record = &self.records[number];
         let at_carrier = record.parts.iter().flat_map(|p| &p.copies).filter(|c| c.carrier == carrier).count();
-        let known = record.parts.len() == 1 && at_carrier == 1 && record.left.iter().any(|left| usize::from(left.carrier) == carrier);
+        // With a doubt in between nobody can say which copy a receipt meant that came without an answer before it.
+        let known = !record.doubted
+            && record.parts.len() == 1
+            && at_carrier == 1
+            && record.left.iter().any(|left| usize::from(left.carrier) == carrier);
         match state == ReceiptState::Delivered && known && !record.is_closed {
             true => wrong(number, format!("carrier {carrier}, which it has left, delivered it, and that did not count")),
             false => Ok(()),
