@@ -9,10 +9,10 @@ use hongyan::engine::plan::{AccountPlan, Bounds, CarrierPlan, ClassPlan, Plan};
 use hongyan::engine::port::{
     BindCommand, BindId, CarrierId, DeliveryAnswer, Draft, Input, Outcome, Output, ReceiptFacts, Received, SessionId, Ticket, UpstreamReply,
 };
+use hongyan::engine::routes::Routes;
 use hongyan::model::message::Report;
 use hongyan::model::state::ReceiptState;
 use hongyan::model::{AccountId, Address, Body, Class, Encoding, Message, MessageId, Now, State};
-use hongyan::number::prefix::PrefixTable;
 use hongyan::store::memory::{MemoryJournal, MemoryLedger};
 use hongyan::store::{Journal, Ledger};
 use hongyan::text::segment::SegmentRule;
@@ -69,7 +69,7 @@ fn plan() -> Arc<Plan> {
         ranges: hongyan::number::RangeTable::shipped(),
         accounts: vec![account],
         carriers: vec![carrier],
-        routes: PrefixTable::new([("", vec![CarrierId(0)])]).expect("a route"),
+        routes: Arc::new(Routes::plain([("", vec![CarrierId(0)])]).expect("a route")),
         classes: [class.clone(), class.clone(), class],
         limits: Vec::new(),
         bounds: Bounds::default(),

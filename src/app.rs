@@ -8,6 +8,7 @@ mod credit;
 mod names;
 mod plan;
 pub mod ranges;
+mod routes;
 mod rules;
 mod runner;
 

@@ -11,9 +11,9 @@ mod table;
 
 pub use endpoint::Endpoint;
 pub use snapshot::{
-    AccountFigures, BALANCE_TERMS, BIND_REFUSALS, CarrierFigures, Conservation, EngineSnapshot, JournalSnapshot, LIST_KINDS, LIST_LEVELS,
-    LinkSnapshot, OUTCOMES, OtherFigures, OutcomeCounts, PhraseFigure, REFUSAL_CAUSES, REPEATS, REPLIES, ReceiptFigures, RepeatCounts,
-    RulesFigures, STOPPED_CAUSES, SessionFigures, WindowFigures, refusal_cause,
+    AccountFigures, BALANCE_TERMS, BIND_REFUSALS, CarrierFigures, Conservation, EngineSnapshot, HealthFigures, HealthState,
+    JournalSnapshot, LIST_KINDS, LIST_LEVELS, LinkSnapshot, OUTCOMES, OtherFigures, OutcomeCounts, PhraseFigure, REFUSAL_CAUSES, REPEATS,
+    REPLIES, ReceiptFigures, RepeatCounts, RulesFigures, STOPPED_CAUSES, SessionFigures, WindowFigures, refusal_cause,
 };
 pub use table::{Kind, METRICS, Metric};
 
@@ -59,6 +59,8 @@ struct AccountHandles {
 struct CarrierHandles {
     states: Vec<Gauge>,
     outcomes: Vec<Counter>,
+    health: Vec<Gauge>,
+    health_since: Gauge,
     lanes: Vec<Gauge>,
     throttled_ms: Counter,
     binds_up: Gauge,
@@ -70,6 +72,7 @@ struct ReceiptHandles {
     matched: Counter,
     orphaned: Counter,
     repeated: Counter,
+    late: Counter,
     parked: Gauge,
 }
 
@@ -81,6 +84,7 @@ struct OtherHandles {
     inbound_owned: Counter,
     inbound_unowned: Counter,
     on_disk: Gauge,
+    rerouted: Counter,
 }
 
 struct ConservationHandles {
@@ -126,6 +130,7 @@ impl Telemetry {
                 matched: counter(r, &table::RECEIPTS, &["matched"]),
                 orphaned: counter(r, &table::RECEIPTS, &["orphaned"]),
                 repeated: counter(r, &table::RECEIPTS, &["repeated"]),
+                late: counter(r, &table::RECEIPTS, &["late"]),
                 parked: gauge(r, &table::RECEIPTS_PARKED, &[]),
             },
             rules: RulesHandles::new(r),
@@ -137,6 +142,7 @@ impl Telemetry {
                 inbound_owned: counter(r, &table::INBOUND, &["account"]),
                 inbound_unowned: counter(r, &table::INBOUND, &["none"]),
                 on_disk: gauge(r, &table::ON_DISK, &[]),
+                rerouted: counter(r, &table::REROUTED, &[]),
             },
             conservation: ConservationHandles {
                 accepted: gauge(r, &table::CONSERVATION_ACCEPTED, &[]),
@@ -177,6 +183,10 @@ impl Telemetry {
             set_all(&handles.states, &figures.states);
             set_all(&handles.lanes, &figures.lanes);
             handles.throttled_ms.absolute(figures.throttled_ms);
+            for (gauge, state) in handles.health.iter().zip(HealthState::ALL) {
+                gauge.set(f64::from(u8::from(figures.health.state == state)));
+            }
+            handles.health_since.set((figures.health.since_ms / 1000) as f64);
             for (counter, count) in handles.outcomes.iter().zip(figures.outcomes.counts()) {
                 counter.absolute(count);
             }
@@ -184,6 +194,7 @@ impl Telemetry {
         self.receipts.matched.absolute(snapshot.receipts.matched);
         self.receipts.orphaned.absolute(snapshot.receipts.orphaned);
         self.receipts.repeated.absolute(snapshot.receipts.repeated);
+        self.receipts.late.absolute(snapshot.receipts.late);
         self.receipts.parked.set(snapshot.receipts.parked as f64);
         self.rules.publish(&snapshot.rules, &self.recorder);
         self.other.doubts_settled.absolute(snapshot.other.doubts_settled);
@@ -192,6 +203,7 @@ impl Telemetry {
         self.other.deliveries_dropped.absolute(snapshot.other.deliveries_dropped);
         self.other.inbound_owned.absolute(snapshot.other.inbound_owned);
         self.other.inbound_unowned.absolute(snapshot.other.inbound_unowned);
+        self.other.rerouted.absolute(snapshot.other.rerouted);
         self.other.on_disk.set(snapshot.other.on_disk as f64);
         self.conservation.accepted.set(snapshot.conservation.accepted as f64);
         set_all(&self.conservation.states, &snapshot.conservation.states);
@@ -267,6 +279,8 @@ impl CarrierHandles {
         CarrierHandles {
             states: State::ALL.iter().map(|state| gauge(r, &table::CARRIER_MESSAGES, &[name, state.name()])).collect(),
             outcomes: OUTCOMES.iter().map(|outcome| counter(r, &table::CARRIER_OUTCOMES, &[name, outcome])).collect(),
+            health: HealthState::ALL.iter().map(|state| gauge(r, &table::CARRIER_HEALTH, &[name, state.name()])).collect(),
+            health_since: gauge(r, &table::CARRIER_HEALTH_SINCE, &[name]),
             lanes: Class::ALL.iter().map(|class| gauge(r, &table::LANE, &[name, class.name()])).collect(),
             throttled_ms: counter(r, &table::THROTTLED, &[name]),
             binds_up: gauge(r, &table::BINDS_UP, &[name]),

@@ -3,21 +3,16 @@
 use crate::config::{ClassPolicy, Config, OctetRule, ReceiptIdHabit};
 use crate::engine::plan::{AccountPlan, BalancePlan, Bounds, CarrierPlan, ClassPlan, DedupePlan, LimitPlan, Plan};
 use crate::link::translate::outbound::segment_rule;
-use crate::model::{AccountId, CarrierId, Class};
+use crate::model::{AccountId, Class};
 use crate::number::prefix::PrefixTable;
 use crate::number::{HomeRegion, RangeId, RangeTable};
 use crate::text::id_form::IdForm;
+use std::sync::Arc;
 
 const HOUR_MS: u64 = 3_600_000;
 
 /// The plan. Routes were checked with the configuration; what remains is told in words.
 pub fn of(config: &Config) -> Result<Plan, String> {
-    let carrier_id = |name: &String| config.carrier_by_name(name).map(|(id, _)| id).ok_or(format!("route to unknown carrier {name}"));
-    let mut rows = Vec::new();
-    for route in &config.routes {
-        let carriers: Vec<CarrierId> = route.carriers.iter().map(carrier_id).collect::<Result<_, _>>()?;
-        rows.push((route.prefix.as_str(), carriers));
-    }
     let home = HomeRegion::from_iso(&config.gateway.home_region)
         .ok_or_else(|| format!("gateway.home_region: '{}' is no country with a numbering plan", config.gateway.home_region))?;
     let ranges = super::ranges::load(&config.ranges, home).map_err(|error| format!("the range table is refused:\n{error}"))?;
@@ -28,7 +23,7 @@ pub fn of(config: &Config) -> Result<Plan, String> {
         accounts: config.accounts.iter().map(|of| account(of, &ranges)).collect::<Result<_, _>>()?,
         ranges,
         carriers: config.carriers.iter().map(|of| carrier(of, config)).collect(),
-        routes: PrefixTable::new(rows).map_err(|error| format!("routes: {error}"))?,
+        routes: Arc::new(super::routes::of(config)?),
         classes: Class::ALL.map(|of| class(config.class.of(of))),
         limits: config.limits.iter().map(|of| limit(of, config)).collect(),
         bounds: Bounds {

@@ -145,7 +145,28 @@ fn carrier(carrier: &Carrier) -> (String, String) {
     (carrier.name.clone(), text)
 }
 
+/// What takes the route, and its carriers: equals side by side, the next rank after them.
 fn route(route: &Route) -> (String, String) {
-    let numbers = if route.prefix.is_empty() { "every number".to_owned() } else { format!("{}...", route.prefix) };
-    (numbers, route.carriers.join(", then "))
+    let mut numbers = match route.all_prefixes().as_slice() {
+        [] => "every number".to_owned(),
+        prefixes => prefixes.iter().map(|prefix| format!("{prefix}...")).collect::<Vec<_>>().join(", "),
+    };
+    if route.is_exception() {
+        let name = if route.name.is_empty() { String::new() } else { format!(" {}", route.name) };
+        numbers = format!("exception{name}: {numbers} on conditions");
+    }
+    let mut text = String::new();
+    let ranks = route.ranks();
+    for (at, entry) in route.carriers.iter().enumerate() {
+        if at > 0 {
+            text.push_str(if ranks[at] == ranks[at - 1] { " beside " } else { ", then " });
+        }
+        text.push_str(&entry.carrier);
+        match (entry.weight, entry.cost) {
+            (Some(weight), _) => text.push_str(&format!(" (weight {weight})")),
+            (None, Some(cost)) => text.push_str(&format!(" (cost {cost})")),
+            (None, None) => {}
+        }
+    }
+    (numbers, text)
 }

@@ -97,8 +97,7 @@ fn config(args: &Args, data: &DataDir, carriers: &[Smsc; 2]) -> Config {
         .with_carrier("south", &south.local_addr().to_string(), "hex-ids");
     config.listen.address = SocketAddr::from(([127, 0, 0, 1], args.port));
     config.metrics.address = SocketAddr::from(([127, 0, 0, 1], args.metrics_port));
-    let route = |prefix: &str, carriers: [&str; 2]| Route { prefix: prefix.to_owned(), carriers: carriers.map(str::to_owned).to_vec() };
-    config.routes = vec![route("", ["north", "south"]), route("8613", ["south", "north"])];
+    config.routes = vec![Route::plain("", &["north", "south"]), Route::plain("8613", &["south", "north"])];
     config
 }
 

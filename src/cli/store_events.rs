@@ -82,6 +82,24 @@ fn value_of(batch: u64, event: &Event) -> Value {
             "event": "replied", "message": id(message), "account": account.map(|account| account.0), "list": list.kind.name(),
             "level": list.level.name(), "number": mask(&unpack(*number)), "back": back, "at_ms": at_ms,
         }),
+        Event::Moved { message, carrier, at_ms, status } => {
+            json!({ "event": "moved", "message": id(message), "carrier": carrier.0, "at_ms": at_ms, "status": status })
+        }
+        Event::Rerouted { message, carrier, part, at_ms, facts } => json!({
+            "event": "rerouted", "message": id(message), "carrier": carrier.0, "part": part, "at_ms": at_ms, "state": facts.state.name(),
+            "error": String::from_utf8_lossy(&facts.error),
+        }),
+        Event::CopyReceipt { message, carrier, part, at_ms, facts, .. } => json!({
+            "event": "copy_receipt", "message": id(message), "carrier": carrier.0, "part": part, "at_ms": at_ms, "state": facts.state.name(),
+            "error": String::from_utf8_lossy(&facts.error),
+        }),
+        Event::SentEarlier { message, copy } => {
+            json!({ "event": "sent_earlier", "message": id(message), "carrier": copy.carrier.0, "part": copy.part })
+        }
+        Event::Past { message, tried, reroutes, .. } => {
+            let tried: Vec<u16> = tried.iter().map(|carrier| carrier.0).collect();
+            json!({ "event": "past", "message": id(message), "tried": tried, "reroutes": reroutes })
+        }
         Event::Forgotten { message } => json!({ "event": "forgotten", "message": id(message) }),
     };
     value["batch"] = batch.into();

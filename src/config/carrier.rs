@@ -1,9 +1,10 @@
-//! `[[carrier]]` and `[[route]]`: where an operator is reached, with which binds, how fast; and which numbers go there.
+//! `[[carrier]]`: where an operator is reached, with which binds, how fast.
 //! Habits of the operator stand in its [`Profile`].
 
 use super::Secret;
 use super::check::Checks;
 use super::profile::Profile;
+use super::route::ReceiptCause;
 use serde::Deserialize;
 use std::net::IpAddr;
 
@@ -58,6 +59,8 @@ pub struct Carrier {
     pub keepalive_ms: u64,
     /// Send small segments at once (TCP_NODELAY). Default true.
     pub nodelay: bool,
+    /// Its negative receipts after which another carrier may help: states and error codes. Default empty: none.
+    pub failover_on_receipt: Vec<ReceiptCause>,
     /// Timers of its sessions.
     pub timers: CarrierTimers,
     /// How a lost bind comes back.
@@ -99,6 +102,7 @@ impl Default for Carrier {
             marketing_reserve_percent: 10,
             keepalive_ms: 60_000,
             nodelay: true,
+            failover_on_receipt: Vec::new(),
             timers: CarrierTimers::default(),
             reconnect: Reconnect::default(),
             rules: super::CarrierRules::default(),
@@ -271,47 +275,5 @@ impl Reconnect {
         c.require(at, "max_ms", self.max_ms >= self.min_ms, "is below min_ms", "min_ms or more");
         let ordered = self.credentials_max_ms >= self.credentials_ms;
         c.require(at, "credentials_max_ms", ordered, "is below credentials_ms", "credentials_ms or more");
-    }
-}
-
-/// One `[[route]]`: numbers with this prefix go to these carriers, in order. The longest prefix wins.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Route {
-    /// Beginning of the E.164 number, digits only; empty: every number.
-    pub prefix: String,
-    /// Carriers by name, in order of preference. 1 to 16.
-    pub carriers: Vec<String>,
-}
-
-impl Route {
-    pub(super) fn check(&self, at: &str, carriers: &[Carrier], c: &mut Checks) {
-        let digits = self.prefix.len() <= 15 && self.prefix.bytes().all(|digit| digit.is_ascii_digit());
-        c.require(
-            at,
-            "prefix",
-            digits,
-            &format!("'{}' is no number prefix", self.prefix),
-            "up to 15 digits without + (empty: every number)",
-        );
-        c.require(
-            at,
-            "carriers",
-            (1..=16).contains(&self.carriers.len()),
-            &format!("has {} entries", self.carriers.len()),
-            "1 to 16 carrier names",
-        );
-        let names = carriers.iter().map(|carrier| carrier.name.as_str()).collect::<Vec<_>>().join(", ");
-        for (index, name) in self.carriers.iter().enumerate() {
-            let known = carriers.iter().any(|carrier| carrier.name == *name);
-            c.require(at, &format!("carriers[{index}]"), known, &format!("no carrier is called '{name}'"), &names);
-            c.require(
-                at,
-                &format!("carriers[{index}]"),
-                !self.carriers[..index].contains(name),
-                &format!("'{name}' stands here twice"),
-                "each carrier once",
-            );
-        }
     }
 }

@@ -270,6 +270,8 @@ fn check(config: &Config, c: &mut Checks) {
     config.class.check("class", c);
     config.ranges.check("ranges", c);
     super::compliance::check(config, c);
+    config.health.check("health", c);
+    config.failover_on_receipt.check("failover_on_receipt", c);
     for (index, account) in config.accounts.iter().enumerate() {
         let at = format!("account[{index}]");
         account.check(&at, c);
@@ -292,16 +294,11 @@ fn check(config: &Config, c: &mut Checks) {
             let known = config.accounts.iter().any(|account| account.name == *name);
             c.require(&at, "inbound_account", known, &format!("no account is called '{name}'"), &names);
         }
-        if !config.routes.iter().any(|route| route.carriers.contains(&carrier.name)) {
+        if !config.routes.iter().any(|route| route.carriers.iter().any(|entry| entry.carrier == carrier.name)) {
             c.warn(&at, "name", &format!("no route leads to carrier '{}'", carrier.name));
         }
     }
-    for (index, route) in config.routes.iter().enumerate() {
-        let at = format!("route[{index}]");
-        route.check(&at, &config.carriers, c);
-        let twin = config.routes[..index].iter().any(|other| other.prefix == route.prefix);
-        c.require(&at, "prefix", !twin, "has a route above already", "one route for each prefix");
-    }
+    super::route::check_all(&config.routes, &config.accounts, &config.carriers, c);
     for (index, limit) in config.limits.iter().enumerate() {
         let at = format!("limit[{index}]");
         limit.check(&at, &config.accounts, &config.carriers, c);

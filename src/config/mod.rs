@@ -15,13 +15,14 @@ mod load;
 mod locate;
 mod profile;
 mod ranges;
+mod route;
 mod rules;
 mod secret;
 mod simulate;
 mod values;
 
 pub use account::{Account, AccountReceipts, AccountSecret, BindType, ReceiptIdForm, Transliterate};
-pub use carrier::{BindMode, Carrier, CarrierTimers, Reconnect, Route};
+pub use carrier::{BindMode, Carrier, CarrierTimers, Reconnect};
 pub use check::{ConfigError, Problem};
 pub use compliance::{AccountRules, CarrierRules, DenyAction, InboundRoute, OptOut, OptOutCountry, OptOutLevel, VelocityLimit};
 pub use credit::{AccountBalance, AccountDedupe, RangePrice};
@@ -34,6 +35,7 @@ pub use profile::{
     Shaping, StaticTlv, Validity,
 };
 pub use ranges::Ranges;
+pub use route::{Day, FailoverOnReceipt, Health, ReceiptCause, Route, RouteCarrier, Sticky, TextKind, TimeOfDay};
 pub use rules::{ErrorClass, default_error_class};
 pub use secret::Secret;
 pub use simulate::{Simulate, SimulatedId};
@@ -65,6 +67,10 @@ pub struct Config {
     pub class: Classes,
     /// What is known of numbers.
     pub ranges: Ranges,
+    /// When a carrier is avoided.
+    pub health: Health,
+    /// Second tries after negative receipts.
+    pub failover_on_receipt: FailoverOnReceipt,
     /// Upstream customers; the index is the [`AccountId`].
     #[serde(rename = "account")]
     pub accounts: Vec<Account>,
@@ -125,10 +131,10 @@ impl Config {
     pub fn with_carrier(mut self, name: &str, host: &str, profile: &str) -> Config {
         let profile = Profile::shipped(profile).expect("the caller names a shipped profile");
         if self.routes.is_empty() {
-            self.routes.push(Route { prefix: String::new(), carriers: Vec::new() });
+            self.routes.push(Route::default());
         }
-        if let Some(route) = self.routes.iter_mut().find(|route| route.prefix.is_empty()) {
-            route.carriers.push(name.to_owned());
+        if let Some(route) = self.routes.iter_mut().find(|route| !route.is_exception() && route.all_prefixes().is_empty()) {
+            route.carriers.push(name.into());
         }
         self.carriers.push(Carrier::to_host(name, host, profile));
         self

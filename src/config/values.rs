@@ -66,6 +66,18 @@ impl SourcePattern {
     }
 }
 
+impl SourcePattern {
+    /// The characters that it names, and whether it is a beginning.
+    pub fn parts(&self) -> (&str, bool) {
+        (&self.text, self.open)
+    }
+
+    /// Whatever fits `other` fits this one too.
+    pub fn covers(&self, other: &SourcePattern) -> bool {
+        if self.open { other.text.starts_with(&self.text) } else { self == other }
+    }
+}
+
 impl FromStr for SourcePattern {
     type Err = String;
 

@@ -173,7 +173,7 @@ impl Engine {
     pub(super) fn reprice(&self, id: MessageId, with: &Replacement) -> Result<Option<u32>, Refusal> {
         let Some(entry) = self.messages.get(&id).filter(|entry| entry.charge != 0) else { return Ok(None) };
         let message: &Message = &entry.message;
-        let Some(&first) = self.plan.route(message.number).first() else { return Ok(None) };
+        let Some(&first) = self.carriers_of(message).first() else { return Ok(None) };
         let body = Body { header_len: 0, octets: with.octets.clone(), ..message.body.clone() };
         let segments = segment::count(&body, &self.plan.carrier(first).segments);
         let Some(quote) = self.quote(message.account, message.number, segments) else { return Ok(None) };

@@ -644,6 +644,7 @@ fn write_entry(entry: &Entry, out: &mut Vec<u8>) {
             );
         }
     }
+    super::reroute::write_past(entry, out);
     if entry.attempted {
         event::write(&Event::Attempt { message: id, carrier }, out);
     }

@@ -67,6 +67,10 @@ pub struct Tally {
     pub inbound_unowned: u64,
     /// Messages that were expired before their time, because they could not leave before it.
     pub expired_early: u64,
+    /// Receipts of a carrier that the message had left for another.
+    pub receipts_late: u64,
+    /// Messages that went to another carrier after a negative receipt.
+    pub rerouted: u64,
     /// Throttle and queue-full answers of carriers.
     pub throttle_answers: u64,
 }

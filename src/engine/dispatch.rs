@@ -88,6 +88,7 @@ impl Dispatcher {
             lanes: self.waiting.map(|waiting| waiting.max(0) as u64),
             throttled_ms: self.throttled_us / 1000,
             outcomes: self.outcomes,
+            ..CarrierFigures::default()
         }
     }
 
@@ -561,6 +562,7 @@ impl Engine {
         entry.parts = parts;
         entry.with = bind;
         entry.refused = Refused::Nothing;
+        self.router.healths[carrier.0 as usize].left(id, self.now);
         let otp = !plan.class(entry.message.class).resend_in_doubt;
         self.set_phase(id, Phase::InFlight(carrier));
         if otp {

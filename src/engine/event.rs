@@ -7,7 +7,9 @@
 
 use super::cold::Place;
 use super::dedupe::Remembered;
+use super::messages::PartState;
 use super::port::{CarrierMessageId, Delivery, Inbound, InboundPart, ReceiptFacts, Replacement, Report as PortReport};
+use super::reroute::{PastCopy, Tried};
 use super::rules::lists::{Level, ListKind, ListName, Sender};
 use crate::model::message::{Part, Report};
 use crate::model::state::ReceiptState;
@@ -81,6 +83,16 @@ pub enum Event {
     Flagged { message: MessageId, original: MessageId },
     /// Keys of what an account handed in, each with its message; in chunks of the ledger only.
     Remembered { account: AccountId, of: Remembered, generation: u64, entries: Vec<(u64, MessageId)> },
+    /// A carrier is done with a message: it refused it, and another one is to be tried.
+    Moved { message: MessageId, carrier: CarrierId, at_ms: u64, status: u32 },
+    /// A carrier is done with a message: it reported that it failed (`part` 255: as a whole), and another one is to be tried.
+    Rerouted { message: MessageId, carrier: CarrierId, part: u8, at_ms: u64, facts: PartReceipt },
+    /// A late word of a carrier that the message has left, about the copy of this key (`part` 255: about all).
+    CopyReceipt { message: MessageId, carrier: CarrierId, part: u8, key: u128, at_ms: u64, facts: PartReceipt },
+    /// A part of a carried message that a carrier had taken before the message left it.
+    SentEarlier { message: MessageId, copy: PastCopy },
+    /// Carriers that are done with a carried message. `whole`: its text is not cut though a carrier has it. `failed`: the last receipt that it left one for.
+    Past { message: MessageId, tried: Tried, reroutes: u8, whole: bool, failed: Option<PartReceipt> },
 }
 
 /// What a receipt said about a part; enough to rebuild the report.
@@ -146,6 +158,9 @@ pub fn read_group(group: &[u8], each: &mut dyn FnMut(u64, Event)) -> Result<(), 
     Ok(())
 }
 
+/// What a copy that a message left behind may have come to, by its number in the journal.
+const COPY_STATES: [PartState; 3] = [PartState::Sent, PartState::Delivered, PartState::Failed];
+
 mod kind {
     pub const ACCEPTED: u8 = 1;
     pub const ATTEMPT: u8 = 2;
@@ -172,6 +187,11 @@ mod kind {
     pub const TOPPED_UP: u8 = 51;
     pub const FLAGGED: u8 = 52;
     pub const REMEMBERED: u8 = 53;
+    pub const MOVED: u8 = 45;
+    pub const REROUTED: u8 = 46;
+    pub const COPY_RECEIPT: u8 = 47;
+    pub const SENT_EARLIER: u8 = 48;
+    pub const PAST: u8 = 49;
 }
 
 /// Appends `event` to the batch in `out`.
@@ -337,6 +357,48 @@ pub fn write(event: &Event, out: &mut Vec<u8>) {
                 put_u64(id.0, out);
             }
         }
+        Event::Moved { message, carrier, at_ms, status } => {
+            out.push(kind::MOVED);
+            put_u64(message.0, out);
+            put_u16(carrier.0, out);
+            put_u64(*at_ms, out);
+            put_u32(*status, out);
+        }
+        Event::Rerouted { message, carrier, part, at_ms, facts } => {
+            out.push(kind::REROUTED);
+            put_u64(message.0, out);
+            put_u16(carrier.0, out);
+            out.push(*part);
+            put_u64(*at_ms, out);
+            put_part_receipt(facts, out);
+        }
+        Event::CopyReceipt { message, carrier, part, key, at_ms, facts } => {
+            out.push(kind::COPY_RECEIPT);
+            put_u64(message.0, out);
+            put_u16(carrier.0, out);
+            out.push(*part);
+            out.extend_from_slice(&key.to_le_bytes());
+            put_u64(*at_ms, out);
+            put_part_receipt(facts, out);
+        }
+        Event::SentEarlier { message, copy } => {
+            out.push(kind::SENT_EARLIER);
+            put_u64(message.0, out);
+            put_u16(copy.carrier.0, out);
+            out.push(copy.part);
+            out.extend_from_slice(&copy.key.to_le_bytes());
+            out.push(COPY_STATES.iter().position(|&state| state == copy.state).unwrap_or(0) as u8);
+        }
+        Event::Past { message, tried, reroutes, whole, failed } => {
+            out.push(kind::PAST);
+            put_u64(message.0, out);
+            out.push(tried.len() as u8);
+            tried.iter().for_each(|carrier| put_u16(carrier.0, out));
+            out.extend_from_slice(&[*reroutes, u8::from(*whole), u8::from(failed.is_some())]);
+            if let Some(facts) = failed {
+                put_part_receipt(facts, out);
+            }
+        }
     }
 }
 
@@ -384,6 +446,10 @@ pub fn write_receipt(message: MessageId, part: u8, at_ms: u64, facts: &PartRecei
     put_u64(message.0, out);
     out.push(part);
     put_u64(at_ms, out);
+    put_part_receipt(facts, out);
+}
+
+fn put_part_receipt(facts: &PartReceipt, out: &mut Vec<u8>) {
     out.push(facts.state as u8);
     out.push(u8::from(facts.is_final) | u8::from(facts.network_error.is_some()) << 1);
     out.extend_from_slice(&facts.error);
@@ -576,6 +642,13 @@ impl<'a> Reader<'a> {
     }
     fn carrier(&mut self) -> Result<CarrierId, EventError> {
         self.u16().map(CarrierId)
+    }
+    fn tried(&mut self) -> Result<Tried, EventError> {
+        let count = self.u8()? as usize;
+        if count > Tried::new_const().capacity() {
+            return Err(EventError::Value("tried carriers"));
+        }
+        (0..count).map(|_| self.carrier()).collect()
     }
     fn account(&mut self) -> Result<AccountId, EventError> {
         self.u32().map(AccountId)
@@ -870,6 +943,34 @@ fn read(at: &mut Reader<'_>) -> Result<Event, EventError> {
             of: Remembered::from_u8(at.u8()?).ok_or(EventError::Value("remembered"))?,
             generation: at.u64()?,
             entries: at.entries()?,
+        },
+        kind::MOVED => Event::Moved { message: at.message()?, carrier: at.carrier()?, at_ms: at.u64()?, status: at.u32()? },
+        kind::REROUTED => {
+            Event::Rerouted { message: at.message()?, carrier: at.carrier()?, part: at.u8()?, at_ms: at.u64()?, facts: at.part_receipt()? }
+        }
+        kind::COPY_RECEIPT => Event::CopyReceipt {
+            message: at.message()?,
+            carrier: at.carrier()?,
+            part: at.u8()?,
+            key: u128::from_le_bytes(at.array()?),
+            at_ms: at.u64()?,
+            facts: at.part_receipt()?,
+        },
+        kind::SENT_EARLIER => Event::SentEarlier {
+            message: at.message()?,
+            copy: PastCopy {
+                carrier: at.carrier()?,
+                part: at.u8()?,
+                key: u128::from_le_bytes(at.array()?),
+                state: COPY_STATES.get(at.u8()? as usize).copied().ok_or(EventError::Value("copy state"))?,
+            },
+        },
+        kind::PAST => Event::Past {
+            message: at.message()?,
+            tried: at.tried()?,
+            reroutes: at.u8()?,
+            whole: at.flag()?,
+            failed: if at.flag()? { Some(at.part_receipt()?) } else { None },
         },
         other => return Err(EventError::Kind(other)),
     })

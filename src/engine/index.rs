@@ -49,7 +49,9 @@ pub struct IdIndex {
 fn key_of(carrier: CarrierId, id: &[u8], form: IdForm, scratch: &mut Id) -> Option<Key> {
     // An id of nothing but zeros has no other form than itself.
     let usable = form.apply(id, scratch) || IdForm::Identity.apply(id, scratch);
-    usable.then(|| xxh3_128_with_seed(scratch, u64::from(carrier.0)))
+    // The seed is spread over all bits: for short ids the hash adds it to their octets, and small seeds would make "1000003" of one carrier
+    // the same as "3000001" of the next but one.
+    usable.then(|| xxh3_128_with_seed(scratch, u64::from(carrier.0).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
 }
 
 /// True if a receipt's `id` means the answer's `sent` in any form.
@@ -182,6 +184,18 @@ mod tests {
         }
         assert!(!same_id(b"12", b"13"));
         assert!(!same_id(b"", b""));
+    }
+
+    #[test]
+    fn ids_of_different_carriers_have_different_keys() {
+        let mut keys = HashSet::new();
+        for carrier in 0..16 {
+            for number in (0..10_000_000).step_by(997) {
+                assert!(keys.insert(answer_key(CarrierId(carrier), number.to_string().as_bytes())), "carrier {carrier}, id {number}");
+            }
+        }
+        let [one, other] = [(0, "1000003"), (2, "3000001")].map(|(carrier, id)| answer_key(CarrierId(carrier), id.as_bytes()));
+        assert_ne!(one, other);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::dedupe::{Remembered, Repeat};
 use super::event::{self, Event};
 use super::messages::{Entry, Parts, Phase};
 use super::port::{BindId, CarrierId, DiskState, Draft, SessionId, UpstreamReply};
+use super::why::Nobody;
 use super::{Effect, Engine};
 use crate::model::{DuplicateAction, Message, Refusal, State};
 use crate::number::normalise;
@@ -75,7 +76,8 @@ impl Engine {
         } else if message.expires_ms <= now_ms {
             return Err(Refusal::Validity);
         }
-        let first = *self.plan.route(message.number).first().ok_or(Refusal::NoRoute)?;
+        let route = self.router.route(&self.plan, message, self.now, &mut Nobody).and_then(|at| self.plan.routes.get(at));
+        let first = route.ok_or(Refusal::NoRoute)?.choices[0].carrier;
         self.rules_at_intake(message)?;
         let account = self.plan.account(message.account);
         let repeat = if account.dedupe.window_ms != 0 { self.repeat_of(message, Remembered::Text) } else { None };
@@ -138,7 +140,8 @@ impl Engine {
             last_status: 0,
             reference: 0,
             attempts: 0,
-            route_step: 0,
+            past: None,
+            body_cut: false,
             doubts: 0,
             reports: 0,
             reported_final: false,

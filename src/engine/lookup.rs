@@ -23,7 +23,10 @@ impl Engine {
     /// True while nothing of the message has been handed to a carrier.
     fn is_still_ours(&self, id: MessageId) -> bool {
         self.messages.get(&id).is_some_and(|e| {
-            matches!(e.phase, Phase::Accepting | Phase::Deferred | Phase::Waiting(_)) && !e.parts.any_taken() && e.doubts == 0
+            matches!(e.phase, Phase::Accepting | Phase::Deferred | Phase::Waiting(_))
+                && !e.parts.any_taken()
+                && e.doubts == 0
+                && e.past.as_ref().is_none_or(|past| past.copies.is_empty())
         })
     }
 

@@ -142,7 +142,7 @@ impl Parts {
 /// A live message.
 #[derive(Debug)]
 pub struct Entry {
-    /// The message; once sent, only the start of its text is kept, for the receipt.
+    /// The message; once sent, only the start of its text is kept, for the receipt, unless another carrier may have to send it.
     pub message: Arc<Message>,
     /// Where it stands.
     pub phase: Phase,
@@ -166,8 +166,10 @@ pub struct Entry {
     pub reference: u16,
     /// Tries at the present carrier.
     pub attempts: u8,
-    /// Which carrier of its route it is at.
-    pub route_step: u8,
+    /// Carriers that are done with it, and what they had taken of it.
+    pub past: Option<Box<super::reroute::Past>>,
+    /// Of its text only the start is left.
+    pub body_cut: bool,
     /// How often it was in doubt.
     pub doubts: u8,
     /// Reports made about it: the serial of the next delivery.
@@ -192,8 +194,12 @@ impl Entry {
 
     /// Nothing has happened to it since it was accepted: its acceptance tells all of it.
     pub fn is_fresh(&self) -> bool {
-        let tries = u32::from(self.attempts) + u32::from(self.route_step) + u32::from(self.doubts) + u32::from(self.reports);
-        tries == 0 && !self.attempted && !self.reported_final && self.parts.count(PartState::Unsent) == self.parts.len()
+        let tries = u32::from(self.attempts) + u32::from(self.doubts) + u32::from(self.reports);
+        tries == 0
+            && self.past.is_none()
+            && !self.attempted
+            && !self.reported_final
+            && self.parts.count(PartState::Unsent) == self.parts.len()
     }
 
     /// Key of a part in the id index; 0 if it has none.

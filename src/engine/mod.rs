@@ -7,11 +7,11 @@
 //! |---|---|
 //! | a draft becomes an accepted message | [`intake`] |
 //! | who may be written to | [`rules`] |
-//! | which carrier | [`route`] |
+//! | which carrier | [`route`], [`routes`], [`choice`], [`health`], [`why`] |
 //! | waiting for it | [`lanes`], [`lane`], [`fair`] |
 //! | permits | [`throttle`], [`limits`], [`adaptive`] |
 //! | handing it to a bind | [`dispatch`] |
-//! | what the carrier answered | [`outcome`], [`retry`] |
+//! | what the carrier answered | [`outcome`], [`retry`], [`reroute`] |
 //! | what it reported later | [`receipts`], [`index`], [`parked`] |
 //! | back to the sender | [`outbox`] |
 //! | messages from phones | [`inbound`] |
@@ -30,6 +30,7 @@ pub mod adaptive;
 pub mod balance;
 pub mod campaigns;
 pub mod carry;
+pub mod choice;
 pub mod cold;
 pub mod counts;
 pub mod dedupe;
@@ -37,6 +38,7 @@ pub mod dispatch;
 pub mod event;
 pub mod fair;
 pub mod flights;
+pub mod health;
 pub mod hours;
 pub mod inbound;
 pub mod index;
@@ -53,18 +55,21 @@ pub mod plan;
 pub mod port;
 pub mod receipts;
 pub mod recover;
+pub mod reroute;
 pub mod retry;
 pub mod route;
+pub mod routes;
 pub mod rules;
 pub mod search;
 pub mod sweep;
 pub mod throttle;
 pub mod timers;
 pub mod waits;
+pub mod why;
 
 use crate::model::id::MessageIds;
 use crate::model::{AccountId, Class, MessageId, Now, State};
-use crate::telemetry::{AccountFigures, Conservation, EngineSnapshot, OtherFigures, ReceiptFigures};
+use crate::telemetry::{AccountFigures, CarrierFigures, Conservation, EngineSnapshot, OtherFigures, ReceiptFigures};
 use carry::{Home, Homes, Item};
 use counts::{Counts, Tally};
 use dispatch::Dispatcher;
@@ -144,6 +149,9 @@ pub struct Engine {
     /// Parts that still hold a slot of this bind, though their message doesn't wait for its word any more. Bounded by the windows.
     abandoned: hashbrown::HashSet<(port::Ticket, BindId)>,
     sticky: route::Sticky,
+    router: choice::Router,
+    /// Carriers that went out in this step.
+    ill: Vec<CarrierId>,
     references: dispatch::References,
     inbound: inbound::Joining,
     outbox: outbox::Outboxes,
@@ -196,6 +204,8 @@ impl Engine {
             doubts: HashMap::new(),
             abandoned: hashbrown::HashSet::new(),
             sticky: route::Sticky::default(),
+            router: choice::Router::new(&plan),
+            ill: Vec::new(),
             references: dispatch::References::default(),
             inbound: inbound::Joining::new(&plan.bounds),
             outbox: outbox::Outboxes::new(plan.accounts.len()),
@@ -237,6 +247,7 @@ impl Engine {
             self.take(input, outputs);
         }
         self.fire_timers();
+        self.avoid_ill();
         for carrier in 0..self.dispatchers.len() {
             self.dispatch(CarrierId(carrier as u16));
         }
@@ -474,6 +485,7 @@ impl Engine {
             parked: self.parked.len() as u64,
             orphaned: tally.receipts_orphaned,
             repeated: tally.receipts_repeated,
+            late: tally.receipts_late,
         };
         let other = OtherFigures {
             doubts_settled: tally.doubts_settled,
@@ -483,6 +495,7 @@ impl Engine {
             inbound_owned: tally.inbound - tally.inbound_unowned,
             inbound_unowned: tally.inbound_unowned,
             on_disk: self.cold.total(),
+            rerouted: tally.rerouted,
         };
         EngineSnapshot {
             position: self.writing.batch,
@@ -494,7 +507,12 @@ impl Engine {
                     AccountFigures { outbox, outbox_dropped, repeats, remembered, forgotten, balance, ..a.figures.clone() }
                 })
                 .collect(),
-            carriers: self.dispatchers.iter().map(|d| d.figures()).collect(),
+            carriers: self
+                .dispatchers
+                .iter()
+                .zip(&self.router.healths)
+                .map(|(d, health)| CarrierFigures { health: health.figures(), ..d.figures() })
+                .collect(),
             receipts,
             rules: self.rules_figures(),
             other,

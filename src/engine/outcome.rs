@@ -36,6 +36,7 @@ impl Engine {
         let held = self.messages.get(&id).is_some_and(|entry| is_open(entry, part, bind));
         if let Some(dispatcher) = self.dispatchers.get_mut(carrier.0 as usize) {
             dispatcher.count_outcome(&outcome, held, now);
+            self.observe(id, carrier, &outcome);
         }
         let Some(entry) = self.messages.get_mut(&id) else {
             // A late answer to a message that has ended meanwhile: its id is still worth knowing only while it lives.
@@ -45,7 +46,7 @@ impl Engine {
         let open = is_open(entry, part, bind);
         if open {
             self.dispatchers[carrier.0 as usize].release(bind);
-        } else if flying && matches!(outcome, Outcome::Sent { .. }) {
+        } else if flying && matches!(outcome, Outcome::Sent { .. }) && !entry.has_left(carrier) {
             // A late answer to an earlier copy: the copy that is in flight with another bind keeps its slot there.
             self.abandoned.insert((ticket, entry.with));
         }
@@ -81,7 +82,9 @@ impl Engine {
         while let Some(parked) = self.parked.take_match(carrier, number, carrier_id) {
             self.tally.receipts_unparked += 1;
             self.parked_ended(&parked);
-            self.matched(id, part, carrier, &parked.facts);
+            if !self.late_word(id, super::index::answer_key(carrier, carrier_id).unwrap_or(0), &parked.facts) {
+                self.matched(id, part, carrier, &parked.facts);
+            }
         }
         self.settle_parts(id, carrier);
     }
@@ -106,6 +109,9 @@ impl Engine {
     #[allow(clippy::too_many_arguments)] // the fields of the event
     pub(super) fn apply_sent_key(&mut self, id: MessageId, part: u8, parts: u8, carrier: CarrierId, at_ms: u64, reference: u16, key: u128) {
         self.touch(id);
+        if self.took_earlier(id, part, carrier, key) {
+            return;
+        }
         let Some(entry) = self.messages.get_mut(&id) else { return };
         if entry.parts.len() != parts as usize {
             entry.parts = super::messages::Parts::unsent(parts);
@@ -125,7 +131,7 @@ impl Engine {
         if all_taken && !matches!(entry.phase, Phase::Sent(_) | Phase::Settled(..)) {
             self.forget_doubt(id);
             self.set_phase(id, Phase::Sent(carrier));
-            self.shrink(id);
+            self.shrink(id, carrier);
         }
         if charge != 0 {
             self.spend(account, charge);
@@ -158,7 +164,7 @@ impl Engine {
             (Refused::Later, _) => self.try_later(id, carrier),
             // One part is refused for good and another is out: the rest isn't sent, the message can't be whole any more.
             (Refused::Elsewhere | Refused::Never, true) => self.verdict(id, State::Undelivered, status),
-            (Refused::Elsewhere, false) => self.try_elsewhere(id),
+            (Refused::Elsewhere, false) => self.try_elsewhere(id, carrier),
             (Refused::Never, false) => self.verdict(id, State::Rejected, status),
         }
     }
@@ -248,8 +254,11 @@ impl Engine {
         }
     }
 
-    /// Only the start of the text is still needed, for the receipt.
-    fn shrink(&mut self, id: MessageId) {
+    /// Only the start of the text is still needed, for the receipt, unless another carrier may have to send it.
+    fn shrink(&mut self, id: MessageId, carrier: CarrierId) {
+        if self.messages.get(&id).is_none_or(|entry| self.keeps_body(entry, carrier)) {
+            return;
+        }
         let Some(entry) = self.messages.get_mut(&id) else { return };
         // If a bind still holds the message its body stays; nothing is copied for this.
         let Some(message) = Arc::get_mut(&mut entry.message) else { return };
@@ -261,12 +270,16 @@ impl Engine {
         self.body_octets += keep.len();
         message.body.header_len = 0;
         message.body.octets = keep;
+        entry.body_cut = true;
     }
 
     /// Our own verdict, written down and applied.
     pub(super) fn verdict(&mut self, id: MessageId, state: State, error: u32) {
         let at_ms = self.now.wall_ms;
         let carrier = self.messages.get(&id).and_then(|e| e.phase.carrier()).unwrap_or(CarrierId(0));
+        // A carrier's own final goes before a verdict that no other carrier could better.
+        let failed = self.messages.get(&id).and_then(|e| e.failed_receipt(state));
+        let state = failed.map_or(state, |failed| failed.state.message_state());
         self.record(&Event::Verdict { message: id, state, carrier, at_ms, error });
         self.apply_verdict(id, state, carrier, at_ms, error);
     }

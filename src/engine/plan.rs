@@ -1,6 +1,7 @@
 //! The plan: the immutable snapshot of accounts, carriers, routes and policies that the hot path reads. `app` builds
 //! it from the configuration and swaps it whole.
 
+use super::routes::{Routes, Whereabouts};
 use crate::config::{Hours, Zone};
 use crate::model::{AccountId, CarrierId, Class, DuplicateAction};
 use crate::number::prefix::PrefixTable;
@@ -23,8 +24,8 @@ pub struct Plan {
     pub accounts: Vec<AccountPlan>,
     /// Carriers by [`CarrierId`].
     pub carriers: Vec<CarrierPlan>,
-    /// Longest prefix of the number → carriers in order of preference.
-    pub routes: PrefixTable<Vec<CarrierId>>,
+    /// Which messages go to which carriers.
+    pub routes: Arc<Routes>,
     /// Policies by class, in order of [`Class::ALL`].
     pub classes: [ClassPlan; 3],
     /// Limits beyond those of carriers.
@@ -245,8 +246,8 @@ impl Plan {
         &self.classes[class as usize]
     }
 
-    /// Carriers for a number, best first; empty where no route leads.
-    pub fn route(&self, number: u64) -> &[CarrierId] {
-        self.routes.get(number).map_or(&[], Vec::as_slice)
+    /// What is known of a number, for the conditions of routes.
+    pub fn whereabouts(&self, number: u64) -> Option<Whereabouts<'_>> {
+        Whereabouts::of(&self.ranges, number)
     }
 }

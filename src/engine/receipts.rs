@@ -30,7 +30,9 @@ impl Engine {
             Found::Part(id, part, key) => {
                 let before = self.writing.octets.len();
                 self.tally.receipts_matched += 1;
-                self.matched(id, part, carrier, &facts);
+                if !self.late_word(id, key, &facts) {
+                    self.matched(id, part, carrier, &facts);
+                }
                 if !self.messages.contains_key(&id) {
                     self.index.end(key);
                 }
@@ -147,22 +149,19 @@ impl Engine {
     /// The receipt means this part: on record with it, then what follows.
     pub(super) fn matched(&mut self, id: MessageId, part: u8, carrier: CarrierId, facts: &ReceiptFacts) {
         let at_ms = self.now.wall_ms;
-        let receipt = PartReceipt {
-            state: facts.state,
-            is_final: facts.is_final,
-            error: error_of(&facts.error),
-            network_error: facts.network_error,
-            // A carrier's date has minutes at best: nothing is done before it was handed in.
-            done_ms: facts.done_ms.unwrap_or(at_ms).max(self.messages.get(&id).map_or(0, |e| e.message.accepted_ms)),
-        };
+        let receipt = part_receipt(facts, at_ms, self.messages.get(&id).map_or(0, |e| e.message.accepted_ms));
         if !self.says_something_new(id, part, &receipt) {
             self.tally.receipts_repeated += 1;
             return;
         }
-        self.open_batch();
         let one = self.plan.carrier(carrier).one_receipt;
         // Once per message: the receipt stands for every part.
         let part = if one { u8::MAX } else { part };
+        self.observe_receipt(carrier, &receipt);
+        if self.reroute(id, part, carrier, &receipt) {
+            return;
+        }
+        self.open_batch();
         event::write_receipt(id, part, at_ms, &receipt, &mut self.writing.octets);
         self.apply_receipt(id, part, at_ms, &receipt);
     }
@@ -214,14 +213,14 @@ impl Engine {
         let from = entry.phase.state();
         self.forget_doubt(id);
         self.report(id, worst.state, &worst, at_ms, false);
-        self.leave(id, from, state);
+        self.leave(id, from, state, None);
     }
 
-    /// The end of a message: counted, and out of the table.
-    fn leave(&mut self, id: MessageId, from: State, to: State) {
+    /// The end of a message: counted, and out of the table. `carrier`: which one ended it, if it isn't with that.
+    pub(super) fn leave(&mut self, id: MessageId, from: State, to: State, carrier: Option<CarrierId>) {
         if let Some(entry) = self.remove(id) {
             self.count(entry.message.account, Some(from), to);
-            if let Some(carrier) = entry.phase.carrier() {
+            if let Some(carrier) = carrier.or(entry.phase.carrier()) {
                 self.dispatchers[carrier.0 as usize].ended(to);
             }
         }
@@ -241,8 +240,9 @@ impl Engine {
             State::Waiting | State::SentWaiting => return,
         };
         if state != State::SentFinal {
-            let receipt = PartReceipt { state: told, is_final: true, error: error_digits(error), network_error: None, done_ms: at_ms };
-            self.report(id, told, &receipt, at_ms, false);
+            let ours = PartReceipt { state: told, is_final: true, error: error_digits(error), network_error: None, done_ms: at_ms };
+            let receipt = entry.failed_receipt(state).unwrap_or(ours);
+            self.report(id, receipt.state, &receipt, at_ms, false);
         }
         if state == State::InDoubt {
             // Provisional: it stays for a late answer or receipt.
@@ -255,12 +255,12 @@ impl Engine {
             }
         } else {
             self.forget_doubt(id);
-            self.leave(id, from, state);
+            self.leave(id, from, state, None);
         }
     }
 
     /// Tells the sender, if that is wished. One final report, and a correcting one where the account asks for it.
-    fn report(&mut self, id: MessageId, state: ReceiptState, facts: &PartReceipt, at_ms: u64, intermediate: bool) {
+    pub(super) fn report(&mut self, id: MessageId, state: ReceiptState, facts: &PartReceipt, at_ms: u64, intermediate: bool) {
         let Some(entry) = self.messages.get_mut(&id) else { return };
         let account = entry.message.account;
         let wish = entry.message.report;
@@ -294,6 +294,18 @@ impl Engine {
             }
         };
         self.deliver(account, key, home, at_ms, delivery);
+    }
+}
+
+/// What a receipt says of a part of a message that was accepted at `accepted_ms`.
+pub(super) fn part_receipt(facts: &ReceiptFacts, at_ms: u64, accepted_ms: u64) -> PartReceipt {
+    PartReceipt {
+        state: facts.state,
+        is_final: facts.is_final,
+        error: error_of(&facts.error),
+        network_error: facts.network_error,
+        // A carrier's date has minutes at best: nothing is done before it was handed in.
+        done_ms: facts.done_ms.unwrap_or(at_ms).max(accepted_ms),
     }
 }
 

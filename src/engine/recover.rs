@@ -171,9 +171,11 @@ impl Replay {
     fn name(&self, event: &Event, octets: &[u8]) -> Option<Name> {
         match event {
             Event::Accepted(message) => Some(Name::message(message.id)),
-            Event::SentBefore { message, .. } | Event::Attempt { message, .. } | Event::Settled { message, .. } => {
-                Some(Name::message(*message))
-            }
+            Event::SentBefore { message, .. }
+            | Event::Attempt { message, .. }
+            | Event::SentEarlier { message, .. }
+            | Event::Past { message, .. }
+            | Event::Settled { message, .. } => Some(Name::message(*message)),
             Event::Outboxed { key, .. } => Some(Name::delivery(*key)),
             Event::Parked { .. } | Event::InboundPart { .. } => Some(Name::octets(octets)),
             _ => None,
@@ -238,6 +240,9 @@ impl Replay {
             | Event::Verdict { message, .. }
             | Event::Replaced { message, .. }
             | Event::Reserved { message, .. }
+            | Event::Moved { message, .. }
+            | Event::Rerouted { message, .. }
+            | Event::CopyReceipt { message, .. }
             | Event::Forgotten { message } => *message,
             _ => return false,
         };
@@ -290,7 +295,21 @@ impl Replay {
                 if reported && let Some(entry) = engine.messages.get_mut(&message) {
                     entry.parts.set(part, super::messages::PartState::Delivered);
                 }
+                // Unless its PAST, which follows, says otherwise.
+                if let Some(entry) = engine.messages.get_mut(&message) {
+                    entry.body_cut = true;
+                }
             }
+            Event::Moved { message, carrier, status, .. } => engine.apply_moved(message, carrier, status),
+            Event::Rerouted { message, carrier, part, facts, .. } => engine.apply_rerouted(message, carrier, part, &facts),
+            Event::CopyReceipt { message, carrier, part, key, at_ms, facts } => {
+                engine.apply_copy_receipt(message, carrier, part, key, at_ms, &facts);
+                if !engine.messages.contains_key(&message) {
+                    engine.index.end(key);
+                }
+            }
+            Event::SentEarlier { message, copy } => engine.apply_sent_earlier(message, copy),
+            Event::Past { message, tried, reroutes, whole, failed } => engine.apply_past(message, tried, reroutes, whole, failed),
             Event::Receipt { message, part, at_ms, facts } => {
                 let key = engine.messages.get(&message).map(|e| e.key_of(part as usize)).unwrap_or(0);
                 engine.apply_receipt(message, part, at_ms, &facts);

@@ -1,5 +1,5 @@
-//! What happens to a message that a carrier refused for now, or refused altogether: the next try by its class's schedule, then the next carrier of its
-//! route, then the end.
+//! What happens to a message that a carrier refused for now: the next try by its class's schedule, then the next carrier of its route
+//! ([`super::reroute`]), then the end.
 
 use super::Engine;
 use super::messages::Phase;
@@ -17,7 +17,7 @@ impl Engine {
         if attempts >= class.max_attempts {
             match taken {
                 true => self.verdict(id, State::Undelivered, status),
-                false => self.try_elsewhere(id),
+                false => self.try_elsewhere(id, carrier),
             }
             return;
         }
@@ -26,20 +26,5 @@ impl Engine {
         debug_assert_eq!(entry.phase, Phase::InFlight(carrier), "only what was in flight is tried again");
         entry.retry_ms = self.now.wall_ms + delay;
         self.defer(id, delay);
-    }
-
-    /// The next carrier of the route; after the last one the message is rejected with the last refusal.
-    pub(super) fn try_elsewhere(&mut self, id: MessageId) {
-        let Some(entry) = self.messages.get_mut(&id) else { return };
-        let carriers = self.plan.route(entry.message.number).len();
-        entry.route_step = entry.route_step.saturating_add(1);
-        entry.attempts = 0;
-        entry.parts = super::messages::Parts::unsent(1);
-        let (step, status) = (entry.route_step as usize, entry.last_status);
-        if step < carriers && entry.message.part.is_none() {
-            self.enqueue(id);
-        } else {
-            self.verdict(id, State::Rejected, status);
-        }
     }
 }

@@ -1,11 +1,13 @@
-//! Stop 8: the carrier for a message that is due. In this first form the longest prefix gives an ordered list; the first carrier with a bind
-//! takes it, parts of one long message stay with the carrier of the first.
+//! Stop 8: the carrier for a message that is due, and for all that waits at a carrier which can't or shouldn't have it any more. Which route is
+//! [`super::routes`]' to say, which of its carriers [`super::choice`]'s; parts of one long message stay with the carrier of the first.
 
 use super::Engine;
+use super::event::PartReceipt;
 use super::messages::Phase;
-use super::port::CarrierId;
+use super::port::{CarrierId, Outcome};
 use super::timers::Timer;
-use crate::model::{Message, MessageId};
+use crate::config::{ErrorClass, default_error_class};
+use crate::model::{Message, MessageId, State};
 use hashbrown::HashMap;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -85,16 +87,18 @@ impl Engine {
         }
     }
 
-    /// Chooses the carrier and joins its lane. Where every carrier of the route is down it waits at the first.
+    /// Chooses the carrier and joins its lane. Where every carrier of the route is down it waits at the best of them.
     pub(super) fn enqueue(&mut self, id: MessageId) {
         let Some(entry) = self.messages.get(&id) else { return };
-        let route = self.plan.route(entry.message.number);
-        let usable = |c: &&CarrierId| self.dispatchers[c.0 as usize].is_usable();
-        let step = entry.route_step as usize;
-        let Some(&chosen) = route.iter().skip(step).find(usable).or_else(|| route.get(step)).or(route.first()) else {
-            // The route went away since intake: it waits for one until its validity ends.
-            self.defer(id, 1000);
-            return;
+        let (route, chosen) =
+            self.router.decide(&self.plan, &self.dispatchers, &entry.message, entry.tried(), self.now, &mut super::why::Nobody);
+        let Some(chosen) = chosen else {
+            return match route {
+                // Every carrier of the route is done with it.
+                Some(_) => self.verdict(id, State::Rejected, entry.last_status),
+                // The route went away since intake: it waits for one until its validity ends.
+                None => self.defer(id, 1000),
+            };
         };
         let chosen = match set_of_parts(&entry.message) {
             Some(key) => self.sticky.carrier(key, chosen, self.now.mono_us),
@@ -123,6 +127,11 @@ impl Engine {
         if !self.dispatchers.iter().any(super::dispatch::Dispatcher::is_usable) {
             return;
         }
+        self.choose_again(carrier);
+    }
+
+    /// What waits at a carrier is given to the best carriers of its routes as they stand now.
+    fn choose_again(&mut self, carrier: CarrierId) {
         let waiting = self.dispatchers[carrier.0 as usize].lanes.take_ready();
         self.refill_for_others(carrier);
         for id in waiting {
@@ -135,6 +144,36 @@ impl Engine {
                     false => self.enqueue(id),
                 }
             }
+        }
+    }
+
+    /// What an answer says of its carrier. One that is out by it hands on what waits there.
+    pub(super) fn observe(&mut self, id: MessageId, carrier: CarrierId, outcome: &Outcome) {
+        let good = match outcome {
+            Outcome::Sent { .. } => Some(true),
+            Outcome::InDoubt | Outcome::Later { .. } | Outcome::Elsewhere { .. } => Some(false),
+            // A refusal that blames the message by the standard says nothing against the carrier.
+            Outcome::Never { status } => Some(default_error_class(*status) == ErrorClass::Never),
+            Outcome::Throttled { .. } | Outcome::NotSent => None,
+        };
+        if self.router.healths[carrier.0 as usize].answered(id, good, &self.plan.routes.health, self.now) {
+            self.ill.push(carrier);
+        }
+    }
+
+    /// What a final receipt says of its carrier: one for which another carrier may help blames it.
+    pub(super) fn observe_receipt(&mut self, carrier: CarrierId, receipt: &PartReceipt) {
+        let causes = self.plan.routes.carrier_causes(carrier);
+        let good = !causes.is_some_and(|causes| causes.contains(receipt.state, receipt.error));
+        if receipt.is_final && self.router.healths[carrier.0 as usize].reported(good, &self.plan.routes.health, self.now) {
+            self.ill.push(carrier);
+        }
+    }
+
+    /// Carriers that are out since the last look hand on what waits there; what has no other carrier comes back to their lanes.
+    pub(super) fn avoid_ill(&mut self) {
+        for carrier in std::mem::take(&mut self.ill) {
+            self.choose_again(carrier);
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::plan::{AccountPlan, Bounds, CarrierPlan, ClassPlan, Plan};
 use super::port::*;
 use super::recover::recover;
+use super::routes::Routes;
 use super::*;
 use crate::model::state::ReceiptState;
 use crate::model::{Address, Body, Class, Encoding, Message, Refusal, Report as Wish, State};
@@ -67,7 +68,7 @@ fn plan(bounds: Bounds) -> Arc<Plan> {
         ranges: crate::number::RangeTable::shipped(),
         accounts: vec![account],
         carriers: vec![carrier("a"), carrier("b")],
-        routes: PrefixTable::new([("86", vec![CarrierId(0), CarrierId(1)])]).unwrap(),
+        routes: Arc::new(Routes::plain([("86", vec![CarrierId(0), CarrierId(1)])]).unwrap()),
         classes: [class(false), class(true), class(true)],
         limits: Vec::new(),
         bounds,
@@ -814,3 +815,5 @@ fn messages_out_of_memory_expire_and_leave_by_another_carrier() {
     (0..5).for_each(|_| bench.pass(2_000));
     assert_eq!((bench.state(State::Expired), bench.engine.cold()), (70, (0, 0)));
 }
+
+mod routes;

@@ -122,6 +122,8 @@ pub struct Behaviour {
     pub early_by_ms: u64,
     /// Share of receipts sent twice.
     pub duplicate_receipts: f64,
+    /// Share of negative receipts after which the carrier changes its mind, and says delivered.
+    pub corrected_receipts: f64,
     /// Send an ENROUTE notification first, where registered_delivery asks for it.
     pub intermediate: bool,
     /// On which bind receipts come.
@@ -181,6 +183,7 @@ impl Default for Behaviour {
             early_receipts: 0.0,
             early_by_ms: 20,
             duplicate_receipts: 0.0,
+            corrected_receipts: 0.0,
             intermediate: false,
             receipt_bind: ReceiptBind::Same,
             receipt_place: ReceiptPlace::Both,

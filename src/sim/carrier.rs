@@ -311,6 +311,9 @@ impl Carrier {
                 self.counts.receipts_duplicate += 1;
                 self.receipt(key, submit, id, state, delay_us, now);
             }
+            if state != ReceiptState::Delivered && self.dice.chance(self.behaviour.corrected_receipts) {
+                self.receipt(key, submit, id, ReceiptState::Delivered, 2 * delay_us + 500_000, now);
+            }
         }
         early
     }

@@ -83,6 +83,49 @@ pub struct CarrierFigures {
     pub throttled_ms: u64,
     /// What it said to parts, since the start.
     pub outcomes: OutcomeCounts,
+    /// How it fares.
+    pub health: HealthFigures,
+}
+
+/// What routing thinks of a carrier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum HealthState {
+    /// It gets what its routes give it.
+    #[default]
+    Well = 0,
+    /// Messages that have another carrier avoid it.
+    Out = 1,
+    /// A few messages are tried with it.
+    Probing = 2,
+    /// Its share grows again.
+    Recovering = 3,
+}
+
+impl HealthState {
+    /// All of them.
+    pub const ALL: [HealthState; 4] = [HealthState::Well, HealthState::Out, HealthState::Probing, HealthState::Recovering];
+
+    /// The name in metrics and explanations.
+    pub fn name(self) -> &'static str {
+        match self {
+            HealthState::Well => "well",
+            HealthState::Out => "out",
+            HealthState::Probing => "probing",
+            HealthState::Recovering => "recovering",
+        }
+    }
+}
+
+/// A carrier's health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HealthFigures {
+    /// Its state.
+    pub state: HealthState,
+    /// Since when, wall milliseconds; 0: since the start.
+    pub since_ms: u64,
+    /// Why it was taken out last: `none`, `answers`, `receipts`, `slow` or `probe`.
+    pub cause: &'static str,
 }
 
 /// Names of the outcomes, in the order of [`OutcomeCounts::counts`].
@@ -123,6 +166,8 @@ pub struct ReceiptFigures {
     pub orphaned: u64,
     /// Said again what was known, or came after the end.
     pub repeated: u64,
+    /// Came from a carrier that the message had left for another.
+    pub late: u64,
 }
 
 /// Names of kinds of lists, of levels, of causes and of replies, in the order of the arrays of [`RulesFigures`].
@@ -177,6 +222,8 @@ pub struct OtherFigures {
     pub inbound_unowned: u64,
     /// Messages that wait on disk, out of memory.
     pub on_disk: u64,
+    /// Messages that went to another carrier after a negative receipt.
+    pub rerouted: u64,
 }
 
 /// The conservation sum: accepted = all terms.

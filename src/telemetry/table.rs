@@ -73,6 +73,20 @@ pub(super) const CARRIER_MESSAGES: Metric =
     metric("hongyan_carrier_messages", Gauge, &["carrier", "state"], "Messages handed to a carrier, by the state they are in");
 pub(super) const CARRIER_OUTCOMES: Metric =
     metric("hongyan_carrier_outcomes_total", Counter, &["carrier", "outcome"], "Parts answered by a carrier, by what it said");
+pub(super) const CARRIER_HEALTH: Metric = metric(
+    "hongyan_carrier_health",
+    Gauge,
+    &["carrier", "state"],
+    "1 for the state a carrier is in: well, out (avoided where there is another), probing (a few messages try it), recovering (its share grows)",
+);
+pub(super) const CARRIER_HEALTH_SINCE: Metric = metric(
+    "hongyan_carrier_health_since_seconds",
+    Gauge,
+    &["carrier"],
+    "Unix time of a carrier's last change of health; 0: none since the start",
+);
+pub(super) const REROUTED: Metric =
+    metric("hongyan_rerouted_total", Counter, &[], "Messages that went to another carrier after a negative receipt");
 pub(super) const LANE: Metric =
     metric("hongyan_lane", Gauge, &["carrier", "class"], "Messages that wait in the lanes in front of a carrier");
 pub(super) const THROTTLED: Metric = metric(
@@ -86,8 +100,12 @@ pub(super) const WINDOW_SIZE: Metric = metric("hongyan_window_size", Gauge, &["c
 pub(super) const WINDOW_USED: Metric =
     metric("hongyan_window_used", Gauge, &["carrier"], "Window slots in use: parts sent and not answered");
 
-pub(super) const RECEIPTS: Metric =
-    metric("hongyan_receipts_total", Counter, &["result"], "Receipts from carriers, by what was made of them: matched, orphaned, repeated");
+pub(super) const RECEIPTS: Metric = metric(
+    "hongyan_receipts_total",
+    Counter,
+    &["result"],
+    "Receipts from carriers, by what was made of them: matched, orphaned, repeated, late (of a carrier that the message had left)",
+);
 pub(super) const DOUBTS: Metric =
     metric("hongyan_doubts_total", Counter, &["end"], "Doubts by their end: settled by a late answer or a receipt, or the message resent");
 pub(super) const DELIVERIES: Metric =
@@ -155,6 +173,9 @@ pub const METRICS: &[Metric] = &[
     BALANCE,
     CARRIER_MESSAGES,
     CARRIER_OUTCOMES,
+    CARRIER_HEALTH,
+    CARRIER_HEALTH_SINCE,
+    REROUTED,
     LANE,
     THROTTLED,
     BINDS_UP,

@@ -18,7 +18,7 @@ fn the_annotated_file_equals_the_defaults() {
     let standard = Profile::shipped("standard").unwrap();
     let carrier = Carrier::to_host("local", "127.0.0.1:2776", standard);
     assert_eq!(config.carriers, [carrier]);
-    assert_eq!(config.routes, [Route { prefix: String::new(), carriers: vec!["local".to_owned()] }]);
+    assert_eq!(config.routes, [Route::plain("", &["local"])]);
 
     (config.accounts, config.carriers, config.routes) = Default::default();
     assert_eq!(config, Config::default());
@@ -36,7 +36,7 @@ fn keys<T: for<'de> Deserialize<'de>>() -> Vec<String> {
 #[test]
 fn every_key_stands_in_the_annotated_files() {
     use hongyan::config as c;
-    let sections: [(&str, Vec<String>, &str); 24] = [
+    let sections: [(&str, Vec<String>, &str); 27] = [
         ("gateway", keys::<c::Gateway>(), "config/hongyan.toml"),
         ("gateway.log", keys::<c::Log>(), "config/hongyan.toml"),
         ("listen", keys::<c::Listen>(), "config/hongyan.toml"),
@@ -54,6 +54,9 @@ fn every_key_stands_in_the_annotated_files() {
         ("account.balance", keys::<c::AccountBalance>(), "config/hongyan.toml"),
         ("carrier", keys::<Carrier>(), "config/hongyan.toml"),
         ("carrier.timers", keys::<c::CarrierTimers>(), "config/hongyan.toml"),
+        ("route", keys::<Route>(), "config/hongyan.toml"),
+        ("health", keys::<c::Health>(), "config/hongyan.toml"),
+        ("failover_on_receipt", keys::<c::FailoverOnReceipt>(), "config/hongyan.toml"),
         ("carrier.reconnect", keys::<c::Reconnect>(), "config/hongyan.toml"),
         ("shaping", keys::<c::Shaping>(), "config/profiles/standard.toml"),
         ("alphabets", keys::<c::Alphabets>(), "config/profiles/standard.toml"),

@@ -217,7 +217,7 @@ async fn tshark_reads_every_kind_of_pdu_that_the_gateway_sends_and_finds_none_ma
         config.routes[0].carriers.truncate(1);
         if !prefix.is_empty() {
             let mut route = config.routes[0].clone();
-            (route.prefix, route.carriers) = (prefix.to_owned(), vec![name.to_owned()]);
+            (route.prefix, route.carriers) = (prefix.to_owned(), vec![name.into()]);
             config.routes.push(route);
         }
     }

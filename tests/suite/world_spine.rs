@@ -33,6 +33,7 @@ fn worlds(seeds: std::ops::Range<u64>, settings: impl Fn(u64) -> Settings) -> Ou
                 sum.stopped += outcome.stopped;
                 sum.repeats += outcome.repeats;
                 sum.no_credit += outcome.no_credit;
+                sum.rerouted += outcome.rerouted;
                 sum.events = sum.events.max(outcome.events);
             }
             Err(failure) => {
@@ -227,6 +228,23 @@ fn a_crash_at_any_step_makes_no_second_message_and_loses_no_credit() {
         let events = worlds(seed..seed + 1, twice).events.min(900);
         for at in (seed..events).step_by(3) {
             worlds(seed..seed + 1, |seed| Settings { crash_at_event: Some(at), ..twice(seed) });
+        }
+    }
+}
+
+#[test]
+fn rules_weights_health_and_second_tries_break_no_promise() {
+    let sum = worlds(seeds(), Settings::routed);
+    assert!(sum.rerouted > sum.accepted / 50, "{sum:?}");
+}
+
+#[test]
+fn a_crash_at_any_step_of_a_second_try_loses_nothing() {
+    let few = |seed: u64| Settings { rules: true, reroutes: [1, 2, 2], behaviour: Settings::routed(seed).behaviour, ..short(seed) };
+    for seed in 0..3 {
+        let events = worlds(seed..seed + 1, few).events.min(900);
+        for at in (seed..events).step_by(5) {
+            worlds(seed..seed + 1, |seed| Settings { crash_at_event: Some(at), ..few(seed) });
         }
     }
 }

@@ -181,7 +181,7 @@ impl Engine {
             entry.last_status = refusal.report_error();
         }
         if decision.elsewhere && !taken && doubts == 0 {
-            self.try_elsewhere(id);
+            self.try_elsewhere(id, carrier);
             // After the last carrier of its route it has ended.
             self.rules.tally.stopped[refusal as usize] += u64::from(!self.messages.contains_key(&id));
             return true;
@@ -207,7 +207,7 @@ impl Engine {
     pub fn explain_rules(&self, message: &Message) -> Vec<Ruling> {
         let mut rulings = Vec::new();
         self.decide(message, Moment::Intake, Some(&mut |ruling| rulings.push(ruling)));
-        for &carrier in self.plan.route(message.number) {
+        for carrier in self.carriers_of(message) {
             self.decide(message, Moment::Leaving(carrier), Some(&mut |ruling| rulings.push(ruling)));
         }
         rulings

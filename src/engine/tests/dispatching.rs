@@ -28,7 +28,7 @@ fn planned_with(bounds: Bounds, change: impl FnOnce(&mut Plan)) -> Bench {
     let second = AccountPlan { name: "bank".into(), ..plan.accounts[0].clone() };
     plan.accounts.push(second);
     plan.carriers.truncate(1);
-    plan.routes = PrefixTable::new([("86", vec![CarrierId(0)])]).unwrap();
+    plan.routes = Arc::new(Routes::plain([("86", vec![CarrierId(0)])]).unwrap());
     change(&mut plan);
     Bench::planned(Arc::new(plan))
 }

@@ -183,6 +183,7 @@ impl World {
             let mut record = self.draw_message(number, recent);
             (record.account, record.class) = (Class::ALL.len() - 1, Class::Marketing);
             (record.delay_s, record.validity_s, record.to_cancel) = (0, 0, false);
+            record.routed(&self.settings);
             self.judge.records.push(record);
             self.job.lines.push(number);
         }
@@ -211,6 +212,7 @@ impl World {
         if self.dice.chance(self.settings.short_lived_share) {
             record.validity_s = record.delay_s + 1 + self.dice.up_to(8);
         }
+        record.routed(&self.settings);
         record.to_cancel = self.dice.chance(self.settings.cancelled_share);
         record
     }
@@ -375,6 +377,7 @@ impl World {
             stopped: self.judge.stopped(),
             repeats: self.judge.repeats,
             no_credit: self.no_credit,
+            rerouted: self.judge.rerouted(),
         }
     }
 

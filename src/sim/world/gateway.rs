@@ -29,8 +29,8 @@ use std::sync::Arc;
 
 /// Names of the accounts, one of each class; also their passwords.
 pub(super) const ACCOUNTS: [&str; 3] = ["codes", "notices", "sales"];
-/// Names of the carriers.
-const CARRIERS: [&str; 2] = ["north", "south"];
+/// Names of the carriers; the last one only where there are rules.
+const CARRIERS: [&str; 3] = ["north", "south", "west"];
 /// An orphaned receipt and a message without receipt are given up after these, milliseconds; more than the wall clock ever errs.
 const PARKED_AGE_MS: u64 = 600_000;
 const NO_RECEIPT_AFTER_MS: u64 = 1_200_000;
@@ -76,7 +76,7 @@ impl Gateway {
         let forms = [config::Concatenation::Udh8, config::Concatenation::Udh16, config::Concatenation::Sar];
         let mut carriers = Vec::new();
         let mut kinds = Vec::new();
-        for name in CARRIERS {
+        for name in &CARRIERS[..if settings.rules { 3 } else { 2 }] {
             carriers.push(carrier(name, forms[dice.up_to(2) as usize], settings, dice));
             kinds.push(match dice.up_to(2) {
                 0 => vec![BindKind::Transceiver],
@@ -221,7 +221,7 @@ fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) -> P
         home_zone: crate::config::Zone::default(),
         ranges: crate::number::RangeTable::shipped(),
         accounts: ACCOUNTS.iter().map(account).collect(),
-        routes: PrefixTable::new([("86", (0..carriers.len() as u16).map(CarrierId).collect())]).expect("one prefix"),
+        routes: Arc::new(super::routing::routes(settings)),
         carriers: carriers.collect(),
         classes: [class(false), class(true), class(true)],
         limits: Vec::new(),

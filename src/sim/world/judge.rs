@@ -67,8 +67,8 @@ struct Part {
 struct Copy {
     carrier: usize,
     number: u64,
-    /// The final state that the carrier will report or has reported.
-    reported: Option<ReceiptState>,
+    /// Final states that the carrier has reported.
+    reported: Vec<ReceiptState>,
     /// The gateway answered the receipt with 0.
     answered: bool,
 }
@@ -118,6 +118,26 @@ pub struct Record {
     listed: bool,
     /// Its number is in so many lists for certain: nothing may leave to it.
     certainly_listed: usize,
+    /// Carriers that its routes allow.
+    allowed: Vec<u16>,
+    /// How often it may go to another carrier after a receipt.
+    reroutes_max: u8,
+    /// Carriers that are done with it: as written, and as durable.
+    done: [Vec<u16>; 2],
+    /// Carriers that it has left after a receipt, as written.
+    leaving: Vec<u16>,
+    /// What it left behind, as durable.
+    left: Vec<Left>,
+}
+
+/// A carrier that a message has left after a receipt.
+#[derive(Debug, Clone)]
+struct Left {
+    carrier: u16,
+    /// What became of each part there.
+    ends: Vec<Option<State>>,
+    /// What the receipt said.
+    said: State,
 }
 
 impl Record {
@@ -151,7 +171,18 @@ impl Record {
             report_refused: false,
             listed: false,
             certainly_listed: 0,
+            allowed: Vec::new(),
+            reroutes_max: 0,
+            done: [Vec::new(), Vec::new()],
+            leaving: Vec::new(),
+            left: Vec::new(),
         }
+    }
+
+    /// What the routes of its world allow it.
+    pub fn routed(&mut self, settings: &super::Settings) {
+        self.allowed = super::routing::allowed(settings, self);
+        self.reroutes_max = settings.reroutes[self.class as usize];
     }
 
     fn part(&mut self, part: u8) -> &mut Part {
@@ -160,6 +191,10 @@ impl Record {
             self.parts.resize_with(at + 1, Part::default);
         }
         &mut self.parts[at]
+    }
+
+    fn has_left(&self, carrier: u16) -> bool {
+        self.leaving.contains(&carrier)
     }
 
     fn wants(&self, state: State) -> bool {
@@ -212,6 +247,7 @@ impl Judge {
             Event::Accepted(message) => message.id,
             Event::Attempt { message, .. } | Event::Sent { message, .. } | Event::Receipt { message, .. } => *message,
             Event::Verdict { message, .. } | Event::Forgotten { message } | Event::Replaced { message, .. } => *message,
+            Event::Moved { message, .. } | Event::Rerouted { message, .. } | Event::CopyReceipt { message, .. } => *message,
             Event::HandedOver { key, .. } | Event::Outboxed { key, .. } => key.message,
             _ => return None,
         };
@@ -254,6 +290,11 @@ impl Judge {
 
     fn of_phone<'a>(&'a mut self, digits: &'a str, account: Option<usize>) -> impl Iterator<Item = &'a mut Record> {
         self.records.iter_mut().filter(move |r| r.digits == digits && account.is_none_or(|account| r.account == account))
+    }
+
+    /// How often a message went to another carrier after a negative receipt.
+    pub fn rerouted(&self) -> u64 {
+        self.records.iter().map(|r| r.left.len() as u64).sum()
     }
 
     /// Final reports that upstreams took.
@@ -315,9 +356,21 @@ impl Judge {
             self.books.written(event)?;
             match event {
                 Event::Accepted(message) => self.known(message)?,
-                Event::Sent { message, part, .. } => {
-                    if let Some(&number) = self.ids.get(message) {
+                Event::Sent { message, part, carrier, .. } => {
+                    if let Some(&number) = self.ids.get(message)
+                        && !self.records[number].has_left(carrier.0)
+                    {
                         self.records[number].part(*part).standing = Standing::Known;
+                    }
+                }
+                Event::Moved { message, carrier, .. } | Event::Rerouted { message, carrier, .. } => {
+                    if let Some(&number) = self.ids.get(message) {
+                        let record = &mut self.records[number];
+                        record.done[0].push(carrier.0);
+                        if matches!(event, Event::Rerouted { .. }) {
+                            record.leaving.push(carrier.0);
+                            record.parts.iter_mut().for_each(|part| part.standing = Standing::Free);
+                        }
                     }
                 }
                 Event::HandedOver { key, .. } => {
@@ -374,6 +427,8 @@ impl Judge {
                 self.accepted += 1;
             }
             Event::Attempt { .. } => record.attempted = true,
+            // One more copy at a carrier that it has left says nothing of where it is now.
+            Event::Sent { carrier, .. } if record.left.iter().any(|left| left.carrier == carrier.0) => {}
             Event::Sent { part, parts, .. } => {
                 record.part(parts - 1);
                 record.part(*part).sent_durably = true;
@@ -383,6 +438,12 @@ impl Judge {
             Event::HandedOver { key, .. } => {
                 record.handed_over.insert(*key);
             }
+            Event::Moved { carrier, .. } => {
+                record.done[1].push(carrier.0);
+                record.attempted = false;
+            }
+            Event::Rerouted { carrier, part, facts, .. } => return record.leaves(number, carrier.0, *part, facts),
+            Event::CopyReceipt { carrier, part, facts, .. } => record.late_word(carrier.0, *part, facts),
             _ => {}
         }
         Ok(())
@@ -429,6 +490,16 @@ impl Judge {
             if record.certainly_listed > 0 {
                 return wrong(number, "sent though its number is listed, and that was answered");
             }
+            if message.body.text() != record.text {
+                return wrong(number, "sent with another text");
+            }
+            let carrier = bind.carrier.0;
+            if !record.allowed.contains(&carrier) {
+                return wrong(number, format!("sent to carrier {carrier}, which its routes exclude"));
+            }
+            if record.done[0].contains(&carrier) {
+                return wrong(number, format!("sent to carrier {carrier} again, which was done with it"));
+            }
             if record.class == Class::Otp && !record.attempted {
                 return wrong(number, "an otp was sent before its attempt is durable");
             }
@@ -462,6 +533,8 @@ impl Judge {
                 record.id = None;
             }
             record.crashed = true;
+            record.done[0] = record.done[1].clone();
+            record.leaving = record.left.iter().map(|left| left.carrier).collect();
             record.doubted |= record.attempted || record.parts.iter().any(|p| p.sends > 0 && !p.sent_durably);
             if record.final_key.is_some_and(|key| !record.handed_over.contains(&key)) {
                 record.final_key = None;
@@ -504,13 +577,13 @@ impl Judge {
         let class = record.class;
         let part_record = record.part(part);
         part_record.taken += 1;
-        part_record.copies.push(Copy { carrier, number: copy, reported: None, answered: false });
+        part_record.copies.push(Copy { carrier, number: copy, reported: Vec::new(), answered: false });
         let (taken, sends) = (part_record.taken, part_record.sends);
         self.copies.insert((carrier, copy), (number, part));
         if taken > sends {
             return wrong(number, format!("part {part} came {taken} times to carriers, and was sent {sends} times"));
         }
-        if class == Class::Otp && taken > 1 {
+        if class == Class::Otp && taken as usize > 1 + self.records[number].left.len() {
             return wrong(number, format!("part {part} of an otp came twice to a carrier"));
         }
         Ok(())
@@ -523,10 +596,25 @@ impl Judge {
         if state.is_final()
             && let Some(copy) = part.copies.iter_mut().find(|c| c.carrier == carrier && c.number == copy)
         {
-            copy.reported = Some(state);
+            copy.reported.push(state);
             copy.answered |= answered;
         }
         Some(number)
+    }
+
+    /// A carrier that the message has left said that it is delivered after all, and the gateway took that: then it must have ended by now.
+    pub fn first_delivered_wins(&self, number: usize, carrier: usize, state: ReceiptState) -> Judged {
+        let record = &self.records[number];
+        let at_carrier = record.parts.iter().flat_map(|p| &p.copies).filter(|c| c.carrier == carrier).count();
+        // With a doubt in between nobody can say which copy a receipt meant that came without an answer before it.
+        let known = !record.doubted
+            && record.parts.len() == 1
+            && at_carrier == 1
+            && record.left.iter().any(|left| usize::from(left.carrier) == carrier);
+        match state == ReceiptState::Delivered && known && !record.is_closed {
+            true => wrong(number, format!("carrier {carrier}, which it has left, delivered it, and that did not count")),
+            false => Ok(()),
+        }
     }
 
     /// An upstream got a final report on `id` and answers it. `None`: it doesn't.
@@ -600,6 +688,47 @@ impl Judge {
     }
 }
 
+impl Record {
+    /// What a durable REROUTED means.
+    fn leaves(&mut self, number: usize, carrier: u16, part: u8, facts: &PartReceipt) -> Judged {
+        let said = facts.state.message_state();
+        if self.is_closed || !self.conclusions.is_empty() {
+            return wrong(number, format!("goes to another carrier though it has ended as {:?}", self.conclusions));
+        }
+        if self.left.len() >= usize::from(self.reroutes_max) {
+            return wrong(number, "goes to another carrier more often than it may");
+        }
+        if !self.parts.iter().all(|p| p.sent_durably) || self.parts.iter().any(|p| p.end == Some(State::Delivered)) {
+            return wrong(number, "goes to another carrier though not all of it was sent, or some was delivered");
+        }
+        if !super::routing::CAUSES.contains(&facts.state) {
+            return wrong(number, format!("goes to another carrier after {:?}", facts.state));
+        }
+        let ends = self.parts.iter().enumerate().map(|(at, p)| if at == usize::from(part) { Some(said) } else { p.end }).collect();
+        self.left.push(Left { carrier, ends, said });
+        self.done[1].push(carrier);
+        self.attempted = false;
+        for part in &mut self.parts {
+            (part.sent_durably, part.end) = (false, None);
+        }
+        Ok(())
+    }
+
+    /// What a durable COPY_RECEIPT means.
+    fn late_word(&mut self, carrier: u16, part: u8, facts: &PartReceipt) {
+        let Some(left) = self.left.iter_mut().find(|left| left.carrier == carrier) else { return };
+        if let Some(end) = left.ends.get_mut(usize::from(part))
+            && *end != Some(State::Delivered)
+        {
+            *end = Some(facts.state.message_state());
+        }
+        if left.ends.iter().all(|end| *end == Some(State::Delivered)) && !self.is_closed {
+            self.conclusions.push(State::Delivered);
+            self.is_closed = true;
+        }
+    }
+}
+
 fn receipt(record: &mut Record, part: u8, facts: &PartReceipt) {
     let state = facts.state.message_state();
     let count = record.parts.len().max(1);
@@ -627,6 +756,11 @@ fn verdict(record: &mut Record, number: usize, state: State, at_ms: u64) -> Judg
     }
     record.conclusions.push(state);
     record.is_closed = state != State::InDoubt;
+    // Where a carrier has reported a failure and no other one took it, that stands.
+    let said = record.left.last().map(|left| left.said).filter(|_| matches!(state, State::Expired | State::Rejected | State::Undelivered));
+    if let Some(said) = said {
+        return if said == state { Ok(()) } else { wrong(number, format!("{state:?}, but the carrier that it left said {said:?}")) };
+    }
     let legal = match state {
         State::Expired => at_ms >= record.expires_ms && record.validity_s > 0,
         State::Cancelled => record.to_cancel && record.parts.iter().all(|p| p.standing == Standing::Free),
@@ -661,7 +795,7 @@ fn receipts_agree(number: usize, record: &Record) -> Judged {
     if matches!(last, State::Delivered | State::SentFinal | State::NoReceipt) && !record.parts.iter().all(was_sent) {
         return wrong(number, format!("ended as {last:?}, but not all of it came to a carrier"));
     }
-    let said = |part: &Part, state: State| part.copies.iter().any(|c| c.reported.is_some_and(|r| r.message_state() == state));
+    let said = |part: &Part, state: State| part.copies.iter().any(|c| c.reported.iter().any(|r| r.message_state() == state));
     if last == State::Delivered && !record.parts.iter().all(|part| said(part, State::Delivered)) {
         return wrong(number, "delivered, but no carrier said so of every part");
     }

@@ -11,6 +11,7 @@
 //! | `gateway` | engine, stores, handlers; the crash and the way back |
 //! | `peers` | upstream clients and carriers |
 //! | `jobs` | a bulk job with identities; top-ups |
+//! | `routing` | which carriers may have which messages |
 //! | `judge`, `books` | what must be true |
 
 mod books;
@@ -21,6 +22,7 @@ mod judge;
 mod listing;
 mod misfortunes;
 mod peers;
+mod routing;
 mod settings;
 mod wire;
 
@@ -62,6 +64,8 @@ pub struct Outcome {
     pub repeats: u64,
     /// Submissions refused because the account's balance was used up.
     pub no_credit: u64,
+    /// Messages that went to another carrier after a negative receipt.
+    pub rerouted: u64,
 }
 
 /// A promise was broken.

@@ -297,8 +297,8 @@ impl World {
             }
             Event::Request { sequence, pdu: Pdu::SubmitSm(sm) } => return self.operator_takes(end, session, sequence, &sm),
             Event::Request { sequence, .. } => session.respond(sequence, status::ESME_RINVCMDID, &Pdu::GenericNack),
-            Event::Response { token, status, .. } => self.operator_told(end, token, Some(status)),
-            Event::Timeout { token } => self.operator_told(end, token, None),
+            Event::Response { token, status, .. } => return self.operator_told(end, token, Some(status)),
+            Event::Timeout { token } => return self.operator_told(end, token, None),
             _ => {}
         }
         Ok(())
@@ -330,15 +330,19 @@ impl World {
     }
 
     /// The gateway answered a delivery, or didn't.
-    fn operator_told(&mut self, end: &OperatorEnd, token: u64, status: Option<u32>) {
-        let (Some(key), now) = (end.key, self.now()) else { return };
+    fn operator_told(&mut self, end: &OperatorEnd, token: u64, status: Option<u32>) -> Judged {
+        let (Some(key), now) = (end.key, self.now()) else { return Ok(()) };
         self.phone_heard(end.carrier, token, status == Some(status::ESME_ROK));
         if let Some(&(id, state)) = self.operators[end.carrier].receipts.get(&token) {
             let answered = status == Some(status::ESME_ROK);
             let number = self.judge.carrier_reports(end.carrier, id, state, answered);
             self.note(number, || format!("carrier {}: its {state:?} on {id} is answered with {status:?}", end.carrier));
+            if answered && let Some(number) = number {
+                self.judge.first_delivered_wins(number, end.carrier, state)?;
+            }
         }
         self.operators[end.carrier].carrier.delivered(key, token, status, now);
+        Ok(())
     }
 
     pub(super) fn operator_batch_end(&mut self, at: usize, end: &mut OperatorEnd, session: &mut Session) -> Judged {

@@ -65,6 +65,12 @@ pub struct Settings {
     pub response_timeout_ms: u64,
     /// Segments a second that each carrier is given.
     pub rate_per_s: Option<u32>,
+    /// Three carriers behind rules, weights and health, and second tries after negative receipts; else two in order.
+    pub rules: bool,
+    /// How often a message may go to another carrier after a negative receipt, by class.
+    pub reroutes: [u8; 3],
+    /// Answers with which a carrier's health is judged.
+    pub health_sample: u32,
     /// The carriers' habits while misfortunes last.
     pub behaviour: Behaviour,
 }
@@ -106,6 +112,9 @@ impl Settings {
             upstream_answer_ms: 5,
             response_timeout_ms: 3_000,
             rate_per_s: None,
+            rules: false,
+            reroutes: [0; 3],
+            health_sample: u32::MAX,
             behaviour: Behaviour {
                 answer_delay_ms: 1,
                 answer_jitter_ms: 30,
@@ -171,6 +180,18 @@ impl Settings {
         settings
     }
 
+    /// A world of this seed in which routing has more to do.
+    pub fn routed(seed: u64) -> Settings {
+        let mut settings = Settings::drawn(seed);
+        let mut dice = Dice::new(seed ^ 0x0072_0075);
+        settings.rules = true;
+        settings.reroutes = [dice.up_to(1) as u8, dice.up_to(2) as u8, dice.up_to(3) as u8];
+        settings.health_sample = [3, 10, u32::MAX][dice.up_to(2) as usize];
+        settings.behaviour.receipts = receipts([0.95, 0.8][dice.up_to(1) as usize], [0.3, 0.7][dice.up_to(1) as usize]);
+        settings.behaviour.corrected_receipts = [0.0, 0.3][dice.up_to(1) as usize];
+        settings
+    }
+
     /// The carriers' habits once all misfortunes are over: whatever still comes is answered at once and reported.
     pub fn calmed(&self) -> Behaviour {
         Behaviour {
@@ -178,6 +199,7 @@ impl Settings {
             errors: Vec::new(),
             early_receipts: 0.0,
             duplicate_receipts: 0.0,
+            corrected_receipts: 0.0,
             answer_jitter_ms: 20,
             rate_per_s: 0,
             ..self.behaviour.clone()
