@@ -66,6 +66,7 @@ struct ReceiptHandles {
     matched: Counter,
     orphaned: Counter,
     repeated: Counter,
+    put_off: Counter,
     parked: Gauge,
 }
 
@@ -77,6 +78,7 @@ struct OtherHandles {
     inbound_owned: Counter,
     inbound_unowned: Counter,
     on_disk: Gauge,
+    sent_on_disk: Gauge,
 }
 
 struct ConservationHandles {
@@ -122,6 +124,7 @@ impl Telemetry {
                 matched: counter(r, &table::RECEIPTS, &["matched"]),
                 orphaned: counter(r, &table::RECEIPTS, &["orphaned"]),
                 repeated: counter(r, &table::RECEIPTS, &["repeated"]),
+                put_off: counter(r, &table::RECEIPTS, &["put_off"]),
                 parked: gauge(r, &table::RECEIPTS_PARKED, &[]),
             },
             rules: RulesHandles::new(r),
@@ -133,6 +136,7 @@ impl Telemetry {
                 inbound_owned: counter(r, &table::INBOUND, &["account"]),
                 inbound_unowned: counter(r, &table::INBOUND, &["none"]),
                 on_disk: gauge(r, &table::ON_DISK, &[]),
+                sent_on_disk: gauge(r, &table::SENT_ON_DISK, &[]),
             },
             conservation: ConservationHandles {
                 accepted: gauge(r, &table::CONSERVATION_ACCEPTED, &[]),
@@ -174,6 +178,7 @@ impl Telemetry {
         self.receipts.matched.absolute(snapshot.receipts.matched);
         self.receipts.orphaned.absolute(snapshot.receipts.orphaned);
         self.receipts.repeated.absolute(snapshot.receipts.repeated);
+        self.receipts.put_off.absolute(snapshot.receipts.put_off);
         self.receipts.parked.set(snapshot.receipts.parked as f64);
         self.rules.publish(&snapshot.rules, &self.recorder);
         self.other.doubts_settled.absolute(snapshot.other.doubts_settled);
@@ -183,6 +188,7 @@ impl Telemetry {
         self.other.inbound_owned.absolute(snapshot.other.inbound_owned);
         self.other.inbound_unowned.absolute(snapshot.other.inbound_unowned);
         self.other.on_disk.set(snapshot.other.on_disk as f64);
+        self.other.sent_on_disk.set(snapshot.other.sent_on_disk as f64);
         self.conservation.accepted.set(snapshot.conservation.accepted as f64);
         set_all(&self.conservation.states, &snapshot.conservation.states);
         self.conservation.difference.set(snapshot.conservation.difference() as f64);

@@ -74,6 +74,24 @@ pub enum Event {
     Replied { message: MessageId, account: Option<AccountId>, list: ListName, number: u64, back: bool, at_ms: u64 },
 }
 
+impl Event {
+    /// The message that it is about, if it is about one that is alive.
+    pub fn message(&self) -> Option<MessageId> {
+        match self {
+            Event::Accepted(message) => Some(message.id),
+            Event::Attempt { message, .. }
+            | Event::Sent { message, .. }
+            | Event::SentBefore { message, .. }
+            | Event::Receipt { message, .. }
+            | Event::Verdict { message, .. }
+            | Event::Replaced { message, .. }
+            | Event::Settled { message, .. }
+            | Event::Forgotten { message } => Some(*message),
+            _ => None,
+        }
+    }
+}
+
 /// What a receipt said about a part; enough to rebuild the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartReceipt {
@@ -135,6 +153,17 @@ pub fn read_group(group: &[u8], each: &mut dyn FnMut(u64, Event)) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// The number of a group's last batch, which may have no event. `None`: there is none, or the octets end inside it.
+pub fn last_batch(group: &[u8]) -> Option<u64> {
+    let (mut at, mut last) = (Reader(group), None);
+    while !at.0.is_empty() {
+        let (_, batch, length) = (at.u8().ok()?, at.u64().ok()?, at.u32().ok()?);
+        at.take(length as usize).ok()?;
+        last = Some(batch);
+    }
+    last
 }
 
 mod kind {

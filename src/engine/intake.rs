@@ -59,6 +59,9 @@ impl Engine {
         } else if message.expires_ms <= now_ms {
             return Err(Refusal::Validity);
         }
+        if self.is_overfull() {
+            return Err(Refusal::Throttled);
+        }
         let first = *self.plan.route(message.number).first().ok_or(Refusal::NoRoute)?;
         self.rules_at_intake(message)?;
         let account = self.plan.account(message.account);
@@ -87,10 +90,11 @@ impl Engine {
         self.rules_accepted(&message);
         let home = self.home();
         self.writing.items.push(Item::Message(id));
+        self.sweeping.push_back(id);
         self.take_back(message, home);
     }
 
-    /// Into the table: its record is at `home`, and it is counted already.
+    /// Into the table: its record is at `home`, and it is counted already. Who calls this sees to it that it is swept.
     pub(super) fn take_back(&mut self, message: Arc<Message>, home: Home) {
         let id = message.id;
         self.body_octets += message.body.octets.len();
@@ -109,6 +113,7 @@ impl Engine {
             route_step: 0,
             doubts: 0,
             reports: 0,
+            armed: false,
             reported_final: false,
             attempted: false,
             attempted_at: crate::model::CarrierId(0),
@@ -116,6 +121,5 @@ impl Engine {
             refused: super::outcome::Refused::Nothing,
         };
         self.messages.insert(id, Box::new(entry));
-        self.sweeping.push_back(id);
     }
 }

@@ -18,8 +18,8 @@
 //! | query, cancel, replace | [`lookup`] |
 //! | why it waits | [`waits`] |
 //! | past its time | [`sweep`] |
-//! | out of memory for a while | [`cold`], [`search`] |
-//! | what is written down | [`event`], [`carry`], [`recover`] |
+//! | out of memory for a while | [`cold`], [`old`], [`runs`], [`seek`], [`search`] |
+//! | what is written down | [`event`], [`homes`], [`carry`], [`recover`] |
 //!
 //! Two rules hold the promises. *An effect that promises something waits for its batch*: the yes to a submission, the answer to a receipt, the
 //! delivery to upstream and the sending of an otp are *effects*, released when `Committed` covers the batch that says so. *State is
@@ -29,11 +29,13 @@ pub mod adaptive;
 pub mod campaigns;
 pub mod carry;
 pub mod cold;
+mod cold_chunk;
 pub mod counts;
 pub mod dispatch;
 pub mod event;
 pub mod fair;
 pub mod flights;
+pub mod homes;
 pub mod hours;
 pub mod inbound;
 pub mod index;
@@ -43,6 +45,7 @@ pub mod lanes;
 pub mod limits;
 pub mod lookup;
 pub mod messages;
+pub mod old;
 pub mod outbox;
 pub mod outcome;
 pub mod parked;
@@ -53,7 +56,9 @@ pub mod recover;
 pub mod retry;
 pub mod route;
 pub mod rules;
+pub mod runs;
 pub mod search;
+pub mod seek;
 pub mod sweep;
 pub mod throttle;
 pub mod timers;
@@ -149,6 +154,8 @@ pub struct Engine {
     homes: Homes,
     carrying: Option<carry::Carrying>,
     cold: cold::Cold,
+    runs: runs::Runs,
+    seeks: seek::Seeks,
     sweeping: VecDeque<MessageId>,
     sweep_left: usize,
     /// When the last sweep began, mono_us.
@@ -199,6 +206,8 @@ impl Engine {
             homes: Homes::default(),
             carrying: None,
             cold: cold::Cold::default(),
+            runs: runs::Runs::default(),
+            seeks: seek::Seeks::default(),
             sweeping: VecDeque::new(),
             sweep_left: 0,
             swept_us: now.mono_us,
@@ -273,6 +282,7 @@ impl Engine {
             Input::Committed { batch, position } => self.committed(batch, position, outputs),
             Input::LedgerApplied => self.ledger_applied(),
             Input::Chunk { id, found } => self.chunk_read(id, found, outputs),
+            Input::Page { id, found, .. } => self.page_read(id, found, outputs),
             Input::Disk(state) => self.disk = state,
             Input::Drain => self.draining = true,
             Input::Rules { token, request } => self.rules_asked(token, *request, outputs),
@@ -458,6 +468,7 @@ impl Engine {
             parked: self.parked.len() as u64,
             orphaned: tally.receipts_orphaned,
             repeated: tally.receipts_repeated,
+            put_off: tally.receipts_put_off,
         };
         let other = OtherFigures {
             doubts_settled: tally.doubts_settled,
@@ -466,7 +477,8 @@ impl Engine {
             deliveries_dropped: tally.deliveries_dropped,
             inbound_owned: tally.inbound - tally.inbound_unowned,
             inbound_unowned: tally.inbound_unowned,
-            on_disk: self.cold.total(),
+            on_disk: self.cold.totals()[0],
+            sent_on_disk: self.cold.totals()[1],
         };
         EngineSnapshot {
             position: self.writing.batch,
@@ -522,7 +534,13 @@ impl Engine {
     pub fn walk(&self) -> [u64; 2] {
         let waiting = self.messages.values().filter(|e| e.phase.state() == State::Waiting).count();
         let sent = self.messages.values().filter(|e| e.phase.state() == State::SentWaiting).count();
-        [waiting as u64 + self.cold.total(), sent as u64]
+        let cold = self.cold.totals();
+        [waiting as u64 + cold[0], sent as u64 + cold[1]]
+    }
+
+    /// Octets that memory spends on knowing where messages out of it are, roughly: filters and the newest notes.
+    pub fn runs_octets(&self) -> usize {
+        self.runs.octets()
     }
 
     /// Messages alive that are not in memory, and the chunks of the ledger that hold them.

@@ -57,6 +57,8 @@ pub enum Input {
     LedgerApplied,
     /// A chunk that was asked for, as octets and list of the dead; `None`: it isn't there.
     Chunk { id: u64, found: Option<(Vec<u8>, Vec<u8>)> },
+    /// A page that was asked for; `None`: it isn't there.
+    Page { kind: u8, id: u64, found: Option<Vec<u8>> },
     /// The state of the disk changed.
     Disk(DiskState),
     /// Stop taking new messages; what is in flight may finish.
@@ -213,6 +215,8 @@ pub enum Output {
     ReadChunk(u64),
     /// The answer to [`Input::Rules`].
     Rules { token: u64, answer: Result<RulesAnswer, RulesError> },
+    /// For the ledger: read this page, as it is after the updates before; answered by [`Input::Page`].
+    ReadPage { kind: u8, id: u64 },
 }
 
 /// What the engine says to an upstream session.

@@ -89,6 +89,8 @@ pub struct ReceiptFigures {
     pub orphaned: u64,
     /// Said again what was known, or came after the end.
     pub repeated: u64,
+    /// Not taken for now: too many waited for what is on disk.
+    pub put_off: u64,
 }
 
 /// Names of kinds of lists, of levels, of causes and of replies, in the order of the arrays of [`RulesFigures`].
@@ -143,6 +145,8 @@ pub struct OtherFigures {
     pub inbound_unowned: u64,
     /// Messages that wait on disk, out of memory.
     pub on_disk: u64,
+    /// Sent messages that wait for receipts on disk.
+    pub sent_on_disk: u64,
 }
 
 /// The conservation sum: accepted = all terms.

@@ -40,6 +40,8 @@ pub(super) enum Due {
     Kept { life: u64 },
     /// The ledger has read a chunk.
     ChunkRead { life: u64, id: u64 },
+    /// The ledger has read a page.
+    PageRead { life: u64, kind: u8, id: u64 },
     /// The gateway starts.
     Start,
     /// The gateway connects a bind.
@@ -105,6 +107,7 @@ pub struct World {
     pub(super) carried: u64,
     pub(super) chunks_read: u64,
     pub(super) listing: super::listing::Listing,
+    pub(super) pages_read: u64,
     to_submit: usize,
     events: u64,
     trace: u64,
@@ -136,6 +139,7 @@ impl World {
             carried: 0,
             chunks_read: 0,
             listing: super::listing::Listing::default(),
+            pages_read: 0,
             to_submit: settings.messages,
             events: 0,
             trace: seed,
@@ -226,6 +230,7 @@ impl World {
             Due::Synced { life } => self.synced(life),
             Due::Kept { life } => self.kept(life),
             Due::ChunkRead { life, id } => self.chunk_read(life, id),
+            Due::PageRead { life, kind, id } => self.page_read(life, kind, id),
             Due::Start => self.start(),
             Due::Bind { life, carrier, index } => self.connect_bind(life, carrier, index),
             Due::Connect { slot } => self.connect_client(slot),
@@ -335,6 +340,7 @@ impl World {
             chunks_read: self.chunks_read,
             listed: self.listing.answered,
             stopped: self.judge.stopped(),
+            pages_read: self.pages_read,
         }
     }
 

@@ -55,6 +55,8 @@ pub struct Outcome {
     pub listed: u64,
     /// Accepted messages that never left because their number was listed.
     pub stopped: u64,
+    /// Pages of runs that were looked into.
+    pub pages_read: u64,
 }
 
 /// A promise was broken.
