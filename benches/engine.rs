@@ -166,6 +166,10 @@ impl World {
                 inputs.push(Input::Chunk { id, found });
             }
             Output::Rules { .. } => {}
+            Output::ReadPage { kind, id } => {
+                let found = self.ledger.page(kind, id).expect("memory");
+                inputs.push(Input::Page { kind, id, found });
+            }
             Output::Bind { commands, .. } => self.carrier(commands, inputs),
             Output::Balance { .. } => {}
             Output::Upstream { replies, .. } => {

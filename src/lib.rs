@@ -35,6 +35,7 @@
 //! | inbound | a message from a phone |
 //! | journal | the durable, ordered record of what was accepted and what happened to it; recent and bounded |
 //! | ledger | what outlives the journal: messages, ids and deliveries carried out of old groups of it, names, counters |
+//! | run | sorted notes of which chunk of the ledger holds which message that is out of memory, never changed once written |
 //! | outbox | receipts and inbound messages that wait for one account |
 //! | plan | the immutable snapshot of accounts, carriers, routes and limits that the hot path reads |
 //! | identity | a number that the sender computed for a message: handing the same one in again makes no second message |
@@ -85,8 +86,9 @@
 //!
 //! 1. A `deliver_sm` or `data_sm` comes on a carrier's bind. [`link::carrier`] asks [`text::receipt`] to read it in the carrier's dialect: id, state,
 //!    error, dates. What is no receipt is a message from a phone ([`engine::inbound`] joins its parts and finds its account).
-//! 2. [`engine::receipts`] finds the message through [`engine::index`], which tries the forms that ids are written in; the phone must agree. A receipt that
-//!    outran its answer is parked durably until the answer names its id.
+//! 2. [`engine::receipts`] finds the message through [`engine::index`], which tries the forms that ids are written in; the phone must agree. A message that
+//!    has waited long is out of memory: notes in sorted runs say in which chunk of the ledger it may be, the receipt waits while that is read, and the
+//!    message comes back ([`engine::runs`], [`engine::seek`]). A receipt that outran its answer is parked durably until the answer names its id.
 //! 3. The step is checked, written into the journal, synced; *only then* the carrier gets its answer. So a receipt is either ours and safe, or still
 //!    the carrier's to repeat.
 //! 4. The report goes into the account's outbox ([`engine::outbox`]), is pulled by any receiving session of the account with room in its window, in the form
@@ -96,7 +98,7 @@
 //!
 //! [`engine::recover`] reads the ledger, then the journal's groups behind it, through the same functions as live. What was accepted and has no durable
 //! outcome goes out (again); what was sent waits for its receipt; attempted otps are doubts. Old groups don't pile up: what still lives in them is
-//! carried into the ledger ([`engine::carry`]), and the journal drops them.
+//! carried into the ledger ([`engine::carry`]), and the journal drops them. What was out of memory stays out of it ([`engine::cold`]).
 //!
 //! # Where to begin
 //!

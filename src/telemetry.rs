@@ -73,6 +73,7 @@ struct ReceiptHandles {
     orphaned: Counter,
     repeated: Counter,
     late: Counter,
+    put_off: Counter,
     parked: Gauge,
 }
 
@@ -85,6 +86,7 @@ struct OtherHandles {
     inbound_unowned: Counter,
     on_disk: Gauge,
     rerouted: Counter,
+    sent_on_disk: Gauge,
 }
 
 struct ConservationHandles {
@@ -131,6 +133,7 @@ impl Telemetry {
                 orphaned: counter(r, &table::RECEIPTS, &["orphaned"]),
                 repeated: counter(r, &table::RECEIPTS, &["repeated"]),
                 late: counter(r, &table::RECEIPTS, &["late"]),
+                put_off: counter(r, &table::RECEIPTS, &["put_off"]),
                 parked: gauge(r, &table::RECEIPTS_PARKED, &[]),
             },
             rules: RulesHandles::new(r),
@@ -143,6 +146,7 @@ impl Telemetry {
                 inbound_unowned: counter(r, &table::INBOUND, &["none"]),
                 on_disk: gauge(r, &table::ON_DISK, &[]),
                 rerouted: counter(r, &table::REROUTED, &[]),
+                sent_on_disk: gauge(r, &table::SENT_ON_DISK, &[]),
             },
             conservation: ConservationHandles {
                 accepted: gauge(r, &table::CONSERVATION_ACCEPTED, &[]),
@@ -195,6 +199,7 @@ impl Telemetry {
         self.receipts.orphaned.absolute(snapshot.receipts.orphaned);
         self.receipts.repeated.absolute(snapshot.receipts.repeated);
         self.receipts.late.absolute(snapshot.receipts.late);
+        self.receipts.put_off.absolute(snapshot.receipts.put_off);
         self.receipts.parked.set(snapshot.receipts.parked as f64);
         self.rules.publish(&snapshot.rules, &self.recorder);
         self.other.doubts_settled.absolute(snapshot.other.doubts_settled);
@@ -205,6 +210,7 @@ impl Telemetry {
         self.other.inbound_unowned.absolute(snapshot.other.inbound_unowned);
         self.other.rerouted.absolute(snapshot.other.rerouted);
         self.other.on_disk.set(snapshot.other.on_disk as f64);
+        self.other.sent_on_disk.set(snapshot.other.sent_on_disk as f64);
         self.conservation.accepted.set(snapshot.conservation.accepted as f64);
         set_all(&self.conservation.states, &snapshot.conservation.states);
         self.conservation.difference.set(snapshot.conservation.difference() as f64);

@@ -39,8 +39,15 @@ pub struct Stores {
     updates: u64,
     absorbed: u64,
     waiting_update: Option<LedgerUpdate>,
-    /// Chunks that the ledger's thread had no room to be asked for; the engine asks for a few at a time.
-    unread: VecDeque<u64>,
+    /// What the ledger's thread had no room to be asked for; the engine asks for a few at a time.
+    unread: VecDeque<Unread>,
+}
+
+/// Something to be read from the ledger.
+#[derive(Clone, Copy)]
+enum Unread {
+    Chunk(u64),
+    Page(u8, u64),
 }
 
 enum StoreEvent {
@@ -74,6 +81,7 @@ impl Stores {
                     let found = chunk.map(|(chunk, dead)| (chunk.octets, dead));
                     sender.send(StoreEvent::Input(Input::Chunk { id, found }))
                 }
+                LedgerEvent::FoundPage { kind, id, octets: found } => sender.send(StoreEvent::Input(Input::Page { kind, id, found })),
                 LedgerEvent::Full { .. } => Ok(()),
             };
         };
@@ -114,17 +122,24 @@ impl Stores {
         self.waiting_update = self.ledger.apply(self.updates, update).err();
     }
 
-    fn read(&mut self, id: u64) {
-        self.unread.push_back(id);
+    fn read(&mut self, what: Unread) {
+        self.unread.push_back(what);
         self.push_reads();
     }
 
     fn push_reads(&mut self) {
-        while let Some(&id) = self.unread.front()
+        while let Some(&what) = self.unread.front()
             && self.waiting_update.is_none()
-            && self.ledger.read(id)
+            && self.ask(what)
         {
             self.unread.pop_front();
+        }
+    }
+
+    fn ask(&self, what: Unread) -> bool {
+        match what {
+            Unread::Chunk(id) => self.ledger.read(id),
+            Unread::Page(kind, id) => self.ledger.read_page(kind, id),
         }
     }
 
@@ -211,7 +226,8 @@ impl EngineTask {
             Output::Bind { bind, commands } => inputs.extend(self.registry.command(bind, commands)),
             Output::Append { batch, events, urgent } => self.stores.append(batch, events, urgent),
             Output::Ledger(update) => self.stores.update(*update),
-            Output::ReadChunk(id) => self.stores.read(id),
+            Output::ReadChunk(id) => self.stores.read(Unread::Chunk(id)),
+            Output::ReadPage { kind, id } => self.stores.read(Unread::Page(kind, id)),
             Output::Rules { token, answer } => self.lists.answered(token, answer),
             Output::Balance { token, result } => self.asked.answered(token, result),
         }

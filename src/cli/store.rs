@@ -134,6 +134,7 @@ fn show(figures: &Figures, output: &mut Output) {
     output.heading("Ledger");
     output.line(&format!("  absorbed      the journal up to {}", figures.absorbed));
     output.line(&format!("  chunks        {} with {}", figures.chunks, mib(figures.chunk_octets)));
+    output.line(&format!("  pages         {} with {}", figures.pages, mib(figures.page_octets)));
     output.line(&format!("  blobs         {}", figures.blobs));
     output.heading("Files");
     for (name, octets) in &figures.files {

@@ -30,10 +30,13 @@ pub struct Gateway {
     pub max_waiting_bytes: u64,
     /// Size of the journal beyond which stragglers are carried into the ledger. Default 256 MiB; 16 MiB to 64 GiB.
     pub journal_max_bytes: u64,
-    /// Messages in memory beyond which the ends of lanes wait on disk. Default 1,000,000; 1,000 to 100,000,000.
+    /// Messages in memory beyond which the ends of lanes, and what waits for receipts, wait on disk; at twice as many nothing new is taken until there is
+    /// room again. Default 1,000,000; 1,000 to 100,000,000.
     pub max_in_memory: u64,
     /// Messages due later than this wait on disk until shortly before. Default 600 (ten minutes); 10 to 86,400.
     pub defer_on_disk_s: u32,
+    /// Messages that have waited so long for a receipt wait on disk; a tenth of it when memory is full. Default 600 (ten minutes); 10 to 86,400.
+    pub sent_on_disk_s: u32,
     /// Receipts that may be parked until the answer that names their id comes. Default 200,000; 100 to 10,000,000.
     pub max_parked_receipts: u32,
     /// How long a parked receipt is kept before it counts as orphaned. Default 3,600; 60 to 604,800.
@@ -66,6 +69,7 @@ impl Default for Gateway {
             journal_max_bytes: 256 << 20,
             max_in_memory: 1_000_000,
             defer_on_disk_s: 600,
+            sent_on_disk_s: 600,
             max_parked_receipts: 200_000,
             parked_age_s: 3_600,
             max_inbound_parts: 100_000,
@@ -94,6 +98,7 @@ impl Gateway {
         c.range(at, "max_waiting_bytes", self.max_waiting_bytes, 1 << 20..=1 << 40);
         c.range(at, "max_in_memory", self.max_in_memory, 1_000..=100_000_000);
         c.range(at, "defer_on_disk_s", self.defer_on_disk_s, 10..=86_400);
+        c.range(at, "sent_on_disk_s", self.sent_on_disk_s, 10..=86_400);
         c.range(at, "journal_max_bytes", self.journal_max_bytes, 16 << 20..=64 << 30);
         c.range(at, "max_parked_receipts", self.max_parked_receipts, 100..=10_000_000);
         c.range(at, "parked_age_s", self.parked_age_s, 60..=604_800);

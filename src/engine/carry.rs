@@ -8,243 +8,28 @@
 
 use super::Engine;
 use super::balance::BALANCE_BLOB;
-use super::cold::{COLD_BLOB, Place};
-use super::event::{self, DeliveryKey, Event};
+use super::cold::Place;
+use super::event::{self, Event};
+pub use super::homes::{Home, Homes, Item, Name, names};
 use super::lanes::LaneId;
 use super::messages::{Entry, PartState, Phase};
-use super::port::{CarrierId, DeliveryToken, Output};
+use super::port::{CarrierId, Output};
+use super::runs::{Staged, Target};
 use crate::model::{MessageId, State};
 use crate::store::{Chunk, LedgerUpdate};
-use hashbrown::HashMap;
-use std::collections::VecDeque;
-use xxhash_rust::xxh3::xxh3_64;
 
 /// Octets at which a chunk is closed.
 const CHUNK_OCTETS: usize = 64 << 10;
-/// Items looked at in one step.
+/// The same for sent messages: of these one is wanted and the others come back with it.
+const SENT_CHUNK_OCTETS: usize = 16 << 10;
+/// Items looked at in one step, and when memory is crowded.
 const ITEMS_PER_STEP: usize = 2_000;
-/// Batches in which a chunk's item count is kept short: chunks with less than a quarter alive are written anew.
-const LIVE_SHARE: u32 = 4;
+const ITEMS_WHEN_CROWDED: usize = 8_000;
+/// A walk takes at most this part of what memory may hold, but at least so many items: its update is in memory until the ledger has it.
+const WALK_SHARE: usize = 4;
+const WALK_LEAST: usize = 50_000;
 /// The name of the ledger's blob with counters and clocks.
 pub const STATE_BLOB: &str = "engine";
-
-/// Where a record lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Home {
-    /// In the journal, from this batch on.
-    Batch(u64),
-    /// In this chunk of the ledger, all of it.
-    Chunk(u64),
-}
-
-impl Home {
-    /// In the journal from batch `number` on.
-    pub fn batch(number: u64) -> Home {
-        Home::Batch(number)
-    }
-}
-
-/// Something alive that has a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Item {
-    /// A message.
-    Message(MessageId),
-    /// A delivery in an outbox.
-    Delivery(DeliveryToken),
-    /// A parked receipt.
-    Parked(u64),
-    /// A part of an inbound message that waits for its siblings.
-    InboundPart(u64),
-}
-
-impl Item {
-    /// The message, if it is one.
-    fn message(&self) -> Option<MessageId> {
-        match self {
-            Item::Message(id) => Some(*id),
-            _ => None,
-        }
-    }
-}
-
-/// A name on a chunk's list of the dead: what must not come back from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Name(pub u8, pub u64);
-
-impl Name {
-    /// A message's.
-    pub fn message(id: MessageId) -> Name {
-        Name(1, id.0)
-    }
-
-    /// A delivery's.
-    pub fn delivery(key: DeliveryKey) -> Name {
-        Name(2 + (key.serial & 0x7f), key.message.0)
-    }
-
-    /// Of anything else: by its event's octets.
-    pub fn octets(octets: &[u8]) -> Name {
-        Name(0, xxh3_64(octets))
-    }
-}
-
-/// The names in a chunk's list of the dead, as the ledger keeps it.
-pub fn names(listed: &[u8]) -> impl Iterator<Item = Name> + '_ {
-    listed.chunks_exact(9).map(|n| Name(n[0], u64::from_le_bytes(n[1..].try_into().unwrap_or_default())))
-}
-
-#[derive(Debug)]
-struct Batch {
-    number: u64,
-    position: Option<u64>,
-    octets: u64,
-    items: Vec<Item>,
-}
-
-#[derive(Debug, Default)]
-struct LiveChunk {
-    items: Vec<Item>,
-    live: u32,
-    dead: Vec<Name>,
-    changed: bool,
-}
-
-/// What lives where.
-#[derive(Debug, Default)]
-pub struct Homes {
-    batches: VecDeque<Batch>,
-    chunks: HashMap<u64, LiveChunk>,
-    last_chunk: u64,
-    octets: u64,
-    /// The last durable batch.
-    committed: u64,
-}
-
-impl Homes {
-    /// The open batch is closed with these items.
-    pub fn opened(&mut self, number: u64, octets: u64, items: Vec<Item>) {
-        self.octets += octets;
-        self.batches.push_back(Batch { number, position: None, octets, items });
-    }
-
-    /// Batches up to `number` are durable in the group at `position`.
-    pub fn committed(&mut self, number: u64, position: u64) {
-        self.committed = number;
-        for batch in self.batches.iter_mut().rev().skip_while(|b| b.number > number).take_while(|b| b.position.is_none()) {
-            batch.position = Some(position);
-        }
-    }
-
-    /// Every batch up to `number` is durable.
-    pub fn is_durable(&self, number: u64) -> bool {
-        self.committed >= number
-    }
-
-    /// For recovery: what was read is durable.
-    pub fn read_up_to(&mut self, number: u64) {
-        self.committed = number;
-    }
-
-    /// A record joins the items of `home`; `open` is the batch that is being written, with `open_items`.
-    pub fn adopt(&mut self, home: Home, open_items: &mut Vec<Item>, open: u64, item: Item) {
-        match home {
-            Home::Batch(number) if number == open => open_items.push(item),
-            Home::Batch(number) => {
-                let at = self.batches.partition_point(|b| b.number < number);
-                match self.batches.get_mut(at).filter(|b| b.number == number) {
-                    Some(batch) => batch.items.push(item),
-                    None => open_items.push(item),
-                }
-            }
-            Home::Chunk(id) => {
-                let chunk = self.chunks.entry(id).or_default();
-                chunk.items.push(item);
-                chunk.live += 1;
-            }
-        }
-    }
-
-    /// One item of chunk `id` is no more (or has moved). [`Homes::bury`] names it.
-    pub fn died(&mut self, id: u64) {
-        if let Some(chunk) = self.chunks.get_mut(&id) {
-            chunk.live = chunk.live.saturating_sub(1);
-            chunk.changed = true;
-        }
-    }
-
-    /// `name` must not come back from chunk `id`.
-    pub fn bury(&mut self, id: u64, name: Name) {
-        if let Some(chunk) = self.chunks.get_mut(&id) {
-            chunk.dead.push(name);
-            chunk.changed = true;
-        }
-    }
-
-    /// For recovery: a chunk was loaded.
-    pub fn loaded(&mut self, id: u64, items: Vec<Item>, dead: Vec<Name>) {
-        self.last_chunk = self.last_chunk.max(id);
-        let live = items.len() as u32;
-        let changed = self.chunks.get(&id).is_some_and(|chunk| chunk.changed);
-        self.chunks.insert(id, LiveChunk { items, live, dead, changed });
-    }
-
-    /// For recovery: a chunk of `live` messages that stay out of memory.
-    pub fn registered(&mut self, id: u64, live: u32) {
-        self.last_chunk = self.last_chunk.max(id);
-        self.chunks.insert(id, LiveChunk { items: Vec::new(), live, dead: Vec::new(), changed: false });
-    }
-
-    /// The items that were written into chunk `id`, while it is in memory.
-    pub fn items_of(&self, id: u64) -> &[Item] {
-        self.chunks.get(&id).map_or(&[], |chunk| &chunk.items)
-    }
-
-    /// How many of them live.
-    pub fn live_of(&self, id: u64) -> u32 {
-        self.chunks.get(&id).map_or(0, |chunk| chunk.live)
-    }
-
-    /// The items of chunk `id` leave memory.
-    pub fn chill(&mut self, id: u64) -> Vec<Item> {
-        self.chunks.get_mut(&id).map(|chunk| std::mem::take(&mut chunk.items)).unwrap_or_default()
-    }
-
-    /// Everything that must not come back from chunk `id`, with the list that the ledger has.
-    pub fn dead_of(&self, id: u64, listed: &[u8]) -> Vec<Name> {
-        let mut dead: Vec<Name> = names(listed).collect();
-        if let Some(chunk) = self.chunks.get(&id) {
-            dead.extend(&chunk.dead);
-        }
-        dead.sort_unstable_by_key(|name| (name.0, name.1));
-        dead.dedup();
-        dead
-    }
-
-    /// Octets in the journal, as far as known.
-    pub fn journal_octets(&self) -> u64 {
-        self.octets
-    }
-
-    /// Groups in the journal, as far as known.
-    pub fn journal_groups(&self) -> u64 {
-        let mut positions = self.batches.iter().filter_map(|batch| batch.position);
-        let first = positions.next();
-        let last = positions.next_back().or(first);
-        first.zip(last).map_or(0, |(first, last)| last - first + 1)
-    }
-
-    /// The first batch after which half of `bound` octets follow.
-    fn boundary(&self, bound: u64) -> Option<u64> {
-        let mut kept = 0;
-        for batch in self.batches.iter().rev() {
-            kept += batch.octets;
-            if kept > bound / 2 && batch.position.is_some() {
-                return Some(batch.number);
-            }
-        }
-        None
-    }
-}
 
 /// A walk over the oldest batches that is under way.
 #[derive(Debug)]
@@ -254,18 +39,27 @@ pub struct Carrying {
     /// Items that are still to be looked at, with the home at which they must still be.
     queue: Vec<(Item, Home)>,
     pass: Pass,
+    /// Items that it may still take from batches.
+    left: usize,
     /// Memory is crowded: the ends of lanes go out too.
-    crowded: bool,
+    pub(super) crowded: bool,
+    /// It is for room in memory.
+    for_room: bool,
     /// Messages due much later, to be written in the order of their times.
     far: Vec<(u64, MessageId, Home)>,
+    /// Sent messages that have waited long, to be written in the order in which they were sent: since when, which, where.
+    pub(super) sent: Vec<(u64, MessageId, Home)>,
     /// Messages in lanes: written after the ends of lanes.
     waiting: Vec<(Item, Home)>,
     /// What the messages of the open chunk wait for, if they may leave memory.
     place: Option<Place>,
     /// Chunks that may leave memory once the ledger has them.
     cold: Vec<(u64, Place)>,
+    /// Chunks whose lists of the dead go to the ledger.
+    dead: Vec<u64>,
     chunk: Vec<u8>,
     chunk_items: Vec<Item>,
+    notes: Staged,
     update: LedgerUpdate,
     stage: Stage,
 }
@@ -279,6 +73,8 @@ enum Pass {
     Chunks,
     /// Messages due much later.
     Far,
+    /// Sent messages that have waited long.
+    Sent,
     /// The ends of lanes: this carrier, this lane; `None` before its first.
     Lane(usize, Option<LaneId>),
     /// What the batches held and is still there.
@@ -317,13 +113,13 @@ impl Engine {
     pub(super) fn carry_some(&mut self, outputs: &mut Vec<Output>) {
         if self.carrying.is_none() && !self.cold.is_leaving() {
             let crowded = self.is_crowded();
-            if crowded || self.homes.octets > self.plan.bounds.journal_octets {
+            if crowded || self.is_journal_long() || self.are_old_many() || self.are_far_many() {
                 self.start_carrying(crowded);
             }
         }
         let Some(mut carrying) = self.carrying.take() else { return };
         if carrying.stage == Stage::Walking {
-            for _ in 0..ITEMS_PER_STEP {
+            for _ in 0..if carrying.crowded { ITEMS_WHEN_CROWDED } else { ITEMS_PER_STEP } {
                 if let Some((item, home)) = carrying.queue.pop() {
                     self.carry(&mut carrying, item, home);
                 } else if let Pass::Lane(carrier, lane) = carrying.pass {
@@ -338,28 +134,46 @@ impl Engine {
             self.close_chunk(&mut carrying);
         }
         self.carrying = Some(carrying);
-        self.ledger_may_follow(self.homes.committed, outputs);
+        self.ledger_may_follow(self.homes.durable(), outputs);
+    }
+
+    fn is_journal_long(&self) -> bool {
+        self.homes.journal_octets() > self.plan.bounds.journal_octets
     }
 
     fn start_carrying(&mut self, crowded: bool) {
-        // Crowded: everything durable is walked.
-        let bound = if crowded { 0 } else { self.plan.bounds.journal_octets };
-        let Some(upto) = self.homes.boundary(bound) else { return };
-        self.cold.far = 0;
-        if self.homes.batches.front().is_none_or(|b| b.number >= upto) {
-            return;
+        // For room in memory everything durable is walked; for old messages alone what holds them.
+        let for_room = crowded || self.are_far_many();
+        let is_long = self.is_journal_long();
+        let bound = if for_room || !is_long { 0 } else { self.plan.bounds.journal_octets };
+        let Some(mut upto) = self.homes.boundary(bound) else { return };
+        if !for_room && !is_long {
+            upto = upto.min(self.old_upto());
+        }
+        let first = self.homes.first_batch();
+        if first.is_none_or(|first| first >= upto) {
+            if !self.cold.old.has_names() {
+                return;
+            }
+            // No batch is walked: what there is to do is in chunks.
+            upto = first.unwrap_or(self.writing.batch);
         }
         self.carrying = Some(Carrying {
             upto,
+            left: (self.plan.bounds.max_in_memory / WALK_SHARE).max(WALK_LEAST),
             queue: Vec::new(),
             pass: Pass::Batches,
             crowded,
+            for_room,
             far: Vec::new(),
+            sent: Vec::new(),
             waiting: Vec::new(),
             place: None,
             cold: Vec::new(),
+            dead: Vec::new(),
             chunk: Vec::new(),
             chunk_items: Vec::new(),
+            notes: Staged::default(),
             update: LedgerUpdate::default(),
             stage: Stage::Walking,
         });
@@ -369,25 +183,20 @@ impl Engine {
     fn queue_more(&mut self, carrying: &mut Carrying) -> bool {
         match carrying.pass {
             Pass::Batches => {
-                let Some(batch) = self.homes.batches.front_mut().filter(|b| b.number < carrying.upto) else {
+                let Some(first) = self.homes.first_batch().filter(|&first| first < carrying.upto) else {
                     carrying.pass = Pass::Chunks;
                     return true;
                 };
-                let home = Home::Batch(batch.number);
-                carrying.queue.extend(std::mem::take(&mut batch.items).into_iter().map(|item| (item, home)));
-                self.homes.octets -= batch.octets;
-                self.homes.batches.pop_front();
+                if carrying.left == 0 {
+                    carrying.upto = first;
+                    return true;
+                }
+                let items = self.homes.take_first_batch();
+                carrying.left = carrying.left.saturating_sub(items.len());
+                carrying.queue.extend(items.into_iter().map(|item| (item, Home::Batch(first))));
             }
             Pass::Chunks => {
-                for (&id, chunk) in &mut self.homes.chunks {
-                    if chunk.live > 0 && chunk.live * LIVE_SHARE < chunk.items.len() as u32 {
-                        carrying.queue.extend(std::mem::take(&mut chunk.items).into_iter().map(|item| (item, Home::Chunk(id))));
-                    }
-                }
-                // Chunk ids in order: nothing may depend on the order of a map.
-                carrying.queue.sort_by_key(|&(_, home)| match home {
-                    Home::Chunk(id) | Home::Batch(id) => id,
-                });
+                self.homes.take_sparse(&mut carrying.queue);
                 carrying.pass = Pass::Far;
             }
             Pass::Far if carrying.place.is_none() => {
@@ -397,6 +206,16 @@ impl Engine {
                 carrying.queue = std::mem::take(&mut carrying.far).into_iter().map(|(_, id, home)| (Item::Message(id), home)).collect();
             }
             Pass::Far => {
+                self.close_chunk(carrying);
+                (carrying.pass, carrying.place) = (Pass::Sent, None);
+            }
+            Pass::Sent if carrying.place.is_none() => {
+                self.close_chunk(carrying);
+                carrying.place = Some(Place::Sent);
+                self.queue_old(carrying);
+                carrying.queue = std::mem::take(&mut carrying.sent).into_iter().map(|(_, id, home)| (Item::Message(id), home)).collect();
+            }
+            Pass::Sent => {
                 self.close_chunk(carrying);
                 carrying.pass = if carrying.crowded && !self.dispatchers.is_empty() { Pass::Lane(0, None) } else { Pass::Rest };
                 carrying.place = None;
@@ -463,7 +282,11 @@ impl Engine {
                 carrying.waiting.push((item, home));
                 true
             }
-            (Pass::Far, place) if carrying.place.is_some() && place != carrying.place => {
+            (Pass::Batches | Pass::Chunks, Some(Place::Sent)) if self.is_old(entry, carrying.crowded) => {
+                carrying.sent.push((entry.sent_ms, id, home));
+                true
+            }
+            (Pass::Far | Pass::Sent, place) if carrying.place.is_some() && place != carrying.place => {
                 carrying.waiting.push((item, home));
                 true
             }
@@ -476,7 +299,7 @@ impl Engine {
         if self.is_put_off(carrying, item, home) {
             return;
         }
-        let id = self.homes.last_chunk + 1;
+        let id = self.homes.next_chunk();
         if carrying.chunk.is_empty() {
             // True up to and including the batch that is open now: its events are applied already.
             event::open(&mut carrying.chunk, self.writing.batch);
@@ -526,7 +349,8 @@ impl Engine {
                 self.homes.died(old);
             }
         }
-        if carrying.chunk.len() >= CHUNK_OCTETS {
+        let most = if carrying.place == Some(Place::Sent) { SENT_CHUNK_OCTETS } else { CHUNK_OCTETS };
+        if carrying.chunk.len() >= most {
             self.close_chunk(carrying);
         } else if carrying.chunk_items.is_empty() {
             carrying.chunk.clear();
@@ -538,20 +362,18 @@ impl Engine {
             carrying.chunk.clear();
             return;
         }
-        self.homes.last_chunk += 1;
-        let id = self.homes.last_chunk;
         let mut octets = std::mem::take(&mut carrying.chunk);
         event::seal(&mut octets);
-        let items = std::mem::take(&mut carrying.chunk_items);
-        let live = items.len() as u32;
-        self.homes.chunks.insert(id, LiveChunk { items, live, dead: Vec::new(), changed: false });
+        let id = self.homes.written(std::mem::take(&mut carrying.chunk_items), carrying.place.is_some());
         let (kind, key) = match carrying.place {
             None => (0, 0),
             Some(Place::Time) => (1, 0),
             Some(Place::Lane(carrier, key)) => (2, u64::from(carrier.0) << 8 | key.class as u64),
+            Some(Place::Sent) => (3, 0),
         };
         if let Some(place) = carrying.place {
             carrying.cold.push((id, place));
+            self.note_chunk(carrying, id);
             if let Place::Lane(carrier, key) = place {
                 let ids = self.homes.items_of(id).iter().filter_map(Item::message).collect();
                 let lane = self.lane(carrier, key);
@@ -561,34 +383,41 @@ impl Engine {
         carrying.update.put.push(Chunk { id, kind, key, octets });
     }
 
+    /// Notes of where the messages of a chunk are that may leave memory.
+    fn note_chunk(&mut self, carrying: &mut Carrying, chunk: u64) {
+        let Engine { homes, messages, runs, plan, .. } = self;
+        let Carrying { notes, update, .. } = carrying;
+        let mut note = |target| {
+            let lives = |chunk| homes.is_any_noted(chunk, chunk);
+            runs.note(notes, target, chunk, plan.bounds.notes_per_run, lives, update);
+        };
+        for id in homes.items_of(chunk).iter().filter_map(Item::message) {
+            note(Target::Message(id));
+            if let Some(entry) = messages.get(&id) {
+                let keys = (0..entry.parts.len()).map(|part| entry.key_of(part));
+                keys.filter(|&key| key != 0).for_each(|key| note(Target::Part(key)));
+            }
+        }
+    }
+
     /// Everything is in chunks. Counters and dead lists of this moment go along.
     fn end_walk(&mut self, carrying: &mut Carrying) {
         self.close_chunk(carrying);
-        for (&id, chunk) in &mut self.homes.chunks {
-            if chunk.live == 0 {
-                carrying.update.delete.push(id);
-            } else if chunk.changed {
-                chunk.changed = false;
-                let dead = chunk.dead.iter().flat_map(|name| std::iter::once(name.0).chain(name.1.to_le_bytes())).collect();
-                carrying.update.dead.push((id, dead));
-            }
-        }
         self.save_dedupe(&mut carrying.update);
-        carrying.update.delete.sort_unstable();
-        carrying.update.dead.sort_unstable();
-        for id in &carrying.update.delete {
-            self.homes.chunks.remove(id);
-        }
+        self.homes.write_changes(&mut carrying.update);
         let mut blob = self.writing.batch.to_le_bytes().to_vec();
         blob.extend_from_slice(&self.ids.last().to_le_bytes());
         blob.extend_from_slice(&carrying.upto.to_le_bytes());
         blob.extend_from_slice(&self.counts.to_octets());
         carrying.update.blobs.push((STATE_BLOB.to_owned(), blob));
-        carrying.update.blobs.push((COLD_BLOB.to_owned(), self.cold.to_octets()));
+        self.cold.write_directory(&mut carrying.update);
+        let homes = &self.homes;
+        self.runs.write(&carrying.notes, |first, last| homes.is_any_noted(first, last), &mut carrying.update);
+        carrying.dead = carrying.update.dead.iter().map(|(id, _)| *id).collect();
         self.keep_rules(&mut carrying.update);
         carrying.update.blobs.push((BALANCE_BLOB.to_owned(), self.balances_to_octets()));
         // The group of the first batch that stays is kept whole, with whatever older batches it has; replay passes over those (`upto`).
-        carrying.update.absorbed = self.homes.batches.front().and_then(|b| b.position).map_or(0, |position| position - 1);
+        carrying.update.absorbed = self.homes.first_position().map_or(0, |position| position - 1);
         if let Some(blob) = self.campaigns.fresh_blob() {
             carrying.update.blobs.push((super::campaigns::CAMPAIGNS_BLOB.to_owned(), blob));
         }
@@ -612,8 +441,14 @@ impl Engine {
     /// The ledger has taken the update and the groups before it are on their way out.
     pub(super) fn ledger_applied(&mut self) {
         let Some(carrying) = self.carrying.take() else { return };
-        if carrying.crowded && carrying.cold.is_empty() {
+        if carrying.for_room && carrying.cold.is_empty() {
             self.cold.rest_until_us = self.now.mono_us + super::cold::REST_US;
+        }
+        self.runs.install(carrying.notes);
+        for id in carrying.dead {
+            if self.is_cold(id) {
+                self.homes.forget_dead(id);
+            }
         }
         carrying.cold.into_iter().for_each(|(chunk, place)| self.cold.written(chunk, place));
     }

@@ -1,17 +1,24 @@
-//! What is alive and not in memory: messages due much later, and the ends of long lanes. They stand in chunks of the ledger, written by the walk of
-//! [`super::carry`]; memory keeps a few words per chunk, and the chunk is read back when its messages may be needed.
+//! What is alive and not in memory: messages due much later, the ends of long lanes, and messages that were sent and have waited long for their receipts.
+//! They stand in chunks of the ledger, written by the walk of [`super::carry`]; memory keeps a few words per chunk, and the chunk is read back when its
+//! messages may be needed: in time, for their turn, or because something that means one of them has come ([`super::seek`], [`super::search`]).
 //!
-//! A chunk leaves memory whole or not at all: only while every message of it that still lives is in the chunk alone and fresh (never tried), so that
-//! what is read back is what was there. Leaving and coming back are events of the journal: replay knows at each of its steps which chunks are in memory.
+//! A chunk leaves memory whole or not at all: only while every message of it that still lives is in the chunk alone and is as the chunk's events tell: fresh
+//! (never tried), or sent. Leaving and coming back are events of the journal: replay knows at each of its steps which chunks are in memory. A walk's
+//! chunks leave only once the ledger has them, and none leaves of which the walk that is under way may have taken a message: until its update is in the ledger,
+//! replay would not know that the message has moved.
 
 use super::Engine;
 use super::carry::{Home, Item, Name};
+use super::cold_chunk::ColdChunk;
 use super::event::{self, Event, EventError};
 use super::lanes::LaneKey;
 use super::messages::{Entry, Phase};
+use super::old::Old;
 use super::port::{CarrierId, DiskState, Output};
+use super::runs::{u32_of, u64_of};
 use super::search::Search;
-use crate::model::{AccountId, CampaignId, Class, Message, MessageId};
+use crate::model::{AccountId, CampaignId, Class, Message, MessageId, State};
+use crate::store::{LedgerUpdate, Page};
 use hashbrown::HashSet;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -20,10 +27,19 @@ use std::sync::Arc;
 const READS_MAX: usize = 16;
 /// Pause after a walk of crowded memory in which nothing could leave.
 pub(super) const REST_US: u64 = 10_000_000;
-/// Chunks that leave memory in one step.
-const COOLED_PER_STEP: usize = 4;
-/// The name of the ledger's blob with the chunks that are out of memory.
-pub const COLD_BLOB: &str = "cold";
+/// Chunks that wait to be read because their time has come; the next ones are asked for when these are back.
+const TIMELY_MAX: usize = 64;
+/// Messages that leave memory in one step, and when it is crowded.
+const COOLED_PER_STEP: usize = 2_000;
+const COOLED_WHEN_CROWDED: usize = 5_000;
+/// Messages beyond twice the bound at which memory is overfull.
+const OVERFULL_LEAST: usize = 1_000;
+/// How long a chunk of sent messages stays after one of them was needed: more receipts may come for it.
+const LINGER_US: u64 = 500_000;
+/// How many such chunks stay.
+const LINGERING_MAX: usize = 64;
+/// Pages of the ledger: the directory of chunks that are out of memory, by their ids.
+pub const DIRECTORY: u8 = 1;
 
 /// What the messages of a chunk wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +48,8 @@ pub enum Place {
     Time,
     /// Their turn in a lane.
     Lane(CarrierId, LaneKey),
+    /// Receipts.
+    Sent,
 }
 
 impl Place {
@@ -39,6 +57,7 @@ impl Place {
     pub fn write(self, out: &mut Vec<u8>) {
         match self {
             Place::Time => out.push(0),
+            Place::Sent => out.push(2),
             Place::Lane(carrier, key) => {
                 out.extend_from_slice(&[1, key.class as u8]);
                 out.extend_from_slice(&carrier.0.to_le_bytes());
@@ -61,78 +80,10 @@ impl Place {
                 let (zone, split) = (u32_of(octets)?, u64_of(octets)?);
                 Some(Place::Lane(carrier, LaneKey { class, account, campaign, zone, split }))
             }
+            2 => Some(Place::Sent),
             _ => None,
         }
     }
-}
-
-/// A chunk whose messages are out of memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct ColdChunk {
-    place: Place,
-    /// The earliest due time and the earliest end of validity, wall milliseconds.
-    due_ms: u64,
-    expires_ms: u64,
-    /// The range of its ids.
-    first: MessageId,
-    last: MessageId,
-    /// How many of whom.
-    accounts: Vec<(AccountId, u32)>,
-    /// It is to be read, or is being read.
-    asked: bool,
-}
-
-impl ColdChunk {
-    fn new(place: Place) -> ColdChunk {
-        let (none, all) = (MessageId(u64::MAX), MessageId(0));
-        ColdChunk { place, due_ms: u64::MAX, expires_ms: u64::MAX, first: none, last: all, accounts: Vec::new(), asked: false }
-    }
-
-    fn add(&mut self, message: &Message) {
-        self.due_ms = self.due_ms.min(message.due_ms);
-        self.expires_ms = self.expires_ms.min(message.expires_ms);
-        self.first = self.first.min(message.id);
-        self.last = self.last.max(message.id);
-        match self.accounts.iter_mut().find(|(account, _)| *account == message.account) {
-            Some((_, count)) => *count += 1,
-            None => self.accounts.push((message.account, 1)),
-        }
-    }
-
-    fn count(&self) -> u64 {
-        self.accounts.iter().map(|&(_, count)| u64::from(count)).sum()
-    }
-
-    fn write(&self, id: u64, out: &mut Vec<u8>) {
-        out.extend_from_slice(&id.to_le_bytes());
-        self.place.write(out);
-        for number in [self.due_ms, self.expires_ms, self.first.0, self.last.0] {
-            out.extend_from_slice(&number.to_le_bytes());
-        }
-        out.extend_from_slice(&(self.accounts.len() as u32).to_le_bytes());
-        for (account, count) in &self.accounts {
-            out.extend_from_slice(&account.0.to_le_bytes());
-            out.extend_from_slice(&count.to_le_bytes());
-        }
-    }
-
-    fn read(octets: &mut &[u8]) -> Option<(u64, ColdChunk)> {
-        let id = u64_of(octets)?;
-        let place = Place::read(octets)?;
-        let (due_ms, expires_ms) = (u64_of(octets)?, u64_of(octets)?);
-        let (first, last) = (MessageId(u64_of(octets)?), MessageId(u64_of(octets)?));
-        let mut accounts = Vec::new();
-        for _ in 0..u32_of(octets)? {
-            accounts.push((AccountId(u32_of(octets)?), u32_of(octets)?));
-        }
-        Some((id, ColdChunk { place, due_ms, expires_ms, first, last, accounts, asked: false }))
-    }
-}
-
-fn u64_of(octets: &mut &[u8]) -> Option<u64> {
-    let (head, rest) = octets.split_first_chunk()?;
-    *octets = rest;
-    Some(u64::from_le_bytes(*head))
 }
 
 fn u8_of(octets: &mut &[u8]) -> Option<u8> {
@@ -141,18 +92,14 @@ fn u8_of(octets: &mut &[u8]) -> Option<u8> {
     Some(*head)
 }
 
-fn u32_of(octets: &mut &[u8]) -> Option<u32> {
-    let (head, rest) = octets.split_first_chunk()?;
-    *octets = rest;
-    Some(u32::from_le_bytes(*head))
-}
-
 /// All that is out of memory.
 #[derive(Debug, Default)]
 pub struct Cold {
     chunks: BTreeMap<u64, ColdChunk>,
-    /// Messages in them.
-    total: u64,
+    /// Messages in them: waiting ones and sent ones.
+    totals: [u64; 2],
+    /// Chunks that left memory or came back since the directory was last written.
+    changed: BTreeSet<u64>,
     /// When a chunk is needed at the latest, wall milliseconds.
     times: BTreeSet<(u64, u64)>,
     /// Chunks to be read, in this order; the first `reading` of them are asked for already.
@@ -160,8 +107,14 @@ pub struct Cold {
     reading: usize,
     /// Chunks that are in the ledger and may leave memory.
     leaving: VecDeque<(u64, Place)>,
+    /// Chunks of sent messages that came back and may leave again at this instant, mono_us; with their messages, which no sweep looks at meanwhile.
+    lingering: VecDeque<(u64, u64, Vec<MessageId>)>,
+    /// Sent messages that have waited long, as the last whole sweep saw them, and as the present one sees them.
+    pub(super) old: Old,
+    pub(super) getting_old: Old,
     pub(super) searches: VecDeque<Search>,
-    /// Messages that were put off beyond [`super::plan::Bounds::cold_after_ms`] since the last walk: what a walk would take out of memory.
+    /// Messages in memory that are due later than [`super::plan::Bounds::cold_after_ms`], as the last whole sweep counted them and were put off since: what a
+    /// walk would take out of memory.
     pub(super) far: usize,
     /// A walk of crowded memory found nothing that may leave it: no other one before this instant, mono_us.
     pub(super) rest_until_us: u64,
@@ -172,7 +125,12 @@ pub struct Cold {
 impl Cold {
     /// Messages out of memory.
     pub fn total(&self) -> u64 {
-        self.total
+        self.totals[0] + self.totals[1]
+    }
+
+    /// Those that wait, and those that are sent.
+    pub fn totals(&self) -> [u64; 2] {
+        self.totals
     }
 
     /// Chunks out of memory.
@@ -195,11 +153,19 @@ impl Cold {
         self.leaving.push_back((chunk, place));
     }
 
-    /// All chunks, for the ledger.
-    pub(super) fn to_octets(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        self.chunks.iter().for_each(|(&id, chunk)| chunk.write(id, &mut out));
-        out
+    /// The directory as it stands now, for the ledger: what changed since it was last written.
+    pub(super) fn write_directory(&mut self, update: &mut LedgerUpdate) {
+        for id in std::mem::take(&mut self.changed) {
+            match self.chunks.get(&id) {
+                Some(chunk) => update.pages.push(Page { kind: DIRECTORY, id, octets: chunk.to_octets() }),
+                None => update.drop_pages.push((DIRECTORY, id..=id)),
+            }
+        }
+    }
+
+    /// Chunk `id` has come back and may soon leave again as it is.
+    pub(super) fn is_lingering(&self, id: u64) -> bool {
+        self.lingering.iter().any(|&(_, chunk, _)| chunk == id)
     }
 
     /// The id of the oldest message in `chunk`.
@@ -208,15 +174,16 @@ impl Cold {
     }
 
     fn insert(&mut self, id: u64, chunk: ColdChunk, lead_ms: u64) {
-        self.total += chunk.count();
-        self.times.insert((chunk_time(&chunk, lead_ms), id));
+        self.totals[usize::from(chunk.place == Place::Sent)] += chunk.count();
+        self.times.insert((chunk.time_ms(lead_ms), id));
         self.chunks.insert(id, chunk);
     }
 
     fn remove(&mut self, id: u64, lead_ms: u64) -> Option<ColdChunk> {
         let chunk = self.chunks.remove(&id)?;
-        self.total -= chunk.count();
-        self.times.remove(&(chunk_time(&chunk, lead_ms), id));
+        self.totals[usize::from(chunk.place == Place::Sent)] -= chunk.count();
+        self.times.remove(&(chunk.time_ms(lead_ms), id));
+        self.changed.insert(id);
         Some(chunk)
     }
 
@@ -227,14 +194,6 @@ impl Cold {
         {
             self.wanted.push_back(id);
         }
-    }
-}
-
-/// When a chunk must be back: some time before the first message is due, or when the first ends.
-fn chunk_time(chunk: &ColdChunk, lead_ms: u64) -> u64 {
-    match chunk.place {
-        Place::Time => chunk.expires_ms.min(chunk.due_ms.saturating_sub(lead_ms)),
-        Place::Lane(..) => chunk.expires_ms,
     }
 }
 
@@ -261,12 +220,21 @@ impl Engine {
         }
         let keep = self.lane_keep();
         let lanes = self.dispatchers.iter().map(|d| d.lanes.excess(keep));
-        self.cold.far + lanes.sum::<usize>() > keep
+        self.cold.far + self.cold.old.seen + lanes.sum::<usize>() > keep
     }
 
-    /// What `id`, of which nothing but its acceptance is worth remembering, waits for outside of memory; `None`: it must stay.
+    /// Memory is so crowded that nothing new is taken until a walk has made room.
+    pub(super) fn is_overfull(&self) -> bool {
+        let most = 2 * self.plan.bounds.max_in_memory + OVERFULL_LEAST;
+        self.messages.len() > most && (self.carrying.is_some() || self.cold.is_leaving() || self.is_crowded())
+    }
+
+    /// What a message waits for outside of memory, if a chunk's events can tell all of it; `None`: it must stay.
     pub(super) fn cold_place(&self, entry: &Entry) -> Option<Place> {
         match entry.phase {
+            // What another carrier may still report on is remembered in memory only.
+            Phase::Sent(_) if entry.past.is_some() => None,
+            Phase::Sent(_) => Some(Place::Sent),
             _ if !entry.is_fresh() => None,
             Phase::Deferred if self.is_far(&entry.message) => Some(Place::Time),
             Phase::Waiting(carrier) => Some(Place::Lane(carrier, self.lane_of(&entry.message, carrier))),
@@ -274,14 +242,32 @@ impl Engine {
         }
     }
 
-    /// Some chunks of the last walk leave memory.
+    /// Some chunks leave memory: those of the last walk, and those that came back only for some of their messages.
     pub(super) fn cool_some(&mut self) {
-        for _ in 0..COOLED_PER_STEP {
-            let Some((chunk, place)) = self.cold.leaving.pop_front() else { return };
-            if self.may_cool(chunk, place) {
-                self.record(&Event::Cooled { chunk, place });
-                self.apply_cooled(chunk, place);
+        let most = if self.messages.len() > self.plan.bounds.max_in_memory { COOLED_WHEN_CROWDED } else { COOLED_PER_STEP };
+        let before = self.cold.total();
+        while self.carrying.is_none()
+            && self.cold.total() < before + most as u64
+            && let Some((chunk, place)) = self.cold.leaving.pop_front()
+        {
+            self.cool(chunk, place);
+        }
+        while let Some((at_us, ..)) = self.cold.lingering.front()
+            && (*at_us <= self.now.mono_us || self.cold.lingering.len() > LINGERING_MAX)
+        {
+            let Some((_, chunk, ids)) = self.cold.lingering.pop_front() else { return };
+            // One with few alive is written anew by a walk, with others of its kind. From all others no walk takes anything while they linger.
+            if !self.homes.is_sparse(chunk) {
+                self.cool(chunk, Place::Sent);
             }
+            self.sweeping.extend(ids.into_iter().filter(|id| self.messages.contains_key(id)));
+        }
+    }
+
+    fn cool(&mut self, chunk: u64, place: Place) {
+        if self.may_cool(chunk, place) {
+            self.record(&Event::Cooled { chunk, place });
+            self.apply_cooled(chunk, place);
         }
     }
 
@@ -299,7 +285,7 @@ impl Engine {
 
     /// What a COOLED event means. Live and in replay.
     pub(super) fn apply_cooled(&mut self, chunk: u64, place: Place) {
-        let mut cold = ColdChunk::new(place);
+        let mut cold = ColdChunk::new(place, self.homes.written_of(chunk));
         for item in self.homes.chill(chunk) {
             let Item::Message(id) = item else { continue };
             if self.messages.get(&id).is_none_or(|entry| entry.home != Home::Chunk(chunk)) {
@@ -307,9 +293,18 @@ impl Engine {
             }
             if let Some(entry) = self.messages.remove(&id) {
                 self.body_octets -= entry.message.body.octets.len();
-                cold.add(&entry.message);
+                self.count_waiting(entry.phase, entry.message.class, -1);
+                let until_ms = self.leave_index(&entry);
+                cold.add(&entry, until_ms);
             }
         }
+        let count = cold.count() as usize;
+        match place {
+            Place::Time => self.cold.far = self.cold.far.saturating_sub(count),
+            Place::Sent => self.cold.old.seen = self.cold.old.seen.saturating_sub(count),
+            Place::Lane(..) => {}
+        }
+        self.cold.changed.insert(chunk);
         self.put_cold(chunk, cold);
     }
 
@@ -324,43 +319,47 @@ impl Engine {
         self.cold.insert(id, cold, lead_ms);
     }
 
-    /// Recovery: the chunks that were out of memory when the ledger was last written. Their messages are counted as waiting from here on.
-    pub(super) fn register_cold(&mut self, mut octets: &[u8]) -> HashSet<u64> {
-        let mut ids = HashSet::new();
-        while let Some((id, chunk)) = ColdChunk::read(&mut octets) {
-            for &(account, count) in &chunk.accounts {
-                if let Some(account) = self.accounts.get_mut(account.0 as usize) {
-                    account.waiting += u64::from(count);
-                    account.figures.accepted += u64::from(count);
-                    account.figures.states[crate::model::State::Waiting as usize] += u64::from(count);
-                }
+    /// Recovery: a chunk that was out of memory when the ledger was last written. Its messages are counted from here on. False if `octets` are none.
+    pub(super) fn register_cold(&mut self, id: u64, octets: &[u8]) -> bool {
+        let Some(chunk) = ColdChunk::read(octets) else { return false };
+        let state = if chunk.place == Place::Sent { State::SentWaiting } else { State::Waiting };
+        for &(account, count) in &chunk.accounts {
+            if let Some(account) = self.accounts.get_mut(account.0 as usize) {
+                account.waiting += if state == State::Waiting { u64::from(count) } else { 0 };
+                account.figures.accepted += u64::from(count);
+                account.figures.states[state as usize] += u64::from(count);
             }
-            self.homes.registered(id, chunk.count() as u32);
-            self.put_cold(id, chunk);
-            ids.insert(id);
         }
-        ids
+        self.homes.registered(id, chunk.count() as u32, chunk.written);
+        self.put_cold(id, chunk);
+        true
     }
 
-    /// The messages of a chunk come back into the table, as just accepted. Live and in replay.
+    /// The messages of a chunk come back into the table: as just accepted, or as sent. Live and in replay.
     pub(super) fn apply_warmed(&mut self, id: u64, octets: &[u8], dead: &[u8]) -> Result<Vec<MessageId>, EventError> {
         let lead_ms = self.lead_ms();
         let Some(cold) = self.cold.remove(id, lead_ms) else { return Ok(Vec::new()) };
         let dead = self.homes.dead_of(id, dead);
         let names: HashSet<Name> = dead.iter().copied().collect();
         let mut ids = Vec::new();
-        event::read_group(octets, &mut |_, event| {
-            if let Event::Accepted(message) = event
-                && !names.contains(&Name::message(message.id))
-                && !self.messages.contains_key(&message.id)
-            {
-                ids.push(message.id);
-                self.take_back(Arc::from(message), Home::Chunk(id));
+        event::read_group(octets, &mut |_, event| match event {
+            Event::Accepted(message) => {
+                if !names.contains(&Name::message(message.id)) && !self.messages.contains_key(&message.id) {
+                    ids.push(message.id);
+                    self.take_back(Arc::from(message), Home::Chunk(id));
+                }
             }
+            // What follows an acceptance tells of the same message.
+            event if ids.last().copied() == event.message() => self.thaw(&event),
+            _ => {}
         })?;
         debug_assert_eq!(ids.len() as u64, cold.count(), "what left memory is what comes back");
         let items = ids.iter().map(|&message| Item::Message(message)).collect();
-        self.homes.loaded(id, items, dead);
+        // Sent ones are looked at when they come back, and most are gone again before the next sweep.
+        if cold.place != Place::Sent || self.replaying {
+            self.sweeping.extend(&ids);
+        }
+        self.homes.loaded(id, items, dead, true);
         if self.replaying
             && let Place::Lane(carrier, key) = cold.place
             && let Some(dispatcher) = self.dispatchers.get_mut(carrier.0 as usize)
@@ -379,29 +378,43 @@ impl Engine {
             self.cold.reading -= 1;
             wanted = true;
         }
-        if wanted || self.is_sought(id, found.as_ref()) {
-            self.warm(id, found);
-        }
-        self.searched(id, outputs);
-    }
-
-    fn warm(&mut self, id: u64, found: Option<(Vec<u8>, Vec<u8>)>) {
-        let Some(place) = self.cold.chunks.get(&id).map(|c| c.place) else { return };
-        let sound = found.is_some_and(|(octets, dead)| {
-            event::read_group(&octets, &mut |_, _| {}).is_ok() && {
-                self.record(&Event::Warmed { chunk: id });
-                self.apply_warmed(id, &octets, &dead).map(|ids| self.set_off_again(id, place, ids)).is_ok()
-            }
-        });
-        if !sound {
-            // Accepted messages are in it: nothing more is promised by a gateway whose ledger has lost some.
+        if found.is_none() && self.is_cold(id) {
             self.disk = DiskState::Failed;
         }
+        let seeking = self.seeks_in(id, found.as_ref());
+        let mut sent = Vec::new();
+        if wanted || self.is_sought(id, found.as_ref()) || seeking.iter().any(|(_, hit)| hit.is_some()) {
+            sent = self.warm(id, found);
+        }
+        self.searched(id, outputs);
+        self.sought_in_chunk(seeking, outputs);
+        // Whose receipt is no longer expected ends at once, so that many chunks of them never fill memory.
+        sent.into_iter().for_each(|id| self.sweep_one(id));
+    }
+
+    /// A chunk comes back. Its messages, if they are sent ones.
+    fn warm(&mut self, id: u64, found: Option<(Vec<u8>, Vec<u8>)>) -> Vec<MessageId> {
+        let Some(place) = self.cold.chunks.get(&id).map(|c| c.place) else { return Vec::new() };
+        let warmed = found.and_then(|(octets, dead)| {
+            event::read_group(&octets, &mut |_, _| {}).ok()?;
+            self.record(&Event::Warmed { chunk: id });
+            self.apply_warmed(id, &octets, &dead).ok()
+        });
+        match warmed {
+            Some(ids) if place == Place::Sent => {
+                self.cold.lingering.push_back((self.now.mono_us + LINGER_US, id, ids.clone()));
+                return ids;
+            }
+            Some(ids) => self.set_off_again(id, place, ids),
+            // Accepted messages are in it: nothing more is promised by a gateway whose ledger has lost some.
+            None => self.disk = DiskState::Failed,
+        }
+        Vec::new()
     }
 
     fn set_off_again(&mut self, chunk: u64, place: Place, ids: Vec<MessageId>) {
         match place {
-            Place::Time => ids.into_iter().for_each(|id| self.set_off(id)),
+            Place::Time | Place::Sent => ids.into_iter().for_each(|id| self.set_off(id)),
             Place::Lane(carrier, key) => {
                 for id in &ids {
                     self.set_phase(*id, Phase::Waiting(carrier));
@@ -431,10 +444,12 @@ impl Engine {
         self.dispatchers[carrier.0 as usize].lanes.wanted(1).for_each(|chunk| self.cold.ask(chunk));
     }
 
-    /// Chunks whose time has come.
+    /// Chunks whose time has come, a few at a time, and none while memory has no room for what they hold.
     pub(super) fn sweep_cold(&mut self) {
         while let Some(&(at_ms, chunk)) = self.cold.times.first()
             && at_ms <= self.now.wall_ms
+            && self.cold.wanted.len() < TIMELY_MAX
+            && (self.messages.len() <= self.plan.bounds.max_in_memory * 3 / 2 || !self.is_crowded())
         {
             self.cold.times.pop_first();
             self.cold.ask(chunk);
@@ -443,6 +458,7 @@ impl Engine {
 
     /// Asks the ledger for chunks, a few at a time.
     pub(super) fn read_some(&mut self, outputs: &mut Vec<Output>) {
+        self.sweep_cold();
         while self.cold.reading < READS_MAX
             && let Some(&id) = self.cold.wanted.get(self.cold.reading)
         {
@@ -450,13 +466,12 @@ impl Engine {
             outputs.push(Output::ReadChunk(id));
         }
         self.read_for_searches(outputs);
+        self.read_for_seeks(outputs);
     }
 
-    /// Chunks written after `after` with messages of this account, among them `id` if one is meant.
-    pub(super) fn may_hold(&self, id: Option<MessageId>, account: AccountId, after: u64) -> VecDeque<u64> {
-        let holds = |c: &ColdChunk| {
-            id.is_none_or(|id| c.first <= id && id <= c.last) && c.accounts.iter().any(|&(a, count)| a == account && count > 0)
-        };
+    /// Chunks written after `after` with waiting messages of this account.
+    pub(super) fn may_hold(&self, account: AccountId, after: u64) -> VecDeque<u64> {
+        let holds = |c: &ColdChunk| c.place != Place::Sent && c.accounts.iter().any(|&(a, count)| a == account && count > 0);
         self.cold.chunks.range(after + 1..).filter(|(_, c)| holds(c)).map(|(&id, _)| id).collect()
     }
 

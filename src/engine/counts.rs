@@ -53,6 +53,8 @@ pub struct Tally {
     pub receipts_orphaned: u64,
     /// Receipts that said what was known already, or came after the end.
     pub receipts_repeated: u64,
+    /// Receipts that a carrier was asked to deliver again later: too many waited for what is out of memory.
+    pub receipts_put_off: u64,
     /// Doubts settled by a late answer or by a receipt.
     pub doubts_settled: u64,
     /// Messages sent once again because their outcome was in doubt.

@@ -95,6 +95,30 @@ pub enum Event {
     Past { message: MessageId, tried: Tried, reroutes: u8, whole: bool, failed: Option<PartReceipt> },
 }
 
+impl Event {
+    /// The message that it is about, if it is about one that is alive.
+    pub fn message(&self) -> Option<MessageId> {
+        match self {
+            Event::Accepted(message) => Some(message.id),
+            Event::Attempt { message, .. }
+            | Event::Sent { message, .. }
+            | Event::SentBefore { message, .. }
+            | Event::Receipt { message, .. }
+            | Event::Verdict { message, .. }
+            | Event::Replaced { message, .. }
+            | Event::Reserved { message, .. }
+            | Event::Moved { message, .. }
+            | Event::Rerouted { message, .. }
+            | Event::CopyReceipt { message, .. }
+            | Event::SentEarlier { message, .. }
+            | Event::Past { message, .. }
+            | Event::Settled { message, .. }
+            | Event::Forgotten { message } => Some(*message),
+            _ => None,
+        }
+    }
+}
+
 /// What a receipt said about a part; enough to rebuild the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartReceipt {
@@ -160,6 +184,16 @@ pub fn read_group(group: &[u8], each: &mut dyn FnMut(u64, Event)) -> Result<(), 
 
 /// What a copy that a message left behind may have come to, by its number in the journal.
 const COPY_STATES: [PartState; 3] = [PartState::Sent, PartState::Delivered, PartState::Failed];
+/// The number of a group's last batch, which may have no event. `None`: there is none, or the octets end inside it.
+pub fn last_batch(group: &[u8]) -> Option<u64> {
+    let (mut at, mut last) = (Reader(group), None);
+    while !at.0.is_empty() {
+        let (_, batch, length) = (at.u8().ok()?, at.u64().ok()?, at.u32().ok()?);
+        at.take(length as usize).ok()?;
+        last = Some(batch);
+    }
+    last
+}
 
 mod kind {
     pub const ACCEPTED: u8 = 1;

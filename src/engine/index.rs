@@ -1,12 +1,13 @@
 //! The id index: a carrier's id → the part that it stands for. An entry is a 128-bit hash of carrier and canonical id, the message and the
 //! part. How a carrier writes its ids in receipts against its answers is found out here: the receipt's id is transformed when probing, variants are
-//! never stored.
+//! never stored. What is here is the newest generation; parts of messages that are out of memory are found through [`super::runs`].
 
 use super::messages::Messages;
 use super::plan::Plan;
 use super::port::CarrierId;
 use crate::model::MessageId;
 use crate::text::id_form::{Id, IdForm};
+use arrayvec::ArrayVec;
 use hashbrown::{HashMap, HashSet};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
@@ -111,22 +112,62 @@ impl IdIndex {
         }
     }
 
+    /// The same for a part that comes back into memory: a newer submission under the same key keeps it.
+    pub fn insert_back(&mut self, key: Key, part: (MessageId, u8)) {
+        if key != 0 {
+            let newest = self.map.entry(key).or_insert(part);
+            if newest.0 < part.0 {
+                *newest = part;
+            }
+        }
+    }
+
+    /// The message under this key leaves memory.
+    pub fn leave(&mut self, key: Key, message: MessageId) {
+        if self.map.get(&key).is_some_and(|part| part.0 == message) {
+            self.map.remove(&key);
+        }
+    }
+
+    /// Places in `FORMS` to be tried for a carrier, the most likely one first.
+    fn order(&self, carrier: CarrierId) -> ArrayVec<usize, { FORMS.len() }> {
+        let learned = &self.learned[carrier.0 as usize];
+        let best = learned.fixed.unwrap_or_else(|| (0..FORMS.len()).max_by_key(|&at| (learned.hits[at], FORMS.len() - at)).unwrap_or(0));
+        let others = (0..FORMS.len()).filter(|&at| at != best && learned.fixed.is_none());
+        std::iter::once(best).chain(others).collect()
+    }
+
+    /// The keys that a receipt's id may mean, the most likely one first.
+    pub fn keys(&self, carrier: CarrierId, id: &[u8]) -> ArrayVec<Key, { FORMS.len() }> {
+        let mut scratch = Id::new();
+        let mut keys = ArrayVec::new();
+        for at in self.order(carrier).into_iter().filter(|_| !id.is_empty()) {
+            keys.extend(key_of(carrier, id, FORMS[at], &mut scratch).filter(|key| !keys.contains(key)));
+        }
+        keys
+    }
+
+    /// A receipt's id has meant this key: its form counts.
+    pub fn learn(&mut self, carrier: CarrierId, id: &[u8], key: Key) {
+        let at = (0..FORMS.len()).find(|&at| key_of(carrier, id, FORMS[at], &mut Id::new()) == Some(key));
+        if let Some(at) = at {
+            self.learned[carrier.0 as usize].hits[at] += 1;
+        }
+    }
+
     /// Looks for a receipt's id in the carrier's learned form first, then in all others. `agrees` says whether the phone number fits.
     pub fn find(&mut self, carrier: CarrierId, id: &[u8], agrees: impl Fn(MessageId) -> bool) -> Found {
         if id.is_empty() {
             return Found::Nothing;
         }
-        let learned = &mut self.learned[carrier.0 as usize];
-        let best = learned.fixed.unwrap_or_else(|| (0..FORMS.len()).max_by_key(|&at| (learned.hits[at], FORMS.len() - at)).unwrap_or(0));
-        let others = (0..FORMS.len()).filter(|&at| at != best && learned.fixed.is_none());
         let mut ended = false;
         let mut scratch = Id::new();
-        for at in std::iter::once(best).chain(others) {
+        for at in self.order(carrier) {
             let Some(key) = key_of(carrier, id, FORMS[at], &mut scratch) else { continue };
             if let Some(&(message, part)) = self.map.get(&key)
                 && agrees(message)
             {
-                learned.hits[at] += 1;
+                self.learned[carrier.0 as usize].hits[at] += 1;
                 return Found::Part(message, part, key);
             }
             ended |= self.ended.contains(&key) || self.ended_before.contains(&key);
@@ -135,8 +176,8 @@ impl IdIndex {
     }
 
     /// The part has had its last word; a repetition of it will be known as one.
-    pub fn end(&mut self, key: Key) {
-        self.map.remove(&key);
+    pub fn end(&mut self, key: Key, message: MessageId) {
+        self.leave(key, message);
         if self.ended.len() >= ENDED_MAX {
             self.ended_before = std::mem::take(&mut self.ended);
         }
@@ -204,7 +245,7 @@ mod tests {
         index.insert(CarrierId(0), b"77", (MessageId(1), 0));
         assert_eq!(index.find(CarrierId(1), b"77", |_| true), Found::Nothing);
         let Found::Part(_, _, key) = index.find(CarrierId(0), b"77", |_| true) else { panic!("not found") };
-        index.end(key);
+        index.end(key, MessageId(1));
         assert_eq!(index.find(CarrierId(0), b"77", |_| true), Found::Ended);
     }
 }

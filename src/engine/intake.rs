@@ -76,6 +76,9 @@ impl Engine {
         } else if message.expires_ms <= now_ms {
             return Err(Refusal::Validity);
         }
+        if self.is_overfull() {
+            return Err(Refusal::Throttled);
+        }
         let route = self.router.route(&self.plan, message, self.now, &mut Nobody).and_then(|at| self.plan.routes.get(at));
         let first = route.ok_or(Refusal::NoRoute)?.choices[0].carrier;
         self.rules_at_intake(message)?;
@@ -120,10 +123,11 @@ impl Engine {
         self.remember(&message);
         let home = self.home();
         self.writing.items.push(Item::Message(id));
+        self.sweeping.push_back(id);
         self.take_back(message, home);
     }
 
-    /// Into the table: its record is at `home`, and it is counted already.
+    /// Into the table: its record is at `home`, and it is counted already. Who calls this sees to it that it is swept.
     pub(super) fn take_back(&mut self, message: Arc<Message>, home: Home) {
         let id = message.id;
         self.body_octets += message.body.octets.len();
@@ -144,6 +148,7 @@ impl Engine {
             body_cut: false,
             doubts: 0,
             reports: 0,
+            armed: false,
             reported_final: false,
             attempted: false,
             attempted_at: crate::model::CarrierId(0),
@@ -151,6 +156,5 @@ impl Engine {
             refused: super::outcome::Refused::Nothing,
         };
         self.messages.insert(id, Box::new(entry));
-        self.sweeping.push_back(id);
     }
 }

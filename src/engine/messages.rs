@@ -174,6 +174,8 @@ pub struct Entry {
     pub doubts: u8,
     /// Reports made about it: the serial of the next delivery.
     pub reports: u8,
+    /// While it is deferred: a timer will wake it.
+    pub armed: bool,
     /// A final report went out (after a provisional verdict).
     pub reported_final: bool,
     /// An ATTEMPT is durable and unanswered.

@@ -19,8 +19,8 @@
 //! | why it waits | [`waits`] |
 //! | past its time | [`sweep`] |
 //! | handed in twice; paid for | [`dedupe`], [`balance`] |
-//! | out of memory for a while | [`cold`], [`search`] |
-//! | what is written down | [`event`], [`carry`], [`recover`] |
+//! | out of memory for a while | [`cold`], [`old`], [`runs`], [`seek`], [`search`] |
+//! | what is written down | [`event`], [`homes`], [`carry`], [`recover`] |
 //!
 //! Two rules hold the promises. *An effect that promises something waits for its batch*: the yes to a submission, the answer to a receipt, the
 //! delivery to upstream and the sending of an otp are *effects*, released when `Committed` covers the batch that says so. *State is
@@ -32,6 +32,7 @@ pub mod campaigns;
 pub mod carry;
 pub mod choice;
 pub mod cold;
+mod cold_chunk;
 pub mod counts;
 pub mod dedupe;
 pub mod dispatch;
@@ -39,6 +40,7 @@ pub mod event;
 pub mod fair;
 pub mod flights;
 pub mod health;
+pub mod homes;
 pub mod hours;
 pub mod inbound;
 pub mod index;
@@ -48,6 +50,7 @@ pub mod lanes;
 pub mod limits;
 pub mod lookup;
 pub mod messages;
+pub mod old;
 pub mod outbox;
 pub mod outcome;
 pub mod parked;
@@ -60,7 +63,9 @@ pub mod retry;
 pub mod route;
 pub mod routes;
 pub mod rules;
+pub mod runs;
 pub mod search;
+pub mod seek;
 pub mod sweep;
 pub mod throttle;
 pub mod timers;
@@ -164,6 +169,8 @@ pub struct Engine {
     cold: cold::Cold,
     dedupe: dedupe::Dedupe,
     balances: Vec<balance::Balance>,
+    runs: runs::Runs,
+    seeks: seek::Seeks,
     sweeping: VecDeque<MessageId>,
     sweep_left: usize,
     /// When the last sweep began, mono_us.
@@ -218,6 +225,8 @@ impl Engine {
             cold: cold::Cold::default(),
             dedupe: dedupe::Dedupe::new(plan.accounts.len()),
             balances: vec![balance::Balance::default(); plan.accounts.len()],
+            runs: runs::Runs::default(),
+            seeks: seek::Seeks::default(),
             sweeping: VecDeque::new(),
             sweep_left: 0,
             swept_us: now.mono_us,
@@ -294,6 +303,7 @@ impl Engine {
             Input::LedgerApplied => self.ledger_applied(),
             Input::Chunk { id, found } => self.chunk_read(id, found, outputs),
             Input::TopUp { token, account, change, reason } => self.top_up(token, account, change, &reason, outputs),
+            Input::Page { id, found, .. } => self.page_read(id, found, outputs),
             Input::Disk(state) => self.disk = state,
             Input::Drain => self.draining = true,
             Input::Rules { token, request } => self.rules_asked(token, *request, outputs),
@@ -486,6 +496,7 @@ impl Engine {
             orphaned: tally.receipts_orphaned,
             repeated: tally.receipts_repeated,
             late: tally.receipts_late,
+            put_off: tally.receipts_put_off,
         };
         let other = OtherFigures {
             doubts_settled: tally.doubts_settled,
@@ -494,8 +505,9 @@ impl Engine {
             deliveries_dropped: tally.deliveries_dropped,
             inbound_owned: tally.inbound - tally.inbound_unowned,
             inbound_unowned: tally.inbound_unowned,
-            on_disk: self.cold.total(),
             rerouted: tally.rerouted,
+            on_disk: self.cold.totals()[0],
+            sent_on_disk: self.cold.totals()[1],
         };
         EngineSnapshot {
             position: self.writing.batch,
@@ -561,7 +573,13 @@ impl Engine {
     pub fn walk(&self) -> [u64; 2] {
         let waiting = self.messages.values().filter(|e| e.phase.state() == State::Waiting).count();
         let sent = self.messages.values().filter(|e| e.phase.state() == State::SentWaiting).count();
-        [waiting as u64 + self.cold.total(), sent as u64]
+        let cold = self.cold.totals();
+        [waiting as u64 + cold[0], sent as u64 + cold[1]]
+    }
+
+    /// Octets that memory spends on knowing where messages out of it are, roughly: filters and the newest notes.
+    pub fn runs_octets(&self) -> usize {
+        self.runs.octets()
     }
 
     /// Messages alive that are not in memory, and the chunks of the ledger that hold them.

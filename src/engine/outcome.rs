@@ -39,8 +39,8 @@ impl Engine {
             self.observe(id, carrier, &outcome);
         }
         let Some(entry) = self.messages.get_mut(&id) else {
-            // A late answer to a message that has ended meanwhile: its id is still worth knowing only while it lives.
-            return;
+            // A late answer to a message that has ended meanwhile, or is out of memory: its id is still worth knowing only while it lives.
+            return self.seek_answer(bind, ticket, outcome);
         };
         let flying = entry.parts.get(part) == Some(PartState::InFlight) && matches!(entry.phase, Phase::InFlight(_));
         let open = is_open(entry, part, bind);

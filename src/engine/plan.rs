@@ -197,6 +197,10 @@ pub struct Bounds {
     pub max_in_memory: usize,
     /// Messages due later than this leave memory, milliseconds; they come back in half that time before they are due.
     pub cold_after_ms: u64,
+    /// Sent messages leave memory after waiting so long for their receipts, milliseconds; when memory is crowded after a tenth of it.
+    pub sent_cold_after_ms: u64,
+    /// Notes of where messages out of memory are that are kept in memory before they become a run: see [`super::runs`].
+    pub notes_per_run: usize,
     /// Octets of bodies that may be alive in memory.
     pub max_body_octets: usize,
     /// Journal octets at which what is old is carried into the ledger.
@@ -219,6 +223,8 @@ impl Default for Bounds {
             max_messages: 4_000_000,
             max_in_memory: 1_000_000,
             cold_after_ms: 600_000,
+            sent_cold_after_ms: 600_000,
+            notes_per_run: 1 << 18,
             max_body_octets: 1 << 30,
             journal_octets: 256 << 20,
             max_parked: 200_000,

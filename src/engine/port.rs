@@ -60,6 +60,8 @@ pub enum Input {
     Chunk { id: u64, found: Option<(Vec<u8>, Vec<u8>)> },
     /// Changes what an account has, by thousandths of a credit (0: only asks); durable before it is answered by [`Output::Balance`].
     TopUp { token: u64, account: AccountId, change: i64, reason: String },
+    /// A page that was asked for; `None`: it isn't there.
+    Page { kind: u8, id: u64, found: Option<Vec<u8>> },
     /// The state of the disk changed.
     Disk(DiskState),
     /// Stop taking new messages; what is in flight may finish.
@@ -218,6 +220,8 @@ pub enum Output {
     Rules { token: u64, answer: Result<RulesAnswer, RulesError> },
     /// Answer to a top-up: what the account has now. `NoCredit`: it would fall below its limit; `NotAllowed`: more than can be changed at once.
     Balance { token: u64, result: Result<Balance, Refusal> },
+    /// For the ledger: read this page, as it is after the updates before; answered by [`Input::Page`].
+    ReadPage { kind: u8, id: u64 },
 }
 
 /// What the engine says to an upstream session.

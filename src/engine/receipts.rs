@@ -8,6 +8,7 @@ use super::messages::{PartState, Parts, Phase};
 use super::outbox;
 use super::parked::ParkedReceipt;
 use super::port::{BindCommand, BindId, CarrierId, Delivery, ReceiptFacts, Received};
+use super::seek::Arrived;
 use super::{Effect, Engine};
 use crate::model::state::ReceiptState;
 use crate::model::{Class, MessageId, State};
@@ -18,15 +19,25 @@ impl Engine {
     /// Something a carrier delivered; answered once it is on record.
     pub(super) fn received(&mut self, bind: BindId, token: u64, what: Received) {
         match what {
-            Received::Receipt(facts) => self.receipt(bind, token, *facts),
+            Received::Receipt(facts) => self.receipt(Arrived { bind, token, facts }),
             Received::Inbound(part) => self.inbound(bind, token, *part),
             Received::Ignored => self.command(bind, BindCommand::Answer { token, stored: true }),
         }
     }
 
-    fn receipt(&mut self, bind: BindId, token: u64, facts: ReceiptFacts) {
+    pub(super) fn receipt(&mut self, arrived: Arrived) {
+        let Some(arrived) = self.wait_behind(arrived) else { return };
+        let found = self.find(arrived.bind.carrier, &arrived.facts);
+        if let Some(arrived) = self.seek_receipt(arrived, found) {
+            self.receipt_found(arrived, found);
+        }
+    }
+
+    /// All that will be known of what a receipt means is known.
+    pub(super) fn receipt_found(&mut self, arrived: Arrived, found: Found) {
+        let Arrived { bind, token, facts } = arrived;
         let carrier = bind.carrier;
-        match self.find(carrier, &facts) {
+        match found {
             Found::Part(id, part, key) => {
                 let before = self.writing.octets.len();
                 self.tally.receipts_matched += 1;
@@ -34,7 +45,7 @@ impl Engine {
                     self.matched(id, part, carrier, &facts);
                 }
                 if !self.messages.contains_key(&id) {
-                    self.index.end(key);
+                    self.index.end(key, id);
                 }
                 if self.writing.octets.len() == before {
                     return self.stored_before(bind, token);
@@ -48,7 +59,7 @@ impl Engine {
                 true => self.tally.receipts_matched += 1,
                 false => {
                     self.tally.receipts_parked += 1;
-                    self.park(carrier, self.now.wall_ms, facts);
+                    self.park(carrier, self.now.wall_ms, *facts);
                 }
             },
         }
@@ -64,7 +75,7 @@ impl Engine {
         }
     }
 
-    fn find(&mut self, carrier: CarrierId, facts: &ReceiptFacts) -> Found {
+    pub(super) fn find(&mut self, carrier: CarrierId, facts: &ReceiptFacts) -> Found {
         let messages = &self.messages;
         let agrees = |id: MessageId| {
             messages

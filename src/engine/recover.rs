@@ -5,13 +5,14 @@ use super::Engine;
 use super::balance::BALANCE_BLOB;
 use super::campaigns::CAMPAIGNS_BLOB;
 use super::carry::{Home, Item, Name, STATE_BLOB};
-use super::cold::COLD_BLOB;
+use super::cold::DIRECTORY;
 use super::counts::Counts;
 use super::event::{self, DeliveryKey, Event, EventError};
 use super::messages::Phase;
 use super::parked::ParkedReceipt;
 use super::plan::Plan;
 use super::port::DeliveryToken;
+use super::runs::{OPEN, RUN};
 use super::{dedupe, index};
 use crate::model::{MessageId, Now, State};
 use crate::store::{Chunk, Journal, Ledger, StoreError};
@@ -85,17 +86,14 @@ pub fn recover(plan: Arc<Plan>, journal: &mut dyn Journal, ledger: &mut dyn Ledg
     }
     replay.engine.restore_rules(ledger)?;
     let absorbed = ledger.absorbed()?;
-    let cold = match ledger.blob(COLD_BLOB)? {
-        Some(blob) => replay.engine.register_cold(&blob),
-        None => HashSet::new(),
-    };
     if let Some(blob) = ledger.blob(BALANCE_BLOB)? {
         replay.engine.load_balances(&blob);
     }
+    let cold = replay.directory(ledger)?;
     let mut chunks = Ok(());
     for id in ledger.chunk_ids()?.into_iter().filter(|id| !cold.contains(id)) {
         if let Some((chunk, dead)) = ledger.chunk(id)? {
-            chunks = chunks.and_then(|()| replay.chunk(id, &chunk.octets, &dead).map_err(|e| fail(format!("chunk {id}"), e)));
+            chunks = chunks.and_then(|()| replay.chunk(&chunk, &dead).map_err(|e| fail(format!("chunk {id}"), e)));
         }
     }
     let groups = chunks.and_then(|()| {
@@ -132,7 +130,27 @@ impl Replay {
         self.engine.counts = blob.get(24..).and_then(Counts::from_octets).unwrap_or_default();
     }
 
-    fn chunk(&mut self, id: u64, octets: &[u8], dead: &[u8]) -> Result<(), EventError> {
+    /// What is out of memory, and the notes of where it is. Gives the ids of its chunks.
+    fn directory(&mut self, ledger: &mut dyn Ledger) -> Result<HashSet<u64>, StoreError> {
+        let mut cold = HashSet::new();
+        let engine = &mut self.engine;
+        for kind in [DIRECTORY, RUN, OPEN] {
+            ledger.pages(kind, &mut |id, octets| {
+                let is_sound = match kind {
+                    DIRECTORY => cold.insert(id) && engine.register_cold(id, &octets),
+                    RUN => engine.runs.recover_run(id, &octets),
+                    _ => engine.runs.recover_open(&octets),
+                };
+                let corrupt =
+                    || StoreError::Corrupt { position: id, why: format!("a page of kind {kind} is not what this program writes") };
+                if is_sound { Ok(()) } else { Err(corrupt()) }
+            })?;
+        }
+        Ok(cold)
+    }
+
+    fn chunk(&mut self, chunk: &Chunk, dead: &[u8]) -> Result<(), EventError> {
+        let (id, octets) = (chunk.id, chunk.octets.as_slice());
         if id >= dedupe::FIRST_CHUNK {
             return event::read_group(octets, &mut |_, event| {
                 if let Event::Remembered { account, of, generation, entries } = event {
@@ -163,7 +181,7 @@ impl Replay {
                 (entry.home, entry.base) = (Home::Chunk(id), 0);
             }
         }
-        self.engine.homes.loaded(id, items, dead.into_iter().collect());
+        self.engine.homes.loaded(id, items, dead.into_iter().collect(), chunk.kind != 0);
         Ok(())
     }
 
@@ -220,6 +238,8 @@ impl Replay {
         if let Some(done) = open {
             self.close(done, position, octets);
         }
+        // One without events has used up its number all the same.
+        self.engine.writing.batch = self.engine.writing.batch.max(event::last_batch(group).map_or(0, |last| last + 1));
         failed.map_or(Ok(()), Err)
     }
 
@@ -232,21 +252,14 @@ impl Replay {
 
     /// The message came from a chunk that knows this event already.
     fn is_absorbed(&self, batch: u64, event: &Event) -> bool {
-        let id = match event {
-            Event::Accepted(message) => message.id,
-            Event::Attempt { message, .. }
-            | Event::Sent { message, .. }
-            | Event::Receipt { message, .. }
-            | Event::Verdict { message, .. }
-            | Event::Replaced { message, .. }
-            | Event::Reserved { message, .. }
-            | Event::Moved { message, .. }
-            | Event::Rerouted { message, .. }
-            | Event::CopyReceipt { message, .. }
-            | Event::Forgotten { message } => *message,
-            _ => return false,
-        };
+        let Some(id) = event.message() else { return false };
         self.absorbed.get(&id).is_some_and(|&upto| batch <= upto)
+    }
+
+    /// The event is about a message that isn't in memory at this point, as it was not in memory, or had changed no more, when the event was followed live: a
+    /// chunk tells what came of it, or it has ended.
+    fn is_elsewhere(&self, event: &Event) -> bool {
+        !matches!(event, Event::Accepted(_)) && event.message().is_some_and(|id| !self.engine.messages.contains_key(&id))
     }
 
     /// The answer that this event tells of has found its receipts among those parked.
@@ -268,6 +281,9 @@ impl Replay {
 
     fn apply(&mut self, event: Event, home: Home) -> Option<Item> {
         self.unpark(&event);
+        if self.is_elsewhere(&event) {
+            return None;
+        }
         let engine = &mut self.engine;
         match event {
             Event::Accepted(message) => {
@@ -305,7 +321,7 @@ impl Replay {
             Event::CopyReceipt { message, carrier, part, key, at_ms, facts } => {
                 engine.apply_copy_receipt(message, carrier, part, key, at_ms, &facts);
                 if !engine.messages.contains_key(&message) {
-                    engine.index.end(key);
+                    engine.index.end(key, message);
                 }
             }
             Event::SentEarlier { message, copy } => engine.apply_sent_earlier(message, copy),
@@ -314,7 +330,7 @@ impl Replay {
                 let key = engine.messages.get(&message).map(|e| e.key_of(part as usize)).unwrap_or(0);
                 engine.apply_receipt(message, part, at_ms, &facts);
                 if !engine.messages.contains_key(&message) {
-                    engine.index.end(key);
+                    engine.index.end(key, message);
                 }
             }
             Event::Verdict { message, state, carrier, at_ms, error } => {

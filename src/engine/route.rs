@@ -67,10 +67,26 @@ impl Engine {
     /// Not before `wait_ms` from now.
     pub(super) fn defer(&mut self, id: MessageId, wait_ms: u64) {
         self.set_phase(id, Phase::Deferred);
-        // A timer for a message that may leave memory meanwhile isn't kept for long: it is looked at again before.
-        let bounds = &self.plan.bounds;
-        self.cold.far += usize::from(wait_ms > bounds.cold_after_ms);
-        let wait_ms = if wait_ms > bounds.cold_after_ms { bounds.cold_after_ms / 2 } else { wait_ms };
+        let is_far = self.messages.get(&id).is_some_and(|entry| self.is_far(&entry.message));
+        let Some(entry) = self.messages.get_mut(&id) else { return };
+        // What may leave memory has no timer, which would outlive it by far: the sweep gives it one when its time is near.
+        entry.armed = !is_far;
+        match is_far {
+            true => self.cold.far += 1,
+            false => self.timers.set(self.now.mono_us + wait_ms * 1000, Timer::Due(id)),
+        }
+    }
+
+    /// A message due much later is still in memory when its time is near.
+    pub(super) fn arm_if_near(&mut self, id: MessageId) {
+        let near_ms = self.now.wall_ms + self.plan.bounds.cold_after_ms + self.sweep_period_us() / 500;
+        let Some(entry) = self.messages.get_mut(&id) else { return };
+        if entry.message.due_ms > near_ms {
+            self.cold.getting_old.far += 1;
+            return;
+        }
+        entry.armed = true;
+        let wait_ms = entry.message.due_ms.saturating_sub(self.now.wall_ms);
         self.timers.set(self.now.mono_us + wait_ms * 1000, Timer::Due(id));
     }
 

@@ -1,10 +1,10 @@
-//! Query, cancel and replace of messages that are out of memory: the chunks that may hold what is meant are read one after another, what has it comes back
-//! into memory, and then the input is taken as any other. Nothing is answered before. What holds what is [`super::cold`]'s.
+//! Cancelling many messages of which some are out of memory: the chunks that may hold them are read one after another, what has one comes back into
+//! memory, and then the input is taken as any other. Nothing is answered before. What means one message is [`super::seek`]'s.
 
 use super::Engine;
 use super::event::{self, Event};
-use super::port::{CancelWhat, Input, Output, UpstreamReply};
-use crate::model::{AccountId, Address, Message, MessageId, Refusal};
+use super::port::{CancelWhat, Input, Output};
+use crate::model::{AccountId, Address, Message, MessageId};
 use std::collections::VecDeque;
 
 /// Inputs that may wait for chunks at once; more are refused.
@@ -32,12 +32,8 @@ fn meant(input: &Input) -> Option<MessageId> {
 }
 
 fn is_meant(input: &Input, account: AccountId, message: &Message) -> bool {
-    match input {
-        Input::Cancel { what: CancelWhat::All { source, destination, service_type }, .. } => {
-            message.account == account && fits(message, source, destination, service_type)
-        }
-        input => meant(input) == Some(message.id),
-    }
+    let Input::Cancel { what: CancelWhat::All { source, destination, service_type }, .. } = input else { return false };
+    message.account == account && fits(message, source, destination, service_type)
 }
 
 /// A cancel of all from `source` to `destination` means this message, if it is the account's.
@@ -55,20 +51,14 @@ impl Engine {
             return Some(input);
         };
         let Some(account) = self.sessions.get(session).map(|s| s.account) else { return Some(input) };
-        let id = meant(&input);
-        if id.is_some_and(|id| self.messages.contains_key(&id)) {
-            return Some(input);
+        let (session, token) = (*session, *token);
+        if let Some(message) = meant(&input) {
+            return self.seek_one(input, message, session, token);
         }
-        let chunks = self.may_hold(id, account, 0);
+        let chunks = self.may_hold(account, 0);
         let Some(&upto) = chunks.back() else { return Some(input) };
         if self.cold.searches.len() >= SEARCHES_MAX {
-            let (session, token) = (*session, *token);
-            let refusal = Refusal::Throttled;
-            let reply = match input {
-                Input::Query { .. } => UpstreamReply::Queried { token, result: Err(refusal) },
-                _ => UpstreamReply::Done { token, result: Err(refusal) },
-            };
-            self.reply(session, reply);
+            self.refuse_search(&input, session, token);
             return None;
         }
         self.cold.searches.push_back(Search { input, account, chunks, asked: false, upto });
@@ -97,13 +87,12 @@ impl Engine {
                 search.chunks.pop_front();
                 search.asked = false;
             }
-            let id = meant(&search.input);
             if search.chunks.is_empty() {
                 // What was in memory when the search began may have left it since.
-                search.chunks = self.may_hold(id, search.account, search.upto);
+                search.chunks = self.may_hold(search.account, search.upto);
                 search.upto = search.chunks.back().copied().unwrap_or(search.upto);
             }
-            match search.chunks.is_empty() || id.is_some_and(|id| self.messages.contains_key(&id)) {
+            match search.chunks.is_empty() {
                 true => self.take_here(search.input, outputs),
                 false => self.cold.searches.push_back(search),
             }

@@ -16,20 +16,25 @@ impl Engine {
     pub(super) fn start_sweep(&mut self) {
         if self.sweep_left == 0 {
             self.sweep_left = self.sweeping.len();
+            self.old_are_noted();
         }
         let seconds = self.now.mono_us.saturating_sub(std::mem::replace(&mut self.swept_us, self.now.mono_us)) as f64 / 1e6;
         self.sweep_dispatchers(seconds);
         self.index.tidy(&self.messages);
         self.sweep_inbound();
         self.sweep_outboxes();
-        self.sweep_cold();
         self.sweep_dedupe();
         let oldest_ms = self.now.wall_ms.saturating_sub(self.plan.bounds.parked_age_ms);
         while let Some((_, parked)) = self.parked.pop_old(oldest_ms, self.plan.bounds.max_parked) {
             self.tally.receipts_orphaned += 1;
             self.parked_ended(&parked);
         }
-        self.timers.set(self.now.mono_us + PERIOD_US * (1 + self.messages.len() as u64 / 200_000), Timer::Sweep);
+        self.timers.set(self.now.mono_us + self.sweep_period_us(), Timer::Sweep);
+    }
+
+    /// Time until the next walk.
+    pub(super) fn sweep_period_us(&self) -> u64 {
+        PERIOD_US * (1 + self.messages.len() as u64 / 200_000)
     }
 
     pub(super) fn sweep_some(&mut self) {
@@ -43,7 +48,8 @@ impl Engine {
         }
     }
 
-    fn sweep_one(&mut self, id: MessageId) {
+    /// Ends one message whose time is over; notes what may leave memory or must soon be woken.
+    pub(super) fn sweep_one(&mut self, id: MessageId) {
         let now_ms = self.now.wall_ms;
         let Some(entry) = self.messages.get(&id) else { return };
         match entry.phase {
@@ -51,6 +57,8 @@ impl Engine {
             Phase::Sent(carrier) if entry.sent_ms + self.plan.carrier(carrier).no_receipt_after_ms <= now_ms => {
                 self.verdict(id, State::NoReceipt, 0);
             }
+            Phase::Sent(_) => self.note_old(id),
+            Phase::Deferred if !entry.armed => self.arm_if_near(id),
             Phase::Settled(carrier, _) if entry.message.accepted_ms + self.plan.carrier(carrier).no_receipt_after_ms <= now_ms => {
                 // Its provisional end stays; nobody waits for a carrier's word any more.
                 self.record(&super::event::Event::Forgotten { message: id });

@@ -76,6 +76,8 @@ fn plan(bounds: Bounds) -> Arc<Plan> {
     })
 }
 
+mod sent_cold;
+
 struct Bench {
     engine: Engine,
     now: Now,
@@ -94,6 +96,24 @@ struct Bench {
     held: Vec<(u64, Vec<u8>)>,
     /// How many of `sends` have been answered, where a test counts them.
     answered: usize,
+    /// Chunks read.
+    reads: usize,
+}
+
+/// A receipt of this id and state for the phone of message `number_offset`.
+fn facts(id: &str, state: ReceiptState, number_offset: u64) -> ReceiptFacts {
+    ReceiptFacts {
+        id: id.bytes().collect(),
+        other_id: ArrayVec::new(),
+        state,
+        stat: ArrayVec::new(),
+        is_final: state.is_final(),
+        error: ArrayVec::new(),
+        network_error: None,
+        done_ms: None,
+        submit_ms: None,
+        numbers: [crate::number::pack(b"8613800138000").unwrap() + number_offset, 0],
+    }
 }
 
 const SESSION: SessionId = SessionId(1);
@@ -127,6 +147,7 @@ impl Bench {
             due_in_ms: 0,
             held: Vec::new(),
             answered: 0,
+            reads: 0,
         }
     }
 
@@ -156,8 +177,13 @@ impl Bench {
                     Output::Rules { token, answer } => self.ruled.push((token, answer)),
                     Output::Balance { token, result } => self.balances.push((token, result)),
                     Output::ReadChunk(id) => {
+                        self.reads += 1;
                         let found = self.ledger.chunk(id).unwrap().map(|(chunk, dead)| (chunk.octets, dead));
                         inputs.push(Input::Chunk { id, found });
+                    }
+                    Output::ReadPage { kind, id } => {
+                        let found = self.ledger.page(kind, id).unwrap();
+                        inputs.push(Input::Page { kind, id, found });
                     }
                     Output::Upstream { replies, .. } => replies.into_iter().for_each(|reply| match reply {
                         UpstreamReply::Answer { token, result } => self.answers.push((token, result)),
@@ -169,7 +195,8 @@ impl Bench {
                         BindCommand::Send { message, first_part, end_part, .. } => {
                             self.sends.push((bind, message.id, first_part, end_part))
                         }
-                        BindCommand::Answer { token, .. } => self.stored.push(token),
+                        BindCommand::Answer { token, stored: true } => self.stored.push(token),
+                        BindCommand::Answer { .. } => {}
                     }),
                 }
             }
@@ -225,19 +252,16 @@ impl Bench {
     }
 
     fn receipt(&mut self, token: u64, id: &str, state: ReceiptState, number_offset: u64) {
-        let facts = ReceiptFacts {
-            id: id.bytes().collect(),
-            other_id: ArrayVec::new(),
-            state,
-            stat: ArrayVec::new(),
-            is_final: state.is_final(),
-            error: ArrayVec::new(),
-            network_error: None,
-            done_ms: None,
-            submit_ms: None,
-            numbers: [crate::number::pack(b"8613800138000").unwrap() + number_offset, 0],
-        };
+        let facts = facts(id, state, number_offset);
         self.step(vec![Input::Received { bind: BIND, deliveries: vec![(token, Received::Receipt(Box::new(facts)))] }]);
+    }
+
+    /// The client takes its reports.
+    fn take_reports(&mut self) {
+        while !self.deliveries.is_empty() {
+            let answers = self.deliveries.drain(..).map(|(token, _)| (token, DeliveryAnswer::Taken)).collect();
+            self.step(vec![Input::Answered { session: SESSION, answers }]);
+        }
     }
 
     fn reported(&self) -> Vec<(MessageId, ReceiptState)> {

@@ -18,6 +18,11 @@ pub fn chunk_checksum(chunk: &Chunk) -> u64 {
     checksum(chunk.id ^ chunk.key.rotate_left(21) ^ u64::from(chunk.kind).rotate_left(56), &chunk.octets)
 }
 
+/// Checksum of a page: its kind too.
+pub fn page_checksum(kind: u8, id: u64, octets: &[u8]) -> u64 {
+    checksum(id ^ u64::from(kind).rotate_left(56) ^ 0x7061_6765, octets)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,6 +30,15 @@ pub enum LedgerEvent {
         /// The chunk and its dead.
         chunk: Option<(Chunk, Vec<u8>)>,
     },
+    /// A page that was asked for; `None` if it is not there.
+    FoundPage {
+        /// Its kind.
+        kind: u8,
+        /// Its number.
+        id: u64,
+        /// Its content.
+        octets: Option<Vec<u8>>,
+    },
     /// No space for the update with this number. It is kept and tried again; said once until one is applied.
     Full {
         /// The caller's number.
@@ -45,6 +54,7 @@ pub enum LedgerEvent {
 enum Request {
     Apply { number: u64, update: LedgerUpdate },
     Read { id: u64 },
+    ReadPage { kind: u8, id: u64 },
 }
 
 /// Starts the ledger's thread.
@@ -84,6 +94,11 @@ impl LedgerHandle {
     /// Asks for a chunk, as it will be after the updates handed in before. False if too many wait or the ledger has failed.
     pub fn read(&self, id: u64) -> bool {
         self.send(Request::Read { id }).is_ok()
+    }
+
+    /// Asks for a page, as it will be after the updates handed in before. False as for `read`.
+    pub fn read_page(&self, kind: u8, id: u64) -> bool {
+        self.send(Request::ReadPage { kind, id }).is_ok()
     }
 
     fn send(&self, request: Request) -> Result<(), Request> {
@@ -128,6 +143,9 @@ impl Worker {
             let result = match request {
                 Request::Apply { number, update } => self.apply(number, &update),
                 Request::Read { id } => self.ledger.chunk(id).map(|chunk| (self.on_event)(LedgerEvent::Found { id, chunk })),
+                Request::ReadPage { kind, id } => {
+                    self.ledger.page(kind, id).map(|octets| (self.on_event)(LedgerEvent::FoundPage { kind, id, octets }))
+                }
             };
             match result {
                 Ok(()) => {}

@@ -4,7 +4,7 @@
 //! Both are handles: clones share the same store, so that a test keeps one while the gateway under test owns (and loses) the other.
 
 use super::checksum::checksum;
-use super::{Chunk, EachChunk, EachGroup, Journal, Ledger, LedgerUpdate, StoreError};
+use super::{Chunk, EachChunk, EachGroup, EachPage, Journal, Ledger, LedgerUpdate, StoreError};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -228,6 +228,7 @@ impl Journal for MemoryJournal {
 #[derive(Debug, Clone, Default)]
 struct LedgerImage {
     chunks: BTreeMap<u64, (Chunk, Vec<u8>)>,
+    pages: BTreeMap<(u8, u64), Vec<u8>>,
     blobs: BTreeMap<String, Vec<u8>>,
     absorbed: u64,
 }
@@ -244,6 +245,12 @@ impl LedgerImage {
         }
         for id in &update.delete {
             self.chunks.remove(id);
+        }
+        for (kind, range) in &update.drop_pages {
+            self.pages.retain(|(of, id), _| of != kind || !range.contains(id));
+        }
+        for page in &update.pages {
+            self.pages.insert((page.kind, page.id), page.octets.clone());
         }
         for (name, octets) in &update.blobs {
             self.blobs.insert(name.clone(), octets.clone());
@@ -348,5 +355,15 @@ impl Ledger for MemoryLedger {
 
     fn chunk(&mut self, id: u64) -> Result<Option<(Chunk, Vec<u8>)>, StoreError> {
         Ok(self.state().live.chunks.get(&id).cloned())
+    }
+
+    fn pages(&mut self, kind: u8, each: EachPage<'_>) -> Result<(), StoreError> {
+        let all: Vec<_> =
+            self.state().live.pages.range((kind, 0)..=(kind, u64::MAX)).map(|(&(_, id), octets)| (id, octets.clone())).collect();
+        all.into_iter().try_for_each(|(id, octets)| each(id, octets))
+    }
+
+    fn page(&mut self, kind: u8, id: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.state().live.pages.get(&(kind, id)).cloned())
     }
 }

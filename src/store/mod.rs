@@ -11,12 +11,16 @@ pub mod writer;
 
 pub use error::StoreError;
 pub use space::{SpaceGauge, SpaceLevel};
+use std::ops::RangeInclusive;
 
 /// What `Journal::replay` calls for each group: its position and its octets. An error ends the replay and is returned from it.
 pub type EachGroup<'a> = &'a mut dyn FnMut(u64, &[u8]) -> Result<(), StoreError>;
 
 /// What `Ledger::chunks` calls for each chunk: the chunk and its list of the dead (empty if it never had one).
 pub type EachChunk<'a> = &'a mut dyn FnMut(Chunk, &[u8]) -> Result<(), StoreError>;
+
+/// What `Ledger::pages` calls for each page: its number and its content.
+pub type EachPage<'a> = &'a mut dyn FnMut(u64, Vec<u8>) -> Result<(), StoreError>;
 
 /// The durable, ordered record of everything that happened: a list of *groups* (opaque octets: an encoded batch of events)
 /// under positions that start at 1 and grow by exactly one. Positions are never used twice, whatever is dropped.
@@ -58,6 +62,17 @@ pub struct Chunk {
     pub octets: Vec<u8>,
 }
 
+/// A small record found by its kind and number: an entry of a directory, a page of a sorted run. Replaced and deleted alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// What it is; numbers are the engine's.
+    pub kind: u8,
+    /// Its number among those of its kind, below 2^63.
+    pub id: u64,
+    /// The content, opaque here.
+    pub octets: Vec<u8>,
+}
+
 /// One atomic change of the ledger: all of it is durable after `Ledger::apply`, or nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LedgerUpdate {
@@ -67,6 +82,10 @@ pub struct LedgerUpdate {
     pub dead: Vec<(u64, Vec<u8>)>,
     /// Chunks to delete, with their lists. Unknown ids are passed over.
     pub delete: Vec<u64>,
+    /// Pages to delete: those of a kind with numbers in a range. Done before `pages` are written.
+    pub drop_pages: Vec<(u8, RangeInclusive<u64>)>,
+    /// Pages to write; one of the same kind and number is replaced.
+    pub pages: Vec<Page>,
     /// Named octets to set, such as a snapshot of counters.
     pub blobs: Vec<(String, Vec<u8>)>,
     /// The journal position up to which (inclusive) the ledger knows everything once this is applied. Never falls: a lower one is ignored.
@@ -75,7 +94,7 @@ pub struct LedgerUpdate {
 
 /// What must outlive the journal, or be found by a key. Reads see what the last `apply` wrote.
 pub trait Ledger: Send {
-    /// Applies the update as one; durable on return. Order inside: put, dead, delete, blobs. `Full` leaves the ledger as it was and may
+    /// Applies the update as one; durable on return. Order inside: put, dead, delete, drop_pages, pages, blobs. `Full` leaves the ledger as it was and may
     /// be tried again; every other error poisons it as for the journal.
     fn apply(&mut self, update: &LedgerUpdate) -> Result<(), StoreError>;
 
@@ -93,4 +112,10 @@ pub trait Ledger: Send {
 
     /// One chunk with its list of the dead (empty if it never had one).
     fn chunk(&mut self, id: u64) -> Result<Option<(Chunk, Vec<u8>)>, StoreError>;
+
+    /// Every page of a kind, in the order of numbers.
+    fn pages(&mut self, kind: u8, each: EachPage<'_>) -> Result<(), StoreError>;
+
+    /// One page's content.
+    fn page(&mut self, kind: u8, id: u64) -> Result<Option<Vec<u8>>, StoreError>;
 }

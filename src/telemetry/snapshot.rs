@@ -168,6 +168,8 @@ pub struct ReceiptFigures {
     pub repeated: u64,
     /// Came from a carrier that the message had left for another.
     pub late: u64,
+    /// Not taken for now: too many waited for what is on disk.
+    pub put_off: u64,
 }
 
 /// Names of kinds of lists, of levels, of causes and of replies, in the order of the arrays of [`RulesFigures`].
@@ -224,6 +226,8 @@ pub struct OtherFigures {
     pub on_disk: u64,
     /// Messages that went to another carrier after a negative receipt.
     pub rerouted: u64,
+    /// Sent messages that wait for receipts on disk.
+    pub sent_on_disk: u64,
 }
 
 /// The conservation sum: accepted = all terms.

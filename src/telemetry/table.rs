@@ -104,7 +104,8 @@ pub(super) const RECEIPTS: Metric = metric(
     "hongyan_receipts_total",
     Counter,
     &["result"],
-    "Receipts from carriers, by what was made of them: matched, orphaned, repeated, late (of a carrier that the message had left)",
+    "Receipts from carriers, by what was made of them: matched, orphaned, repeated, late (of a carrier that the message had left), put_off (not taken for now: \
+     too many waited for what is on disk)",
 );
 pub(super) const DOUBTS: Metric =
     metric("hongyan_doubts_total", Counter, &["end"], "Doubts by their end: settled by a late answer or a receipt, or the message resent");
@@ -129,6 +130,8 @@ pub(super) const PHRASE_HITS: Metric = metric(
 /// Deferred messages and the ends of long lanes.
 pub(super) const ON_DISK: Metric =
     metric("hongyan_messages_on_disk", Gauge, &[], "Waiting messages that are out of memory: due later, or at the end of a long lane");
+pub(super) const SENT_ON_DISK: Metric =
+    metric("hongyan_sent_on_disk", Gauge, &[], "Sent messages that wait for their receipts out of memory");
 pub(super) const RECEIPTS_PARKED: Metric =
     metric("hongyan_receipts_parked", Gauge, &[], "Receipts that wait for the answer that names their id");
 
@@ -184,6 +187,7 @@ pub const METRICS: &[Metric] = &[
     RECEIPTS,
     RECEIPTS_PARKED,
     ON_DISK,
+    SENT_ON_DISK,
     DOUBTS,
     DELIVERIES,
     INBOUND,

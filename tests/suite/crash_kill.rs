@@ -19,38 +19,50 @@ const CLIENT_WINDOW: usize = 100;
 /// Least time between two submissions of one client: about 1,000 a second each.
 const PACE: Duration = Duration::from_micros(1_000);
 /// The marks of the two clients.
-const SHOP: RunId = *b"shop";
+pub const SHOP: RunId = *b"shop";
 const CODES: RunId = *b"code";
 /// message_state of a receipt that says delivered.
-const DELIVERED: u8 = 2;
+pub const DELIVERED: u8 = 2;
 
 /// What the clients and the one who kills share.
-struct Stage {
-    gateway: Mutex<Option<SocketAddr>>,
+pub struct Stage {
+    pub gateway: Mutex<Option<SocketAddr>>,
     /// Acknowledgements so far, of both clients.
-    acknowledged: AtomicU64,
-    sending: AtomicBool,
-    ended: AtomicBool,
+    pub acknowledged: AtomicU64,
+    pub sending: AtomicBool,
+    pub ended: AtomicBool,
+}
+
+impl Stage {
+    /// No gateway yet.
+    pub fn new() -> Arc<Stage> {
+        Arc::new(Stage {
+            gateway: Mutex::new(None),
+            acknowledged: AtomicU64::new(0),
+            sending: AtomicBool::new(true),
+            ended: AtomicBool::new(false),
+        })
+    }
 }
 
 /// What one client knows: nothing but what it was told.
 #[derive(Default)]
-struct Told {
+pub struct Told {
     next: u64,
     /// Our id → number of the mark. Only what was answered with status 0.
-    acknowledged: HashMap<String, u64>,
+    pub acknowledged: HashMap<String, u64>,
     /// Our id → message_state of each receipt.
-    receipts: HashMap<String, Vec<u8>>,
-    refused: HashMap<u32, u64>,
+    pub receipts: HashMap<String, Vec<u8>>,
+    pub refused: HashMap<u32, u64>,
 }
 
 impl Told {
-    fn unreported(&self) -> usize {
+    pub fn unreported(&self) -> usize {
         self.acknowledged.keys().filter(|id| !self.receipts.contains_key(*id)).count()
     }
 }
 
-fn client(stage: &Stage, name: &str, run: RunId, told: &Mutex<Told>) {
+pub fn client(stage: &Stage, name: &str, run: RunId, told: &Mutex<Told>) {
     while !stage.ended.load(Ordering::Relaxed) {
         let address = *stage.gateway.lock().unwrap();
         match address.and_then(|address| bound(address, name)) {
@@ -124,7 +136,7 @@ fn take(octets: &[u8], peer: &mut RawPeer, open: &mut HashMap<u32, u64>, stage: 
     }
 }
 
-fn until(what: &str, mut is: impl FnMut() -> bool) {
+pub fn until(what: &str, mut is: impl FnMut() -> bool) {
     let end = Instant::now() + 2 * PATIENCE;
     while !is() {
         assert!(Instant::now() < end, "not in time: {what}");
@@ -150,12 +162,7 @@ fn ten_kills_in_the_middle_of_load_lose_nothing_and_repeat_only_what_was_in_doub
     let smsc = Smsc::start(SmscSettings { behaviour, seed, ..SmscSettings::default() }).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let config = configure(directory.path(), smsc.local_addr(), "");
-    let stage = Arc::new(Stage {
-        gateway: Mutex::new(None),
-        acknowledged: AtomicU64::new(0),
-        sending: AtomicBool::new(true),
-        ended: AtomicBool::new(false),
-    });
+    let stage = Stage::new();
     let (shop, codes) = (Arc::new(Mutex::new(Told::default())), Arc::new(Mutex::new(Told::default())));
     let clients: Vec<_> = [("shop", SHOP, &shop), ("codes", CODES, &codes)]
         .into_iter()

@@ -6,6 +6,7 @@ mod command_line;
 mod config_defaults;
 mod config_refusals;
 mod config_routes;
+mod crash_cold;
 mod crash_disk_full;
 mod crash_kill;
 mod crash_rig;

@@ -2,7 +2,7 @@
 
 use hongyan::store::local::{LocalSettings, LocalStore};
 use hongyan::store::memory::{MemoryJournal, MemoryLedger};
-use hongyan::store::{Chunk, Journal, Ledger, LedgerUpdate, StoreError};
+use hongyan::store::{Chunk, Journal, Ledger, LedgerUpdate, Page, StoreError};
 use std::path::Path;
 
 /// A store under test, which can be closed and opened again.
@@ -166,6 +166,7 @@ fn a_ledger_keeps_chunks_their_dead_blobs_and_the_absorbed_position() {
             delete: vec![],
             blobs: vec![("state".into(), b"counters".to_vec())],
             absorbed: 12,
+            ..LedgerUpdate::default()
         };
         ledger.apply(&update).unwrap();
         // Twice is harmless.
@@ -184,6 +185,7 @@ fn a_ledger_keeps_chunks_their_dead_blobs_and_the_absorbed_position() {
             delete: vec![2, 1000],
             blobs: vec![("state".into(), vec![])],
             absorbed: 11,
+            ..LedgerUpdate::default()
         };
         ledger.apply(&next).unwrap();
         assert_eq!(chunks(&mut *ledger), vec![(chunk(5, b""), vec![3; 5_000]), (chunk(9, b"nine again"), vec![])]);
@@ -202,5 +204,47 @@ fn a_deleted_chunk_leaves_no_list_for_its_successor() {
         assert_eq!(ledger.chunk(1).unwrap(), None);
         ledger.apply(&put(vec![])).unwrap();
         assert_eq!(ledger.chunk(1).unwrap(), Some((chunk(1, b"one"), vec![])));
+    }
+}
+
+fn pages(ledger: &mut dyn Ledger, kind: u8) -> Vec<(u64, Vec<u8>)> {
+    let mut all = Vec::new();
+    ledger
+        .pages(kind, &mut |id, octets| {
+            all.push((id, octets));
+            Ok(())
+        })
+        .unwrap();
+    all
+}
+
+#[test]
+fn a_ledger_keeps_pages_by_kind_and_number_and_drops_them_by_ranges() {
+    for subject in subjects() {
+        let mut ledger = subject.ledger();
+        let page = |kind, id, octets: &[u8]| Page { kind, id, octets: octets.to_vec() };
+        let update = LedgerUpdate {
+            pages: vec![page(3, 7, b"seven"), page(3, 2, &[9; 70_000]), page(4, 7, b""), page(3, 1 << 40, b"far")],
+            drop_pages: vec![(3, 0..=u64::MAX)],
+            ..LedgerUpdate::default()
+        };
+        ledger.apply(&update).unwrap();
+        // Twice is harmless.
+        ledger.apply(&update).unwrap();
+        assert_eq!(pages(&mut *ledger, 3), vec![(2, vec![9; 70_000]), (7, b"seven".to_vec()), (1 << 40, b"far".to_vec())]);
+        drop(ledger);
+        let mut ledger = subject.ledger();
+        assert_eq!(
+            (ledger.page(3, 7).unwrap(), ledger.page(3, 8).unwrap(), ledger.page(5, 7).unwrap()),
+            (Some(b"seven".to_vec()), None, None)
+        );
+        let next = LedgerUpdate {
+            drop_pages: vec![(3, 3..=7), (4, 8..=u64::MAX)],
+            pages: vec![page(3, 5, b"new"), page(3, 2, b"two")],
+            ..LedgerUpdate::default()
+        };
+        ledger.apply(&next).unwrap();
+        assert_eq!(pages(&mut *ledger, 3), vec![(2, b"two".to_vec()), (5, b"new".to_vec()), (1 << 40, b"far".to_vec())]);
+        assert_eq!(pages(&mut *ledger, 4), vec![(7, vec![])]);
     }
 }

@@ -231,6 +231,7 @@ fn the_ledgers_thread_applies_and_reads_in_order() {
                 assert!(found.as_ref().is_none_or(|(found, _)| *found == chunk));
                 format!("{id} {}", if found.is_some() { "found" } else { "gone" })
             }
+            LedgerEvent::FoundPage { kind, id, octets } => format!("page {kind}/{id} {octets:?}"),
             LedgerEvent::Full { number } => format!("full {number}"),
             LedgerEvent::Failed { why } => why,
         });

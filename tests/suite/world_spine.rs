@@ -3,15 +3,15 @@
 use hongyan::sim::behaviour::ReceiptBind;
 use hongyan::sim::world::{Outcome, Settings, run};
 
-/// Seeds of the long test: `HONGYAN_SEEDS=FIRST..LAST` or `HONGYAN_SEEDS=COUNT`, else two hundred.
-fn seeds() -> std::ops::Range<u64> {
+/// Seeds of the long tests: `HONGYAN_SEEDS=FIRST..LAST` or `HONGYAN_SEEDS=COUNT`, else these.
+fn seeds(else_these: std::ops::Range<u64>) -> std::ops::Range<u64> {
     let number = |text: &str| text.parse().expect("HONGYAN_SEEDS is COUNT or FIRST..LAST");
     match std::env::var("HONGYAN_SEEDS") {
         Ok(text) => match text.split_once("..") {
             Some((first, last)) => number(first)..number(last),
             None => 0..number(&text),
         },
-        Err(_) => 0..200,
+        Err(_) => else_these,
     }
 }
 
@@ -34,6 +34,7 @@ fn worlds(seeds: std::ops::Range<u64>, settings: impl Fn(u64) -> Settings) -> Ou
                 sum.repeats += outcome.repeats;
                 sum.no_credit += outcome.no_credit;
                 sum.rerouted += outcome.rerouted;
+                sum.pages_read += outcome.pages_read;
                 sum.events = sum.events.max(outcome.events);
             }
             Err(failure) => {
@@ -48,7 +49,7 @@ fn worlds(seeds: std::ops::Range<u64>, settings: impl Fn(u64) -> Settings) -> Ou
 
 #[test]
 fn in_every_world_the_promises_hold() {
-    let sum = worlds(seeds(), Settings::drawn);
+    let sum = worlds(seeds(0..200), Settings::drawn);
     assert!(sum.acknowledged <= sum.accepted && sum.crashes > 0 && sum.carried > 0, "{sum:?}");
 }
 
@@ -139,7 +140,40 @@ fn what_is_carried_into_the_ledger_survives_crash_upon_crash() {
 
 /// Memory holds next to nothing: most messages go out of it and come back.
 fn cold(seed: u64) -> Settings {
-    Settings { max_in_memory: 2 + seed as usize % 7, cold_after_ms: 1_000, scheduled_share: 0.4, ..Settings::drawn(seed) }
+    let settings = Settings::drawn(seed);
+    Settings { max_in_memory: 2 + seed as usize % 7, cold_after_ms: 1_000, sent_cold_after_ms: 600_000, scheduled_share: 0.4, ..settings }
+}
+
+/// Sent messages go out of memory as soon as they can, and their receipts are slow.
+fn sent_cold(seed: u64) -> Settings {
+    let mut settings = Settings::drawn(seed);
+    settings.behaviour.receipt_jitter_ms = 12_000;
+    settings.max_in_memory = [4, 15, 1_000_000][seed as usize % 3].min(15);
+    Settings { sent_cold_after_ms: 100, notes_per_run: 1 + seed as usize % 30, ..settings }
+}
+
+#[test]
+fn receipts_find_messages_that_have_left_memory() {
+    let sum = worlds(seeds(8000..8060), sent_cold);
+    assert!(sum.chunks_read > 500 && sum.pages_read > 500, "{sum:?}");
+    println!("{sum:?}");
+}
+
+#[test]
+fn a_crash_at_any_step_loses_no_receipt_of_a_message_that_has_left_memory() {
+    let few = |seed: u64| {
+        let mut settings = Settings { max_in_memory: 4, sent_cold_after_ms: 50, notes_per_run: 4, ..short(seed) };
+        settings.behaviour.receipt_jitter_ms = 6_000;
+        settings.behaviour.duplicate_receipts = 0.3;
+        settings.behaviour.intermediate = true;
+        settings
+    };
+    for seed in 0..2 {
+        let events = worlds(seed..seed + 1, few).events.min(1_500);
+        for at in (seed..events).step_by(5) {
+            worlds(seed..seed + 1, |seed| Settings { crash_at_event: Some(at), ..few(seed) });
+        }
+    }
 }
 
 #[test]
@@ -234,7 +268,7 @@ fn a_crash_at_any_step_makes_no_second_message_and_loses_no_credit() {
 
 #[test]
 fn rules_weights_health_and_second_tries_break_no_promise() {
-    let sum = worlds(seeds(), Settings::routed);
+    let sum = worlds(seeds(0..60), Settings::routed);
     assert!(sum.rerouted > sum.accepted / 50, "{sum:?}");
 }
 

@@ -41,6 +41,8 @@ pub(super) enum Due {
     Kept { life: u64 },
     /// The ledger has read a chunk.
     ChunkRead { life: u64, id: u64 },
+    /// The ledger has read a page.
+    PageRead { life: u64, kind: u8, id: u64 },
     /// The gateway starts.
     Start,
     /// The gateway connects a bind.
@@ -114,6 +116,7 @@ pub struct World {
     pub(super) chunks_read: u64,
     pub(super) listing: super::listing::Listing,
     pub(super) no_credit: u64,
+    pub(super) pages_read: u64,
     to_submit: usize,
     events: u64,
     trace: u64,
@@ -147,6 +150,7 @@ impl World {
             chunks_read: 0,
             listing: super::listing::Listing::default(),
             no_credit: 0,
+            pages_read: 0,
             to_submit: settings.messages,
             events: 0,
             trace: seed,
@@ -254,6 +258,7 @@ impl World {
             Due::Synced { life } => self.synced(life),
             Due::Kept { life } => self.kept(life),
             Due::ChunkRead { life, id } => self.chunk_read(life, id),
+            Due::PageRead { life, kind, id } => self.page_read(life, kind, id),
             Due::Start => self.start(),
             Due::Bind { life, carrier, index } => self.connect_bind(life, carrier, index),
             Due::Connect { slot } => self.connect_client(slot),
@@ -378,6 +383,7 @@ impl World {
             repeats: self.judge.repeats,
             no_credit: self.no_credit,
             rerouted: self.judge.rerouted(),
+            pages_read: self.pages_read,
         }
     }
 

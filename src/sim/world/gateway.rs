@@ -229,6 +229,8 @@ fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) -> P
             journal_octets: settings.journal_octets,
             max_in_memory: settings.max_in_memory,
             cold_after_ms: settings.cold_after_ms,
+            sent_cold_after_ms: settings.sent_cold_after_ms,
+            notes_per_run: settings.notes_per_run,
             parked_age_ms: PARKED_AGE_MS,
             failover_after_ms: 1_000,
             ..Bounds::default()
@@ -430,6 +432,10 @@ impl World {
                 self.after(us, Due::ChunkRead { life, id });
             }
             Output::Balance { token, result } => self.paid_in(token, result)?,
+            Output::ReadPage { kind, id } => {
+                let (life, us) = (self.gateway.life, self.dice.up_to(5_000));
+                self.after(us, Due::PageRead { life, kind, id });
+            }
             Output::Upstream { session, replies } => {
                 self.judge.replies(&replies)?;
                 self.no_credit +=
@@ -573,6 +579,15 @@ impl World {
             let found = self.gateway.ledger.chunk(id).ok().flatten().map(|(chunk, dead)| (chunk.octets, dead));
             self.chunks_read += 1;
             self.hand_in(vec![Input::Chunk { id, found }]);
+        }
+        Ok(())
+    }
+
+    pub(super) fn page_read(&mut self, life: u64, kind: u8, id: u64) -> Judged {
+        if life == self.gateway.life {
+            let found = self.gateway.ledger.page(kind, id).ok().flatten();
+            self.pages_read += 1;
+            self.hand_in(vec![Input::Page { kind, id, found }]);
         }
         Ok(())
     }

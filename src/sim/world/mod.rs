@@ -66,6 +66,8 @@ pub struct Outcome {
     pub no_credit: u64,
     /// Messages that went to another carrier after a negative receipt.
     pub rerouted: u64,
+    /// Pages of runs that were looked into.
+    pub pages_read: u64,
 }
 
 /// A promise was broken.

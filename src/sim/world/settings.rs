@@ -33,6 +33,10 @@ pub struct Settings {
     pub max_in_memory: usize,
     /// Messages due later than this leave memory.
     pub cold_after_ms: u64,
+    /// Sent messages leave memory after waiting so long for their receipts.
+    pub sent_cold_after_ms: u64,
+    /// Notes of where messages out of memory are that become a run.
+    pub notes_per_run: usize,
     /// The gateway is killed.
     pub crash_every_ms: u64,
     /// The gateway is killed right after this event of the world, once.
@@ -96,6 +100,8 @@ impl Settings {
             journal_octets: 6_000,
             max_in_memory: 1_000_000,
             cold_after_ms: 600_000,
+            sent_cold_after_ms: 600_000,
+            notes_per_run: 20,
             crash_every_ms: 0,
             crash_at_event: None,
             failed_sync_every_ms: 0,
@@ -170,6 +176,9 @@ impl Settings {
         let mut cold = Dice::new(seed ^ 0xc01d);
         settings.max_in_memory = [3, 15, 1_000_000][cold.up_to(2) as usize];
         settings.cold_after_ms = [500, 3_000, 600_000][cold.up_to(2) as usize];
+        settings.sent_cold_after_ms = [300, 3_000, 600_000][cold.up_to(2) as usize];
+        settings.notes_per_run = [1, 8, 100][cold.up_to(2) as usize];
+        settings.behaviour.receipt_jitter_ms = [2_000, 2_000, 15_000][cold.up_to(2) as usize];
         settings.busy_ms = 5_000 + dice.up_to(20_000);
         settings.listed_every_ms = [0, 0, 2_000, 200][Dice::new(seed ^ 0x1157).up_to(3) as usize];
         let mut twice = Dice::new(seed ^ 0x2f1d);

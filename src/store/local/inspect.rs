@@ -35,6 +35,10 @@ pub struct Figures {
     pub chunks: u64,
     /// Octets in them.
     pub chunk_octets: u64,
+    /// Pages in the ledger: directories and runs.
+    pub pages: u64,
+    /// Octets in them.
+    pub page_octets: u64,
     /// Named blobs in the ledger.
     pub blobs: u64,
     /// Octets that the file system still gives.
@@ -67,6 +71,8 @@ pub fn figures(directory: &Path) -> Result<Figures, StoreError> {
         absorbed: ledger::absorbed(&ledger_db)?,
         chunks: count(&ledger_db, "SELECT count(*) FROM chunks")?,
         chunk_octets: count(&ledger_db, "SELECT coalesce(sum(length(octets)), 0) FROM chunks")?,
+        pages: count(&ledger_db, "SELECT count(*) FROM pages")?,
+        page_octets: count(&ledger_db, "SELECT coalesce(sum(length(octets)), 0) FROM pages")?,
         blobs: count(&ledger_db, "SELECT count(*) FROM blobs")?,
         free_octets: free_space(directory)?,
         files: files(directory)?,
@@ -87,6 +93,9 @@ pub fn verify(directory: &Path) -> Result<Verified, StoreError> {
     check_groups(&journal_db, &mut problems);
     if let Err(error) = ledger::read_chunks(&ledger_db, &mut |_, _| Ok(())) {
         problems.push(format!("ledger: chunk {error}"));
+    }
+    if let Err(error) = ledger::read_pages(&ledger_db, 0..=u8::MAX, &mut |_, _, _| Ok(())) {
+        problems.push(format!("ledger: page {error}"));
     }
     if let Err(error) = check_blobs(&ledger_db, &mut problems) {
         problems.push(format!("ledger: {error}"));

@@ -5,16 +5,21 @@ use super::lock::DirectoryLock;
 use super::room::Room;
 use super::sqlite::{self, Trim, failed, key};
 use super::{LocalSettings, Paths};
-use crate::store::checksum::{checksum, chunk_checksum};
-use crate::store::{Chunk, EachChunk, Ledger, LedgerUpdate, StoreError};
+use crate::store::checksum::{checksum, chunk_checksum, page_checksum};
+use crate::store::{Chunk, EachChunk, EachPage, Ledger, LedgerUpdate, StoreError};
 use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, PoisonError};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The dead have a table of their own: they change while their chunk, much larger, does not.
+/// The dead have a table of their own: they change while their chunk, much larger, does not. The index on the kind is how ids are listed without
+/// touching the pages on which chunks begin.
 const TABLES: &str = "CREATE TABLE chunks(id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, key INTEGER NOT NULL, \
                       checksum INTEGER NOT NULL, octets BLOB NOT NULL) STRICT; \
+                      CREATE INDEX chunks_by_kind ON chunks(kind); \
+                      CREATE TABLE pages(kind INTEGER NOT NULL, id INTEGER NOT NULL, checksum INTEGER NOT NULL, octets BLOB NOT NULL, \
+                      PRIMARY KEY(kind, id)) STRICT, WITHOUT ROWID; \
                       CREATE TABLE dead(id INTEGER PRIMARY KEY, checksum INTEGER NOT NULL, octets BLOB NOT NULL) STRICT; \
                       CREATE TABLE blobs(name TEXT PRIMARY KEY, checksum INTEGER NOT NULL, octets BLOB NOT NULL) STRICT; \
                       CREATE TABLE absorbed(one INTEGER PRIMARY KEY CHECK(one = 1), position INTEGER NOT NULL) STRICT; \
@@ -24,13 +29,17 @@ const PUT: &str = "INSERT OR REPLACE INTO chunks(id, kind, key, checksum, octets
 const DEAD: &str = "INSERT OR REPLACE INTO dead(id, checksum, octets) SELECT ?1, ?2, ?3 WHERE EXISTS(SELECT 1 FROM chunks WHERE id = ?1)";
 const NO_DEAD: &str = "DELETE FROM dead WHERE id = ?1";
 const DELETE: &str = "DELETE FROM chunks WHERE id = ?1";
+const PUT_PAGE: &str = "INSERT OR REPLACE INTO pages(kind, id, checksum, octets) VALUES(?1, ?2, ?3, ?4)";
+const DROP_PAGES: &str = "DELETE FROM pages WHERE kind = ?1 AND id BETWEEN ?2 AND ?3";
+pub(super) const PAGES: &str = "SELECT kind, id, checksum, octets FROM pages WHERE kind BETWEEN ?1 AND ?2 ORDER BY kind, id";
+const PAGE: &str = "SELECT kind, id, checksum, octets FROM pages WHERE kind = ?1 AND id = ?2";
 const BLOB: &str = "INSERT OR REPLACE INTO blobs(name, checksum, octets) VALUES(?1, ?2, ?3)";
 const ABSORBED: &str = "UPDATE absorbed SET position = max(position, ?1)";
 
 /// Chunks with their lists, in the order of ids.
 pub(super) const ALL: &str = "SELECT c.id, c.kind, c.key, c.checksum, c.octets, d.checksum, d.octets FROM chunks c LEFT JOIN dead d ON d.id = c.id \
      ORDER BY c.id";
-const IDS: &str = "SELECT id FROM chunks ORDER BY id";
+const IDS: &str = "SELECT id FROM chunks INDEXED BY chunks_by_kind";
 const ONE: &str =
     "SELECT c.id, c.kind, c.key, c.checksum, c.octets, d.checksum, d.octets FROM chunks c LEFT JOIN dead d ON d.id = c.id WHERE c.id = ?1";
 
@@ -158,7 +167,9 @@ impl Ledger for LocalLedger {
         let fault = |error| failed("reading the ledger", error);
         let mut statement = self.connection.prepare_cached(IDS).map_err(fault)?;
         let ids = statement.query_map([], |row| row.get::<_, i64>(0)).map_err(fault)?;
-        ids.map(|id| id.map(|id| id as u64).map_err(fault)).collect()
+        let mut ids: Vec<u64> = ids.map(|id| id.map(|id| id as u64).map_err(fault)).collect::<Result<_, _>>()?;
+        ids.sort_unstable();
+        Ok(ids)
     }
 
     fn chunk(&mut self, id: u64) -> Result<Option<(Chunk, Vec<u8>)>, StoreError> {
@@ -167,6 +178,20 @@ impl Ledger for LocalLedger {
         let mut rows = statement.query([key(id)]).map_err(fault)?;
         match rows.next().map_err(fault)? {
             Some(row) => Ok(Some(chunk_of(row)?)),
+            None => Ok(None),
+        }
+    }
+
+    fn pages(&mut self, kind: u8, each: EachPage<'_>) -> Result<(), StoreError> {
+        read_pages(&self.connection, kind..=kind, &mut |_, id, octets| each(id, octets))
+    }
+
+    fn page(&mut self, kind: u8, id: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let fault = |error| failed("reading the ledger", error);
+        let mut statement: CachedStatement<'_> = self.connection.prepare_cached(PAGE).map_err(fault)?;
+        let mut rows = statement.query(params![kind, key(id)]).map_err(fault)?;
+        match rows.next().map_err(fault)? {
+            Some(row) => Ok(Some(page_of(row)?.2)),
             None => Ok(None),
         }
     }
@@ -189,6 +214,15 @@ fn write(connection: &Connection, update: &LedgerUpdate) -> rusqlite::Result<()>
         delete.execute([key(*id)])?;
         no_dead.execute([key(*id)])?;
     }
+    let mut drop_pages = connection.prepare_cached(DROP_PAGES)?;
+    for (kind, range) in &update.drop_pages {
+        drop_pages.execute(params![kind, key(*range.start()), key((*range.end()).min(i64::MAX as u64))])?;
+    }
+    let mut put_page = connection.prepare_cached(PUT_PAGE)?;
+    for page in &update.pages {
+        let sum = page_checksum(page.kind, page.id, &page.octets) as i64;
+        put_page.execute(params![page.kind, key(page.id), sum, page.octets])?;
+    }
     let mut blob = connection.prepare_cached(BLOB)?;
     for (name, octets) in &update.blobs {
         blob.execute(params![name, blob_checksum(name, octets), octets])?;
@@ -202,7 +236,8 @@ fn weight(update: &LedgerUpdate) -> u64 {
     let put: usize = update.put.iter().map(|chunk| chunk.octets.len()).sum();
     let dead: usize = update.dead.iter().map(|(_, octets)| octets.len() + sqlite::PAGE_OCTETS as usize).sum();
     let blobs: usize = update.blobs.iter().map(|(_, octets)| octets.len()).sum();
-    (put + dead + blobs) as u64 + update.delete.len() as u64 * sqlite::PAGE_OCTETS
+    let pages: usize = update.pages.iter().map(|page| page.octets.len()).sum();
+    (put + dead + blobs + pages) as u64 + update.delete.len() as u64 * sqlite::PAGE_OCTETS
 }
 
 /// A blob's place is its name.
@@ -227,6 +262,34 @@ pub(super) fn read_chunks(connection: &Connection, each: EachChunk<'_>) -> Resul
         each(chunk, &dead)?;
     }
     Ok(())
+}
+
+/// Gives every page of these kinds, checked: kind, number, content.
+pub(super) fn read_pages(
+    connection: &Connection,
+    kinds: RangeInclusive<u8>,
+    each: &mut dyn FnMut(u8, u64, Vec<u8>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let fault = |error| failed("reading the ledger", error);
+    let mut statement = connection.prepare(PAGES).map_err(fault)?;
+    let mut rows = statement.query([*kinds.start(), *kinds.end()]).map_err(fault)?;
+    while let Some(row) = rows.next().map_err(fault)? {
+        let (kind, id, octets) = page_of(row)?;
+        each(kind, id, octets)?;
+    }
+    Ok(())
+}
+
+fn page_of(row: &Row<'_>) -> Result<(u8, u64, Vec<u8>), StoreError> {
+    let fault = |error| failed("reading the ledger", error);
+    let (kind, id): (i64, i64) = (row.get(0).map_err(fault)?, row.get(1).map_err(fault)?);
+    let sum: i64 = row.get(2).map_err(fault)?;
+    let octets: Vec<u8> = row.get(3).map_err(fault)?;
+    let sound = u8::try_from(kind).ok().filter(|&kind| id >= 0 && page_checksum(kind, id as u64, &octets) == sum as u64);
+    match sound {
+        Some(kind) => Ok((kind, id as u64, octets)),
+        None => Err(StoreError::Corrupt { position: id as u64, why: format!("checksum of a page of kind {kind} does not agree") }),
+    }
 }
 
 fn chunk_of(row: &Row<'_>) -> Result<(Chunk, Vec<u8>), StoreError> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(super) const APPLICATION_ID: i32 = 0x4859_616E;
 
 /// The tables' form; raised when they change.
-pub(super) const SCHEMA: i32 = 1;
+pub(super) const SCHEMA: i32 = 2;
 
 /// Patience with another program (an operator's sqlite3, a backup) that holds the database's write lock.
 const BUSY: Duration = Duration::from_secs(5);
