@@ -587,6 +587,7 @@ impl Engine {
         carrying.update.blobs.push((COLD_BLOB.to_owned(), self.cold.to_octets()));
         self.keep_rules(&mut carrying.update);
         carrying.update.blobs.push((BALANCE_BLOB.to_owned(), self.balances_to_octets()));
+        carrying.update.blobs.push((super::references::REFERENCES_BLOB.to_owned(), self.references.to_octets()));
         // The group of the first batch that stays is kept whole, with whatever older batches it has; replay passes over those (`upto`).
         carrying.update.absorbed = self.homes.batches.front().and_then(|b| b.position).map_or(0, |position| position - 1);
         if let Some(blob) = self.campaigns.fresh_blob() {

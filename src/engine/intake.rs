@@ -32,6 +32,7 @@ impl Engine {
                     draft.campaign = self.campaign(&name);
                 }
                 let (id, account) = (draft.id, draft.account);
+                self.name_part(draft);
                 self.open_batch();
                 event::write_accepted(draft, draft.charge, &mut self.writing.octets);
                 self.admit(message);
@@ -118,6 +119,9 @@ impl Engine {
             self.reserve(message.account, message.charge);
         }
         self.remember(&message);
+        if self.replaying {
+            self.part_taken_before(&message);
+        }
         let home = self.home();
         self.writing.items.push(Item::Message(id));
         self.take_back(message, home);

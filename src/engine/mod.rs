@@ -10,6 +10,7 @@
 //! | which carrier | [`route`], [`routes`], [`choice`], [`health`], [`why`] |
 //! | waiting for it | [`lanes`], [`lane`], [`fair`] |
 //! | permits | [`throttle`], [`limits`], [`adaptive`] |
+//! | parts of long texts apart from each other | [`references`] |
 //! | handing it to a bind | [`dispatch`] |
 //! | what the carrier answered | [`outcome`], [`retry`], [`reroute`] |
 //! | what it reported later | [`receipts`], [`index`], [`parked`] |
@@ -55,6 +56,7 @@ pub mod plan;
 pub mod port;
 pub mod receipts;
 pub mod recover;
+pub mod references;
 pub mod reroute;
 pub mod retry;
 pub mod route;
@@ -152,7 +154,7 @@ pub struct Engine {
     router: choice::Router,
     /// Carriers that went out in this step.
     ill: Vec<CarrierId>,
-    references: dispatch::References,
+    references: references::References,
     inbound: inbound::Joining,
     outbox: outbox::Outboxes,
     sessions: HashMap<SessionId, Session>,
@@ -206,7 +208,7 @@ impl Engine {
             sticky: route::Sticky::default(),
             router: choice::Router::new(&plan),
             ill: Vec::new(),
-            references: dispatch::References::default(),
+            references: references::References::default(),
             inbound: inbound::Joining::new(&plan.bounds),
             outbox: outbox::Outboxes::new(plan.accounts.len()),
             sessions: HashMap::new(),

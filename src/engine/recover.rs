@@ -98,6 +98,9 @@ pub fn recover(plan: Arc<Plan>, journal: &mut dyn Journal, ledger: &mut dyn Ledg
             chunks = chunks.and_then(|()| replay.chunk(id, &chunk.octets, &dead).map_err(|e| fail(format!("chunk {id}"), e)));
         }
     }
+    if let Some(blob) = ledger.blob(super::references::REFERENCES_BLOB)? {
+        replay.engine.references.read(&blob, now.mono_us);
+    }
     let groups = chunks.and_then(|()| {
         journal.replay(absorbed + 1, &mut |position, group| {
             recovered.groups += 1;
@@ -376,6 +379,7 @@ impl Replay {
             Event::Flagged { .. } => {}
             // A chunk of its own: see `chunk`.
             Event::Remembered { .. } => {}
+            Event::Renamed { pair, set, reference } => engine.references.renamed(pair, set, reference, engine.now.mono_us),
             // Of chunks, not of messages: see `group`.
             Event::Cooled { .. } | Event::Warmed { .. } => {}
         }

@@ -17,6 +17,7 @@ mod balance;
 mod dedupe;
 mod dispatching;
 mod rules;
+mod parts;
 
 fn class(resend: bool) -> ClassPlan {
     ClassPlan {
