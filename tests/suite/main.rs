@@ -15,6 +15,7 @@ mod crash_twice;
 mod driver_sockets;
 mod house;
 mod link_carrier;
+mod link_parts;
 mod link_rig;
 mod link_sockets;
 mod link_upstream;
