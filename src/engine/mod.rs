@@ -16,7 +16,7 @@
 //! | what it reported later | [`receipts`], [`index`], [`parked`] |
 //! | back to the sender | [`outbox`] |
 //! | messages from phones | [`inbound`] |
-//! | query, cancel, replace | [`lookup`] |
+//! | query, cancel, replace | [`lookup`], [`replacing`] |
 //! | why it waits | [`waits`] |
 //! | past its time | [`sweep`] |
 //! | handed in twice; paid for | [`dedupe`], [`balance`] |
@@ -57,6 +57,7 @@ pub mod port;
 pub mod receipts;
 pub mod recover;
 pub mod references;
+pub mod replacing;
 pub mod reroute;
 pub mod retry;
 pub mod route;
@@ -155,6 +156,7 @@ pub struct Engine {
     /// Carriers that went out in this step.
     ill: Vec<CarrierId>,
     references: references::References,
+    replaceable: replacing::Replaceable,
     inbound: inbound::Joining,
     outbox: outbox::Outboxes,
     sessions: HashMap<SessionId, Session>,
@@ -209,6 +211,7 @@ impl Engine {
             router: choice::Router::new(&plan),
             ill: Vec::new(),
             references: references::References::default(),
+            replaceable: replacing::Replaceable::default(),
             inbound: inbound::Joining::new(&plan.bounds),
             outbox: outbox::Outboxes::new(plan.accounts.len()),
             sessions: HashMap::new(),
@@ -283,7 +286,8 @@ impl Engine {
         match input {
             Input::SessionUp { session, account, window } => self.session_up(session, account, window),
             Input::SessionDown { session } => self.session_down(session),
-            Input::Submit { session, drafts } => drafts.into_iter().for_each(|draft| self.intake(session, draft)),
+            Input::Submit { session, drafts } => drafts.into_iter().for_each(|draft| self.intake(session, draft, false)),
+            Input::SubmitReplacing { session, drafts } => drafts.into_iter().for_each(|draft| self.submit_replacing(session, draft)),
             Input::Query { session, token, message, source } => self.query(session, token, message, &source),
             Input::Cancel { session, token, what } => self.cancel(session, token, &what),
             Input::Replace { session, token, message, source, with } => self.replace(session, token, message, &source, with),

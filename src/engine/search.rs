@@ -1,9 +1,9 @@
-//! Query, cancel and replace of messages that are out of memory: the chunks that may hold what is meant are read one after another, what has it comes back
+//! Query, cancel and replace (also by a submission that replaces) of messages that are out of memory: the chunks that may hold what is meant are read one after another, what has it comes back
 //! into memory, and then the input is taken as any other. Nothing is answered before. What holds what is [`super::cold`]'s.
 
 use super::Engine;
 use super::event::{self, Event};
-use super::port::{CancelWhat, Input, Output, UpstreamReply};
+use super::port::{CancelWhat, Input, Output, SessionId, UpstreamReply};
 use crate::model::{AccountId, Address, Message, MessageId, Refusal};
 use std::collections::VecDeque;
 
@@ -36,6 +36,7 @@ fn is_meant(input: &Input, account: AccountId, message: &Message) -> bool {
         Input::Cancel { what: CancelWhat::All { source, destination, service_type }, .. } => {
             message.account == account && fits(message, source, destination, service_type)
         }
+        Input::SubmitReplacing { drafts, .. } => drafts.iter().any(|draft| super::replacing::replaces(&draft.message, message)),
         input => meant(input) == Some(message.id),
     }
 }
@@ -50,7 +51,10 @@ pub fn fits(message: &Message, source: &Address, destination: &Address, service_
 impl Engine {
     /// Gives the input back if all that it means is in memory; else it waits for that.
     pub(super) fn seek(&mut self, input: Input) -> Option<Input> {
-        let (Input::Query { session, token, .. } | Input::Cancel { session, token, .. } | Input::Replace { session, token, .. }) = &input
+        let (Input::Query { session, .. }
+        | Input::Cancel { session, .. }
+        | Input::Replace { session, .. }
+        | Input::SubmitReplacing { session, .. }) = &input
         else {
             return Some(input);
         };
@@ -62,17 +66,25 @@ impl Engine {
         let chunks = self.may_hold(id, account, 0);
         let Some(&upto) = chunks.back() else { return Some(input) };
         if self.cold.searches.len() >= SEARCHES_MAX {
-            let (session, token) = (*session, *token);
-            let refusal = Refusal::Throttled;
-            let reply = match input {
-                Input::Query { .. } => UpstreamReply::Queried { token, result: Err(refusal) },
-                _ => UpstreamReply::Done { token, result: Err(refusal) },
-            };
-            self.reply(session, reply);
+            self.refuse_search(*session, &input);
             return None;
         }
         self.cold.searches.push_back(Search { input, account, chunks, asked: false, upto });
         None
+    }
+
+    fn refuse_search(&mut self, session: SessionId, input: &Input) {
+        let refusal = Refusal::Throttled;
+        match input {
+            Input::Query { token, .. } => self.reply(session, UpstreamReply::Queried { token: *token, result: Err(refusal) }),
+            Input::Cancel { token, .. } | Input::Replace { token, .. } => {
+                self.reply(session, UpstreamReply::Done { token: *token, result: Err(refusal) });
+            }
+            Input::SubmitReplacing { drafts, .. } => {
+                drafts.iter().for_each(|draft| self.reply(session, UpstreamReply::Answer { token: draft.token, result: Err(refusal) }))
+            }
+            _ => {}
+        }
     }
 
     /// Something that is looked for is in this chunk.

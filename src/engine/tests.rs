@@ -18,6 +18,7 @@ mod dedupe;
 mod dispatching;
 mod rules;
 mod parts;
+mod replacing;
 
 fn class(resend: bool) -> ClassPlan {
     ClassPlan {

@@ -175,7 +175,10 @@ impl Upstream {
         let by = Submitter { id: entry.id, account: &entry.settings, version: version(session), now };
         match pdu {
             Pdu::SubmitSm(sm) => match submit::of_submit(sm, &by) {
-                Ok(message) => self.drafts.push(Draft { token: KIND_SUBMIT | u64::from(sequence), message, campaign: None }),
+                Ok(message) => {
+                    let token = KIND_SUBMIT | u64::from(sequence);
+                    self.draft([Draft { token, message, campaign: None }], sm.replace_if_present_flag == 1);
+                }
                 Err(status) => {
                     entry.refused(cause(status));
                     session.respond_message_id(command::SUBMIT_SM, sequence, status, b"");
@@ -221,6 +224,7 @@ impl Upstream {
             unsuccess: UnsuccessesBuf::default(),
             recipients: Vec::with_capacity(multi.dests.len()),
         };
+        let mut drafts = Vec::with_capacity(multi.dests.len());
         for to in multi.destinations() {
             let addr = match to {
                 Destination::Sme(addr) => addr,
@@ -236,7 +240,7 @@ impl Upstream {
                     let token = KIND_MULTI | (slot as u64) << 8 | state.recipients.len() as u64;
                     state.recipients.push(message.destination.clone());
                     state.waiting += 1;
-                    self.drafts.push(Draft { token, message, campaign: None });
+                    drafts.push(Draft { token, message, campaign: None });
                 }
                 Err(status) => {
                     self.refused(status);
@@ -244,6 +248,7 @@ impl Upstream {
                 }
             }
         }
+        self.draft(drafts, multi.sm.replace_if_present_flag == 1 && state.waiting > 0);
         if state.waiting == 0 {
             state.respond(by, session);
         } else if slot == self.multis.len() {
@@ -252,6 +257,17 @@ impl Upstream {
             self.multis[slot] = Some(state);
         }
         Ok(())
+    }
+
+    /// Messages of one request for the engine; those that replace keep their place among the others.
+    fn draft(&mut self, drafts: impl IntoIterator<Item = Draft>, replaces: bool) {
+        if replaces {
+            self.flush_drafts();
+            let drafts = drafts.into_iter().collect();
+            self.inputs.push(Input::SubmitReplacing { session: self.id, drafts });
+        } else {
+            self.drafts.extend(drafts);
+        }
     }
 
     fn query(&mut self, sequence: u32, query: &QuerySm<'_>, session: &mut Session) {

@@ -366,7 +366,7 @@ fn submissions_that_make_no_sense_are_refused_with_the_fields_own_status() {
         ("a validity in the past", Sm { validity_period: b"200101000000000+", ..sm(b"x") }, 0x62),
         ("a priority beyond all versions", Sm { priority_flag: 5, ..sm(b"x") }, 0x06),
         ("registered_delivery with odd bits", Sm { registered_delivery: 0x20, ..sm(b"x") }, 0x07),
-        ("replace_if_present", Sm { replace_if_present_flag: 1, ..sm(b"x") }, 0x54),
+        ("replace_if_present", Sm { replace_if_present_flag: 2, ..sm(b"x") }, 0x54),
         ("a canned text", Sm { sm_default_msg_id: 1, ..sm(b"") }, 0x63),
     ];
     for (what, bad, status) in cases {
@@ -741,6 +741,31 @@ fn a_cancel_means_one_message_or_all_between_two_addresses() {
     replies(&mut rig, vec![UpstreamReply::Done { token, result: Err(Refusal::CancelFailed) }]);
     let expected = [Seen::Response { token: 1, status: 0, late: false }, Seen::Response { token: 2, status: 0x11, late: false }];
     assert_eq!(rig.take_seen(), expected);
+}
+
+#[test]
+fn submissions_that_replace_are_told_apart_and_keep_their_place() {
+    let mut rig = office().bound(BindKind::Transceiver);
+    let replacing = Sm { replace_if_present_flag: 1, ..sm(b"second") };
+    let mut dests = DestinationsBuf::default();
+    for number in [&b"8613800000001"[..], b"8613800000002"] {
+        assert!(dests.push(Destination::Sme(Addr { ton: 1, npi: 1, addr: number })));
+    }
+    rig.peer.request(1, &Pdu::SubmitSm(sm(b"first")), rig.now).unwrap();
+    rig.peer.request(2, &Pdu::SubmitSm(replacing), rig.now).unwrap();
+    rig.peer.request(3, &Pdu::SubmitMulti(SubmitMulti { sm: replacing, dests: dests.as_destinations() }), rig.now).unwrap();
+    rig.peer.request(4, &Pdu::SubmitSm(sm(b"last")), rig.now).unwrap();
+    rig.pump();
+    let inputs = rig.take_inputs();
+    let counts = inputs.iter().map(|input| match input {
+        Input::Submit { drafts, .. } => (false, drafts.len()),
+        Input::SubmitReplacing { drafts, .. } => (true, drafts.len()),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(counts.collect::<Vec<_>>(), [(false, 1), (true, 1), (true, 2), (false, 1)]);
+    let Input::SubmitReplacing { drafts, .. } = &inputs[1] else { panic!() };
+    replies(&mut rig, vec![UpstreamReply::Answer { token: drafts[0].token, result: Ok(ID) }]);
+    assert_eq!(rig.take_seen(), [Seen::Response { token: 2, status: 0, late: false }]);
 }
 
 #[test]

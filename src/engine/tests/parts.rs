@@ -22,7 +22,7 @@ impl Bench {
         let number = crate::number::pack(b"8613800138000").unwrap();
         let message = Message { id: MessageId(0), body, part, number, ..(*draft).clone() };
         self.answers.clear();
-        self.step(vec![Input::Submit { session: SESSION, drafts: vec![Draft { token, message: Arc::new(message) }] }]);
+        self.step(vec![Input::Submit { session: SESSION, drafts: vec![Draft { token, message: Arc::new(message), campaign: None }] }]);
         self.answers[0].1.unwrap()
     }
 
