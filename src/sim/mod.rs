@@ -4,6 +4,7 @@ pub mod agenda;
 pub mod behaviour;
 pub mod carrier;
 pub mod delivery;
+pub mod memory;
 pub mod profile;
 pub mod smsc;
 pub mod world;
