@@ -151,7 +151,6 @@ pub struct Engine {
     doubts: hashbrown::HashMap<(CarrierId, u64), Vec<MessageId>>,
     /// Parts that still hold a slot of this bind, though their message doesn't wait for its word any more. Bounded by the windows.
     abandoned: hashbrown::HashSet<(port::Ticket, BindId)>,
-    sticky: route::Sticky,
     router: choice::Router,
     /// Carriers that went out in this step.
     ill: Vec<CarrierId>,
@@ -207,7 +206,6 @@ impl Engine {
             parked: parked::Parked::default(),
             doubts: HashMap::new(),
             abandoned: hashbrown::HashSet::new(),
-            sticky: route::Sticky::default(),
             router: choice::Router::new(&plan),
             ill: Vec::new(),
             references: references::References::default(),

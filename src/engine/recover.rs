@@ -284,6 +284,7 @@ impl Replay {
             Event::Attempt { message, carrier } => {
                 engine.touch(message);
                 engine.cut_for(message, carrier);
+                engine.stays_with(message, carrier);
                 if let Some(entry) = engine.messages.get_mut(&message) {
                     entry.attempted = true;
                     entry.attempted_at = carrier;
@@ -379,7 +380,9 @@ impl Replay {
             Event::Flagged { .. } => {}
             // A chunk of its own: see `chunk`.
             Event::Remembered { .. } => {}
-            Event::Renamed { pair, set, reference } => engine.references.renamed(pair, set, reference, engine.now.mono_us),
+            Event::Renamed { pair, set, upstream, reference } => {
+                engine.references.renamed(pair, set, [upstream, reference], engine.now.mono_us)
+            }
             // Of chunks, not of messages: see `group`.
             Event::Cooled { .. } | Event::Warmed { .. } => {}
         }

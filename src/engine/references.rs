@@ -20,8 +20,10 @@ const OWN: u64 = 0;
 /// The name of the ledger's blob with references in use.
 pub const REFERENCES_BLOB: &str = "references";
 /// Octets of an entry there, and of each part behind it.
-const ENTRY: usize = 19;
+const ENTRY: usize = 23;
 const PART: usize = 5;
+/// In place of a carrier: none yet.
+const NO_CARRIER: u16 = u16::MAX;
 /// References up to here are one octet wide, and stay so.
 const NARROW_MAX: u16 = 0xff;
 
@@ -34,10 +36,23 @@ struct Set {
     parts: Vec<(u8, u32)>,
 }
 
+/// Who uses a reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Use {
+    /// The set (of which there may be a newer one of the same name by now).
+    set: u64,
+    /// The carrier that the first of its parts went to: the others follow it.
+    carrier: Option<CarrierId>,
+    /// The set's reference as upstream wrote it.
+    upstream: u16,
+}
+
+const OWN_USE: Use = Use { set: OWN, carrier: None, upstream: 0 };
+
 #[derive(Debug, Default)]
 struct Generation {
-    /// Sender and phone, reference → the set.
-    used: HashMap<(u64, u16), u64>,
+    /// By sender and phone, and reference.
+    used: HashMap<(u64, u16), Use>,
     sets: HashMap<u64, Set>,
 }
 
@@ -55,7 +70,7 @@ impl References {
         self.turn(now_us);
         // Anywhere, so that after a restart it doesn't start where it started before.
         let reference = self.free(pair_of(message), (message.id.0 / 7) as u16, if narrow { NARROW_MAX } else { u16::MAX });
-        self.recent.used.insert((pair_of(message), reference), OWN);
+        self.recent.used.insert((pair_of(message), reference), OWN_USE);
         reference
     }
 
@@ -71,7 +86,7 @@ impl References {
                     set.parts.push(seen);
                 }
                 let reference = set.reference;
-                self.keep(pair, name, set);
+                self.keep(pair, name, part.reference, set);
                 return reference;
             }
         }
@@ -79,12 +94,24 @@ impl References {
             true => self.free(pair, (name >> 32) as u16, if part.reference > NARROW_MAX { u16::MAX } else { NARROW_MAX }),
             false => part.reference,
         };
-        self.keep(pair, name, Set { reference, parts: vec![seen] });
+        self.keep(pair, name, part.reference, Set { reference, parts: vec![seen] });
         reference
     }
 
-    fn keep(&mut self, pair: u64, name: u64, set: Set) {
-        self.recent.used.insert((pair, set.reference), name);
+    /// The carrier of a part's set, or `first` from now on.
+    pub fn carrier(&mut self, message: &Message, part: Part, first: CarrierId, now_us: u64) -> CarrierId {
+        self.turn(now_us);
+        let pair = pair_of(message);
+        let mut by =
+            self.used_by(pair, part.reference).unwrap_or(Use { set: set_of(message, part), carrier: None, upstream: part.reference });
+        let carrier = *by.carrier.get_or_insert(first);
+        self.recent.used.insert((pair, part.reference), by);
+        carrier
+    }
+
+    fn keep(&mut self, pair: u64, name: u64, upstream: u16, set: Set) {
+        let carrier = self.used_by(pair, set.reference).filter(|by| by.set == name).and_then(|by| by.carrier);
+        self.recent.used.insert((pair, set.reference), Use { set: name, carrier, upstream });
         self.recent.sets.insert(name, set);
     }
 
@@ -103,7 +130,7 @@ impl References {
         }
     }
 
-    fn used_by(&self, pair: u64, reference: u16) -> Option<u64> {
+    fn used_by(&self, pair: u64, reference: u16) -> Option<Use> {
         let key = (pair, reference);
         self.recent.used.get(&key).or_else(|| self.older.used.get(&key)).copied()
     }
@@ -119,40 +146,43 @@ impl References {
     }
 
     /// Recovery: this set has this reference.
-    pub(super) fn renamed(&mut self, pair: u64, name: u64, reference: u16, now_us: u64) {
+    pub(super) fn renamed(&mut self, pair: u64, name: u64, [upstream, reference]: [u16; 2], now_us: u64) {
         self.turn(now_us);
-        self.add_part(pair, name, reference, None);
+        self.add_part(pair, name, [upstream, reference], None);
     }
 
     /// Recovery: this part was taken.
     fn taken_before(&mut self, message: &Message, part: Part, now_us: u64) {
         self.turn(now_us);
         let pair = pair_of(message);
-        let name = self.used_by(pair, part.reference).filter(|&name| name != OWN).unwrap_or_else(|| set_of(message, part));
-        self.add_part(pair, name, part.reference, Some((part.number, digest_of(message))));
+        let by = self.used_by(pair, part.reference).filter(|by| by.set != OWN);
+        let (name, upstream) = by.map_or_else(|| (set_of(message, part), part.reference), |by| (by.set, by.upstream));
+        self.add_part(pair, name, [upstream, part.reference], Some((part.number, digest_of(message))));
     }
 
-    fn add_part(&mut self, pair: u64, name: u64, reference: u16, seen: Option<(u8, u32)>) {
+    fn add_part(&mut self, pair: u64, name: u64, [upstream, reference]: [u16; 2], seen: Option<(u8, u32)>) {
         let before = self.take_set(name).filter(|set| set.reference == reference);
         let mut set = before.unwrap_or(Set { reference, parts: Vec::new() });
         if let Some(seen) = seen.filter(|seen| !set.parts.contains(seen)) {
             set.parts.push(seen);
         }
-        self.keep(pair, name, set);
+        self.keep(pair, name, upstream, set);
     }
 
-    /// All of it for the ledger, which outlives the journal's groups: pair, reference, set and (of a set) its parts, in order of pair and reference.
+    /// All of it for the ledger, which outlives the journal's groups: pair, reference, set and (of a set) its carrier and its parts, in
+    /// order of pair and reference.
     pub(super) fn to_octets(&self) -> Vec<u8> {
-        let mut all: Vec<_> = self.older.used.iter().chain(&self.recent.used).map(|(key, name)| (*key, *name)).collect();
+        let mut all: Vec<_> = self.older.used.iter().chain(&self.recent.used).map(|(key, by)| (*key, *by)).collect();
         all.sort_unstable();
-        all.dedup();
         let mut out = Vec::new();
-        for ((pair, reference), name) in all {
+        for ((pair, reference), Use { set: name, carrier, upstream }) in all {
             let set = self.recent.sets.get(&name).or_else(|| self.older.sets.get(&name)).filter(|set| set.reference == reference);
             let parts = set.map_or(&[][..], |set| &set.parts[..set.parts.len().min(255)]);
             out.extend_from_slice(&pair.to_le_bytes());
             out.extend_from_slice(&reference.to_le_bytes());
             out.extend_from_slice(&name.to_le_bytes());
+            out.extend_from_slice(&upstream.to_le_bytes());
+            out.extend_from_slice(&carrier.map_or(NO_CARRIER, |carrier| carrier.0).to_le_bytes());
             out.push(parts.len() as u8);
             for (number, digest) in parts {
                 out.push(*number);
@@ -171,7 +201,9 @@ impl References {
             let (pair, reference, name) = (number(0), u16::from_le_bytes([head[8], head[9]]), number(10));
             let Some((parts, after)) = tail.split_at_checked(usize::from(head[ENTRY - 1]) * PART) else { return };
             let parts: Vec<_> = parts.chunks_exact(PART).map(|p| (p[0], u32::from_le_bytes([p[1], p[2], p[3], p[4]]))).collect();
-            self.recent.used.insert((pair, reference), name);
+            let upstream = u16::from_le_bytes([head[18], head[19]]);
+            let carrier = Some(u16::from_le_bytes([head[20], head[21]])).filter(|&carrier| carrier != NO_CARRIER).map(CarrierId);
+            self.recent.used.insert((pair, reference), Use { set: name, carrier, upstream });
             if !parts.is_empty() {
                 self.recent.sets.insert(name, Set { reference, parts });
             }
@@ -190,7 +222,7 @@ fn pair_of(message: &Message) -> u64 {
 }
 
 /// Names the set of parts that belong together; never that of our own texts.
-pub(super) fn set_of(message: &Message, part: Part) -> u64 {
+fn set_of(message: &Message, part: Part) -> u64 {
     let mut hash = Xxh3::new();
     hash.update(&message.account.0.to_le_bytes());
     hash.update(&message.source.digits);
@@ -212,10 +244,20 @@ impl Engine {
         let reference = self.references.pass(message, part, self.now.mono_us);
         if reference != part.reference {
             let (pair, set) = (pair_of(message), set_of(message, part));
-            self.record(&Event::Renamed { pair, set, reference });
+            self.record(&Event::Renamed { pair, set, upstream: part.reference, reference });
             message.part = Some(Part { reference, ..part });
             udh::rewrite_reference(&mut message.body.octets, reference);
         }
+    }
+
+    /// A part whose reference was changed, as its sender handed it in; `None`: it is so already.
+    pub(super) fn as_handed_in(&self, message: &Message) -> Option<Message> {
+        let part = message.part?;
+        let by = self.references.used_by(pair_of(message), part.reference).filter(|by| by.set != OWN && by.upstream != part.reference)?;
+        let mut before = message.clone();
+        before.part = Some(Part { reference: by.upstream, ..part });
+        udh::rewrite_reference(&mut before.body.octets, by.upstream);
+        Some(before)
     }
 
     /// Recovery: what was taken before the process ended keeps its set together afterwards.
@@ -225,14 +267,20 @@ impl Engine {
         }
     }
 
-    /// Recovery: a carrier had taken a part. Its set stays there, and its reference in use.
+    /// Recovery: a carrier had taken a part. Its reference stays in use.
     pub(super) fn sent_before(&mut self, id: MessageId, parts: u8, carrier: CarrierId, reference: u16) {
         let Some(entry) = self.messages.get(&id) else { return };
         if parts > 1 {
-            self.references.recent.used.insert((pair_of(&entry.message), reference), OWN);
+            self.references.recent.used.insert((pair_of(&entry.message), reference), OWN_USE);
         }
+        self.stays_with(id, carrier);
+    }
+
+    /// Recovery: a part may be with this carrier. Its set stays there.
+    pub(super) fn stays_with(&mut self, id: MessageId, carrier: CarrierId) {
+        let Some(entry) = self.messages.get(&id) else { return };
         if let Some(part) = entry.message.part {
-            self.sticky.carrier(set_of(&entry.message, part), carrier, self.now.mono_us);
+            self.references.carrier(&entry.message, part, carrier, self.now.mono_us);
         }
     }
 }
@@ -341,7 +389,7 @@ mod tests {
         assert_eq!(passed(&mut again, &part(1, 5, 2, "c"), 1), renamed);
         assert_ne!(passed(&mut again, &part(1, 5, 1, "d"), 1), renamed, "part 1 was there");
         assert_ne!(passed(&mut again, &part(2, own, 1, "e"), 1), own);
-        again.read(&[7; 30], 1);
+        again.read(&[7; 50], 1);
     }
 
     #[test]

@@ -5,37 +5,9 @@ use super::Engine;
 use super::event::PartReceipt;
 use super::messages::Phase;
 use super::port::{CarrierId, Outcome};
-use super::references::set_of;
 use super::timers::Timer;
 use crate::config::{ErrorClass, default_error_class};
 use crate::model::{MessageId, State};
-use hashbrown::HashMap;
-
-/// How long the parts of one message stick to a carrier.
-const STICKY_US: u64 = 600_000_000;
-/// How many such sets are remembered at once, in two generations.
-const STICKY_MAX: usize = 100_000;
-
-/// Which carrier took the first part of a message that upstream cut itself.
-#[derive(Debug, Default)]
-pub struct Sticky {
-    recent: HashMap<u64, CarrierId>,
-    older: HashMap<u64, CarrierId>,
-    turned_us: u64,
-}
-
-impl Sticky {
-    /// The carrier of the set, or `first` from now on. Remembered for ten to twenty minutes, shorter past the bound.
-    pub(super) fn carrier(&mut self, key: u64, first: CarrierId, now_us: u64) -> CarrierId {
-        if now_us > self.turned_us + STICKY_US || self.recent.len() >= STICKY_MAX {
-            self.older = std::mem::take(&mut self.recent);
-            self.turned_us = now_us;
-        }
-        let carrier = self.recent.get(&key).or_else(|| self.older.get(&key)).copied().unwrap_or(first);
-        self.recent.insert(key, carrier);
-        carrier
-    }
-}
 
 impl Engine {
     /// An accepted message starts on its way: now, or when it is due.
@@ -88,7 +60,7 @@ impl Engine {
             };
         };
         let chosen = match entry.message.part {
-            Some(part) => self.sticky.carrier(set_of(&entry.message, part), chosen, self.now.mono_us),
+            Some(part) => self.references.carrier(&entry.message, part, chosen, self.now.mono_us),
             None => chosen,
         };
         if self.ends_before_it_can_leave(id) {

@@ -16,9 +16,9 @@ use arrayvec::ArrayVec;
 mod balance;
 mod dedupe;
 mod dispatching;
-mod rules;
 mod parts;
 mod replacing;
+mod rules;
 
 fn class(resend: bool) -> ClassPlan {
     ClassPlan {

@@ -1,13 +1,15 @@
 //! The course of a world: what happens next, in order of virtual time and, within an instant, of the dice. Owns everything; the other files give it hands.
 
+use super::draw::Draw;
 use super::gateway::Gateway;
 use super::jobs::Job;
-use super::judge::{Judge, Judged, Record, Wrong, mark};
+use super::judge::{Judge, Judged, Wrong};
 use super::peers::{ClientSlot, Operator};
+use super::requests::Wish;
 use super::wire::{Connection, End, Mail, Parcel, Role, Side};
 use super::{Outcome, Settings};
 use crate::link::driver::Handler;
-use crate::model::{Class, Now};
+use crate::model::Now;
 use crate::sim::behaviour::{Dice, scramble};
 use crate::smpp::{CloseCause, Event};
 use std::cmp::Reverse;
@@ -55,10 +57,12 @@ pub(super) enum Due {
     Job,
     /// Somebody tops up.
     PayIn,
-    /// An upstream cancels.
-    Cancel { number: usize },
+    /// An upstream asks for something to be done with a message.
+    Wish { number: usize, wish: Wish },
+    /// A phone sends a part of a message.
+    Inbound { number: usize, part: usize },
     /// An upstream answers a delivery.
-    Respond { at: usize, sequence: u32, status: u32, report: Option<(u64, u8)> },
+    Respond { at: usize, sequence: u32, status: u32, what: Delivered },
     /// Something goes wrong.
     Misfortune(Misfortune),
     /// The disk is as it should be again.
@@ -67,6 +71,17 @@ pub(super) enum Due {
     Calm,
     /// Is everything at rest?
     Look,
+}
+
+/// What an upstream got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Delivered {
+    /// A final report: id and state.
+    Final(u64, u8),
+    /// Another report.
+    Other,
+    /// A message from a phone, by its number.
+    Inbound(usize),
 }
 
 /// What may go wrong.
@@ -114,7 +129,7 @@ pub struct World {
     pub(super) chunks_read: u64,
     pub(super) listing: super::listing::Listing,
     pub(super) no_credit: u64,
-    to_submit: usize,
+    pub(super) to_submit: usize,
     events: u64,
     trace: u64,
     watch: Option<Option<usize>>,
@@ -147,7 +162,7 @@ impl World {
             chunks_read: 0,
             listing: super::listing::Listing::default(),
             no_credit: 0,
-            to_submit: settings.messages,
+            to_submit: 0,
             events: 0,
             trace: seed,
             watch,
@@ -158,14 +173,7 @@ impl World {
     }
 
     fn prepare(&mut self) {
-        let mut recent = Vec::new();
-        for number in 0..self.settings.messages {
-            let record = self.draw_message(number, &mut recent);
-            self.judge.records.push(record);
-            let at_us = self.dice.up_to(self.settings.busy_ms * 1000);
-            self.after(at_us, Due::Submit { number });
-        }
-        self.prepare_job(&mut recent);
+        self.draw_traffic(Draw::new(self.trace));
         self.after(0, Due::Start);
         for slot in 0..self.slots.len() {
             let at_us = self.dice.up_to(200_000);
@@ -175,46 +183,6 @@ impl World {
             self.next_misfortune(kind);
         }
         self.after(self.settings.busy_ms * 1000, Due::Calm);
-    }
-
-    /// The bulk job's lines are messages like others; they are handed in another way.
-    fn prepare_job(&mut self, recent: &mut Vec<String>) {
-        for number in self.settings.messages..self.settings.messages + self.settings.job_lines {
-            let mut record = self.draw_message(number, recent);
-            (record.account, record.class) = (Class::ALL.len() - 1, Class::Marketing);
-            (record.delay_s, record.validity_s, record.to_cancel) = (0, 0, false);
-            record.routed(&self.settings);
-            self.judge.records.push(record);
-            self.job.lines.push(number);
-        }
-        self.judge.books.limits = self.settings.limit.map_or(Vec::new(), |limit| vec![limit; Class::ALL.len()]);
-        self.after(100_000, Due::Job);
-        self.after(100_000, Due::PayIn);
-    }
-
-    fn draw_message(&mut self, number: usize, recent: &mut Vec<String>) -> Record {
-        let account = self.dice.up_to(2) as usize;
-        let class = Class::ALL[account];
-        let digits = match recent.last() {
-            Some(last) if self.dice.chance(self.settings.same_number_share) => last.clone(),
-            _ => format!("86138{:08}", 1_000 + number),
-        };
-        recent.push(digits.clone());
-        let registered = [1, 1, 1, 1, 0x11, 2, 3, 0][self.dice.up_to(7) as usize];
-        let marks = match self.dice.chance(self.settings.long_share) {
-            true => [25, 25, 50][self.dice.up_to(2) as usize],
-            false => 1 + self.dice.up_to(15) as usize,
-        };
-        let mut record = Record::new(account, class, digits, registered, mark(number).repeat(marks).into_bytes());
-        if self.dice.chance(self.settings.scheduled_share) {
-            record.delay_s = 1 + self.dice.up_to(8);
-        }
-        if self.dice.chance(self.settings.short_lived_share) {
-            record.validity_s = record.delay_s + 1 + self.dice.up_to(8);
-        }
-        record.routed(&self.settings);
-        record.to_cancel = self.dice.chance(self.settings.cancelled_share);
-        record
     }
 
     /// Runs to the end.
@@ -258,14 +226,15 @@ impl World {
             Due::Bind { life, carrier, index } => self.connect_bind(life, carrier, index),
             Due::Connect { slot } => self.connect_client(slot),
             Due::Submit { number } => self.submit(number),
-            Due::Cancel { number } => self.cancel(number),
             Due::Repeat { number } => self.repeat(number),
             Due::Job => self.job_turn(),
             Due::PayIn => {
                 self.pay_in();
                 Ok(())
             }
-            Due::Respond { at, sequence, status, report } => self.respond(at, sequence, status, report),
+            Due::Wish { number, wish } => self.wish(number, wish),
+            Due::Inbound { number, part } => self.inbound_due(number, part),
+            Due::Respond { at, sequence, status, what } => self.respond(at, sequence, status, what),
             Due::Misfortune(kind) => self.misfortune(kind),
             Due::DiskWell { life } => self.disk_well(life),
             Due::Calm => self.calm(),
@@ -278,8 +247,10 @@ impl World {
         let Some(engine) = &self.gateway.engine else { return Some("the gateway is down".into()) };
         let (alive, outbox, parked) = (engine.alive(), engine.outbox_figures().map(|(waiting, _)| waiting).sum::<u64>(), engine.parked());
         let waiting: u64 = self.operators.iter().map(|o| o.carrier.counts().waiting).sum();
+        let phones = engine.inbound_waiting();
         let rest = self.to_submit == 0
             && self.job_left() == 0
+            && phones == 0
             && alive == 0
             && outbox == 0
             && parked == 0
@@ -287,7 +258,7 @@ impl World {
             && self.gateway.is_written();
         (!rest).then(|| {
             format!(
-                "{} to submit, {alive} alive, {outbox} in outboxes, {parked} parked, {waiting} with carriers, journal idle {}",
+                "{} to submit, {alive} alive, {outbox} in outboxes, {parked} parked, {phones} parts from phones, {waiting} with carriers, journal idle {}",
                 self.to_submit,
                 self.gateway.is_written()
             )
