@@ -3,6 +3,7 @@
 
 use super::agenda::Agenda;
 use super::behaviour::{Behaviour, Dice, ReceiptBind, StateNumber};
+use super::deliveries::Deliveries;
 use super::delivery::{Delivery, IdText, Party, What, Writer, Written, write_id};
 use super::memory::Memory;
 use crate::model::Now;
@@ -567,48 +568,4 @@ fn party(addr: Addr<'_>) -> Party {
 
 fn reached(limit_ms: u64, age_ms: u64) -> bool {
     limit_ms > 0 && age_ms >= limit_ms
-}
-
-/// Deliveries by token; a token is never used twice, so a late answer finds nothing.
-#[derive(Default)]
-struct Deliveries {
-    slots: Vec<(u32, Option<Delivery>)>,
-    free: Vec<u32>,
-    len: u64,
-}
-
-impl Deliveries {
-    fn add(&mut self, delivery: Delivery) -> u64 {
-        self.len += 1;
-        match self.free.pop() {
-            Some(place) => {
-                let slot = &mut self.slots[place as usize];
-                slot.1 = Some(delivery);
-                u64::from(slot.0) << 32 | u64::from(place)
-            }
-            None => {
-                self.slots.push((0, Some(delivery)));
-                self.slots.len() as u64 - 1
-            }
-        }
-    }
-
-    fn get(&self, token: u64) -> Option<&Delivery> {
-        self.slots.get(token as u32 as usize).filter(|slot| slot.0 == (token >> 32) as u32)?.1.as_ref()
-    }
-
-    fn get_mut(&mut self, token: u64) -> Option<&mut Delivery> {
-        self.slots.get_mut(token as u32 as usize).filter(|slot| slot.0 == (token >> 32) as u32)?.1.as_mut()
-    }
-
-    fn remove(&mut self, token: u64) {
-        if self.get(token).is_none() {
-            return;
-        }
-        let slot = &mut self.slots[token as u32 as usize];
-        slot.1 = None;
-        slot.0 = slot.0.wrapping_add(1);
-        self.free.push(token as u32);
-        self.len -= 1;
-    }
 }

@@ -3,6 +3,7 @@
 pub mod agenda;
 pub mod behaviour;
 pub mod carrier;
+pub mod deliveries;
 pub mod delivery;
 pub mod memory;
 pub mod profile;

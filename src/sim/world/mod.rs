@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `settings` | what a world is like, and its misfortunes |
 //! | `course` | the events in order of virtual time |
+//! | `turns` | what each end of a connection does with what comes |
 //! | `wire` | connections: latency, cuts at any octet, half-open ends |
 //! | `misfortunes` | what goes wrong |
 //! | `gateway` | engine, stores, handlers; the crash and the way back |
@@ -33,6 +34,7 @@ mod record;
 mod requests;
 mod routing;
 mod settings;
+mod turns;
 mod wire;
 
 pub use course::World;
