@@ -100,6 +100,7 @@ fn value_of(batch: u64, event: &Event) -> Value {
             let tried: Vec<u16> = tried.iter().map(|carrier| carrier.0).collect();
             json!({ "event": "past", "message": id(message), "tried": tried, "reroutes": reroutes })
         }
+        Event::Renamed { set, reference, .. } => json!({ "event": "renamed", "set": format!("{set:016x}"), "reference": reference }),
         Event::Forgotten { message } => json!({ "event": "forgotten", "message": id(message) }),
     };
     value["batch"] = batch.into();

@@ -39,7 +39,7 @@ pub use route::{Day, FailoverOnReceipt, Health, ReceiptCause, Route, RouteCarrie
 pub use rules::{ErrorClass, default_error_class};
 pub use secret::Secret;
 pub use simulate::{Simulate, SimulatedId};
-pub use values::{Cidr, OctetRule, SourcePattern, Zone};
+pub use values::{Cidr, NationalLanguage, OctetRule, SourcePattern, Zone};
 
 use crate::model::{AccountId, CarrierId};
 use serde::Deserialize;

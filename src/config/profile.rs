@@ -2,7 +2,7 @@
 //! reads the same file to behave as it.
 
 use super::check::Checks;
-use super::{ErrorClass, OctetRule, Simulate, Zone, default_error_class};
+use super::{ErrorClass, NationalLanguage, OctetRule, Simulate, Zone, default_error_class};
 use crate::model::Encoding;
 use serde::Deserialize;
 
@@ -257,13 +257,13 @@ pub struct Alphabets {
     pub binary: u8,
     /// Use Latin-1 for text that fits it and not GSM-7; otherwise such text goes as UCS-2. Default false.
     pub use_latin1: bool,
-    /// Use national shift tables where they save segments. Default false.
-    pub use_shift_tables: bool,
+    /// Languages whose national shift tables its phones understand: used where they save parts of a Unicode text. Default empty.
+    pub national_tables: Vec<NationalLanguage>,
 }
 
 impl Default for Alphabets {
     fn default() -> Alphabets {
-        Alphabets { default: Alphabet::Gsm7, gsm7: 0, latin1: 3, ucs2: 8, binary: 4, use_latin1: false, use_shift_tables: false }
+        Alphabets { default: Alphabet::Gsm7, gsm7: 0, latin1: 3, ucs2: 8, binary: 4, use_latin1: false, national_tables: Vec::new() }
     }
 }
 
@@ -282,6 +282,9 @@ impl Alphabets {
     fn check(&self, at: &str, c: &mut Checks) {
         let text = !matches!(self.default, Alphabet::Ucs2 | Alphabet::Binary);
         c.require(at, "default", text, "can't be the meaning of data_coding 0", "gsm7, gsm7_packed, latin1 or utf8");
+        let says_gsm7 = matches!(self.default, Alphabet::Gsm7 | Alphabet::Gsm7Packed) || self.gsm7 != 0;
+        let usable = self.national_tables.is_empty() || says_gsm7;
+        c.require(at, "national_tables", usable, "needs GSM-7 text", "default gsm7 or gsm7_packed, or a data_coding gsm7 other than 0");
     }
 }
 

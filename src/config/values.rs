@@ -204,6 +204,27 @@ impl Visitor<'_> for OctetRuleVisitor {
     }
 }
 
+/// A language with national shift tables; the number is its identifier in a header (TS 23.038 6.2.1.2.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum NationalLanguage {
+    Turkish = 1,
+    Spanish = 2,
+    Portuguese = 3,
+    Bengali = 4,
+    Gujarati = 5,
+    Hindi = 6,
+    Kannada = 7,
+    Malayalam = 8,
+    Oriya = 9,
+    Punjabi = 10,
+    Tamil = 11,
+    Telugu = 12,
+    Urdu = 13,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -169,6 +169,8 @@ impl Engine {
             // The ledger's chunks know it.
             return;
         }
+        let handed_in = self.as_handed_in(message);
+        let message = handed_in.as_ref().unwrap_or(message);
         let plan = &self.plan.account(message.account).dedupe;
         let Some(memory) = self.dedupe.accounts.get_mut(message.account.0 as usize) else { return };
         for of in Remembered::ALL {

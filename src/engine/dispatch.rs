@@ -16,9 +16,7 @@ use super::{Effect, Engine};
 use crate::model::{Class, Message, MessageId, Now, State};
 use crate::telemetry::{CarrierFigures, OutcomeCounts};
 use crate::text::segment::{self, Concatenation};
-use hashbrown::HashMap;
 use std::sync::Arc;
-use xxhash_rust::xxh3::Xxh3;
 
 /// One live bind.
 #[derive(Debug)]
@@ -251,34 +249,6 @@ fn adaptive_bounds(carrier: &CarrierPlan) -> AdaptiveBounds {
         floor_per_s: f64::from(carrier.floor_per_s.max(1)),
         ceiling_per_s: carrier.rate_per_s.map_or(f64::INFINITY, f64::from),
         slow_answer_us: carrier.slow_answer_ms * 1000,
-    }
-}
-
-/// References for messages that are cut here: counted per source and destination, so that two long messages to one phone never
-/// share one within the time that a phone waits for parts.
-#[derive(Debug, Default)]
-pub struct References {
-    recent: HashMap<u64, u16>,
-    older: HashMap<u64, u16>,
-}
-
-impl References {
-    const PAIRS_MAX: usize = 200_000;
-
-    fn next(&mut self, message: &Message) -> u16 {
-        if self.recent.len() >= Self::PAIRS_MAX {
-            self.older = std::mem::take(&mut self.recent);
-        }
-        let mut hash = Xxh3::new();
-        hash.update(&message.source.digits);
-        hash.update(&[0xff]);
-        hash.update(&message.destination.digits);
-        let pair = hash.digest();
-        // A pair starts anywhere, so that after a restart it doesn't start where it started before.
-        let start = (message.id.0 / 7) as u16;
-        let reference = self.recent.get(&pair).or_else(|| self.older.get(&pair)).map_or(start, |last| last.wrapping_add(1));
-        self.recent.insert(pair, reference);
-        reference
     }
 }
 
@@ -549,10 +519,8 @@ impl Engine {
         let Some(entry) = self.messages.get_mut(&id) else { return };
         self.dispatchers[carrier.0 as usize].flights.left(entry.stream(), bind);
         if parts.len() > 1 && !entry.parts.any_taken() {
-            entry.reference = self.references.next(&entry.message);
-            if matches!(plan.carrier(carrier).segments.concatenation, Concatenation::Udh8) {
-                entry.reference &= 0xff;
-            }
+            let narrow = matches!(plan.carrier(carrier).segments.concatenation, Concatenation::Udh8);
+            entry.reference = self.references.next(&entry.message, narrow, self.now.mono_us);
         }
         for part in 0..parts.len() as u8 {
             if parts.get(part) == Some(PartState::Unsent) {

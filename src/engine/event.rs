@@ -93,6 +93,8 @@ pub enum Event {
     SentEarlier { message: MessageId, copy: PastCopy },
     /// Carriers that are done with a carried message. `whole`: its text is not cut though a carrier has it. `failed`: the last receipt that it left one for.
     Past { message: MessageId, tried: Tried, reroutes: u8, whole: bool, failed: Option<PartReceipt> },
+    /// All parts of a set that upstream cut under one reference leave with another. `pair` and `set` as [`super::references`] names them.
+    Renamed { pair: u64, set: u64, upstream: u16, reference: u16 },
 }
 
 impl Event {
@@ -226,6 +228,7 @@ mod kind {
     pub const COPY_RECEIPT: u8 = 47;
     pub const SENT_EARLIER: u8 = 48;
     pub const PAST: u8 = 49;
+    pub const RENAMED: u8 = 60;
 }
 
 /// Appends `event` to the batch in `out`.
@@ -432,6 +435,13 @@ pub fn write(event: &Event, out: &mut Vec<u8>) {
             if let Some(facts) = failed {
                 put_part_receipt(facts, out);
             }
+        }
+        Event::Renamed { pair, set, upstream, reference } => {
+            out.push(kind::RENAMED);
+            put_u64(*pair, out);
+            put_u64(*set, out);
+            put_u16(*upstream, out);
+            put_u16(*reference, out);
         }
     }
 }
@@ -1006,6 +1016,7 @@ fn read(at: &mut Reader<'_>) -> Result<Event, EventError> {
             whole: at.flag()?,
             failed: if at.flag()? { Some(at.part_receipt()?) } else { None },
         },
+        kind::RENAMED => Event::Renamed { pair: at.u64()?, set: at.u64()?, upstream: at.u16()?, reference: at.u16()? },
         other => return Err(EventError::Kind(other)),
     })
 }

@@ -205,6 +205,11 @@ impl Engine {
         self.deliver(account, key, home, since_ms, Delivery::Inbound(inbound));
     }
 
+    /// Parts of messages from phones that wait for their siblings.
+    pub fn inbound_waiting(&self) -> usize {
+        self.inbound.len()
+    }
+
     /// Sets whose time is over are handed on as they are, marked incomplete.
     pub(super) fn sweep_inbound(&mut self) {
         let mut given_up = Vec::new();

@@ -17,7 +17,7 @@ use std::sync::Arc;
 const NOWHERE: BindId = BindId { carrier: CarrierId(0), index: 0, generation: 0 };
 
 impl Engine {
-    pub(super) fn intake(&mut self, session: SessionId, draft: Draft) {
+    pub(super) fn intake(&mut self, session: SessionId, draft: Draft, replaces: bool) {
         let Draft { token, mut message, campaign } = draft;
         // The draft is ours alone: nothing is copied here.
         let draft = Arc::make_mut(&mut message);
@@ -27,11 +27,15 @@ impl Engine {
                 self.answer_known(session, token, repeat.original);
             }
             Ok(repeat) => {
+                if replaces {
+                    self.end_replaced(draft);
+                }
                 draft.id = self.ids.next(self.now.wall_ms);
                 if let Some(name) = campaign {
                     draft.campaign = self.campaign(&name);
                 }
                 let (id, account) = (draft.id, draft.account);
+                self.name_part(draft);
                 self.open_batch();
                 event::write_accepted(draft, draft.charge, &mut self.writing.octets);
                 self.admit(message);
@@ -121,6 +125,9 @@ impl Engine {
             self.reserve(message.account, message.charge);
         }
         self.remember(&message);
+        if self.replaying {
+            self.part_taken_before(&message);
+        }
         let home = self.home();
         self.writing.items.push(Item::Message(id));
         self.sweeping.push_back(id);
@@ -131,6 +138,7 @@ impl Engine {
     pub(super) fn take_back(&mut self, message: Arc<Message>, home: Home) {
         let id = message.id;
         self.body_octets += message.body.octets.len();
+        self.may_be_replaced(&message);
         let entry = Entry {
             charge: message.charge,
             message,

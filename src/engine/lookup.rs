@@ -21,7 +21,7 @@ impl Engine {
     }
 
     /// True while nothing of the message has been handed to a carrier.
-    fn is_still_ours(&self, id: MessageId) -> bool {
+    pub(super) fn is_still_ours(&self, id: MessageId) -> bool {
         self.messages.get(&id).is_some_and(|e| {
             matches!(e.phase, Phase::Accepting | Phase::Deferred | Phase::Waiting(_))
                 && !e.parts.any_taken()

@@ -10,12 +10,13 @@
 //! | which carrier | [`route`], [`routes`], [`choice`], [`health`], [`why`] |
 //! | waiting for it | [`lanes`], [`lane`], [`fair`] |
 //! | permits | [`throttle`], [`limits`], [`adaptive`] |
+//! | parts of long texts apart from each other | [`references`] |
 //! | handing it to a bind | [`dispatch`] |
 //! | what the carrier answered | [`outcome`], [`retry`], [`reroute`] |
 //! | what it reported later | [`receipts`], [`index`], [`parked`] |
 //! | back to the sender | [`outbox`] |
 //! | messages from phones | [`inbound`] |
-//! | query, cancel, replace | [`lookup`] |
+//! | query, cancel, replace | [`lookup`], [`replacing`] |
 //! | why it waits | [`waits`] |
 //! | past its time | [`sweep`] |
 //! | handed in twice; paid for | [`dedupe`], [`balance`] |
@@ -58,6 +59,8 @@ pub mod plan;
 pub mod port;
 pub mod receipts;
 pub mod recover;
+pub mod references;
+pub mod replacing;
 pub mod reroute;
 pub mod retry;
 pub mod route;
@@ -153,11 +156,11 @@ pub struct Engine {
     doubts: hashbrown::HashMap<(CarrierId, u64), Vec<MessageId>>,
     /// Parts that still hold a slot of this bind, though their message doesn't wait for its word any more. Bounded by the windows.
     abandoned: hashbrown::HashSet<(port::Ticket, BindId)>,
-    sticky: route::Sticky,
     router: choice::Router,
     /// Carriers that went out in this step.
     ill: Vec<CarrierId>,
-    references: dispatch::References,
+    references: references::References,
+    replaceable: replacing::Replaceable,
     inbound: inbound::Joining,
     outbox: outbox::Outboxes,
     sessions: HashMap<SessionId, Session>,
@@ -210,10 +213,10 @@ impl Engine {
             parked: parked::Parked::default(),
             doubts: HashMap::new(),
             abandoned: hashbrown::HashSet::new(),
-            sticky: route::Sticky::default(),
             router: choice::Router::new(&plan),
             ill: Vec::new(),
-            references: dispatch::References::default(),
+            references: references::References::default(),
+            replaceable: replacing::Replaceable::default(),
             inbound: inbound::Joining::new(&plan.bounds),
             outbox: outbox::Outboxes::new(plan.accounts.len()),
             sessions: HashMap::new(),
@@ -290,7 +293,8 @@ impl Engine {
         match input {
             Input::SessionUp { session, account, window } => self.session_up(session, account, window),
             Input::SessionDown { session } => self.session_down(session),
-            Input::Submit { session, drafts } => drafts.into_iter().for_each(|draft| self.intake(session, draft)),
+            Input::Submit { session, drafts } => drafts.into_iter().for_each(|draft| self.intake(session, draft, false)),
+            Input::SubmitReplacing { session, drafts } => drafts.into_iter().for_each(|draft| self.submit_replacing(session, draft)),
             Input::Query { session, token, message, source } => self.query(session, token, message, &source),
             Input::Cancel { session, token, what } => self.cancel(session, token, &what),
             Input::Replace { session, token, message, source, with } => self.replace(session, token, message, &source, with),

@@ -112,6 +112,9 @@ impl Engine {
         if self.took_earlier(id, part, carrier, key) {
             return;
         }
+        if self.replaying {
+            self.sent_before(id, parts, carrier, reference);
+        }
         let Some(entry) = self.messages.get_mut(&id) else { return };
         if entry.parts.len() != parts as usize {
             entry.parts = super::messages::Parts::unsent(parts);

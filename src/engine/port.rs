@@ -34,6 +34,8 @@ pub enum Input {
     SessionDown { session: SessionId },
     /// Messages submitted in one read.
     Submit { session: SessionId, drafts: Vec<Draft> },
+    /// Messages each of which ends the newest waiting one of the same account, source, destination and service_type, if there is one.
+    SubmitReplacing { session: SessionId, drafts: Vec<Draft> },
     /// query_sm: answered from live state.
     Query { session: SessionId, token: u64, message: MessageId, source: Address },
     /// cancel_sm: durable before it is answered.

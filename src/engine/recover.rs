@@ -96,6 +96,9 @@ pub fn recover(plan: Arc<Plan>, journal: &mut dyn Journal, ledger: &mut dyn Ledg
             chunks = chunks.and_then(|()| replay.chunk(&chunk, &dead).map_err(|e| fail(format!("chunk {id}"), e)));
         }
     }
+    if let Some(blob) = ledger.blob(super::references::REFERENCES_BLOB)? {
+        replay.engine.references.read(&blob, now.mono_us);
+    }
     let groups = chunks.and_then(|()| {
         journal.replay(absorbed + 1, &mut |position, group| {
             recovered.groups += 1;
@@ -297,6 +300,7 @@ impl Replay {
             Event::Attempt { message, carrier } => {
                 engine.touch(message);
                 engine.cut_for(message, carrier);
+                engine.stays_with(message, carrier);
                 if let Some(entry) = engine.messages.get_mut(&message) {
                     entry.attempted = true;
                     entry.attempted_at = carrier;
@@ -392,6 +396,9 @@ impl Replay {
             Event::Flagged { .. } => {}
             // A chunk of its own: see `chunk`.
             Event::Remembered { .. } => {}
+            Event::Renamed { pair, set, upstream, reference } => {
+                engine.references.renamed(pair, set, [upstream, reference], engine.now.mono_us)
+            }
             // Of chunks, not of messages: see `group`.
             Event::Cooled { .. } | Event::Warmed { .. } => {}
         }

@@ -7,48 +7,7 @@ use super::messages::Phase;
 use super::port::{CarrierId, Outcome};
 use super::timers::Timer;
 use crate::config::{ErrorClass, default_error_class};
-use crate::model::{Message, MessageId, State};
-use hashbrown::HashMap;
-use xxhash_rust::xxh3::Xxh3;
-
-/// How long the parts of one message stick to a carrier.
-const STICKY_US: u64 = 600_000_000;
-/// How many such sets are remembered at once, in two generations.
-const STICKY_MAX: usize = 100_000;
-
-/// Which carrier took the first part of a message that upstream cut itself.
-#[derive(Debug, Default)]
-pub struct Sticky {
-    recent: HashMap<u64, CarrierId>,
-    older: HashMap<u64, CarrierId>,
-    turned_us: u64,
-}
-
-impl Sticky {
-    /// The carrier of the set, or `first` from now on. Remembered for ten to twenty minutes, shorter past the bound.
-    fn carrier(&mut self, key: u64, first: CarrierId, now_us: u64) -> CarrierId {
-        if now_us > self.turned_us + STICKY_US || self.recent.len() >= STICKY_MAX {
-            self.older = std::mem::take(&mut self.recent);
-            self.turned_us = now_us;
-        }
-        let carrier = self.recent.get(&key).or_else(|| self.older.get(&key)).copied().unwrap_or(first);
-        self.recent.insert(key, carrier);
-        carrier
-    }
-}
-
-/// Names the set of parts that belong together.
-fn set_of_parts(message: &Message) -> Option<u64> {
-    let part = message.part?;
-    let mut hash = Xxh3::new();
-    hash.update(&message.account.0.to_le_bytes());
-    hash.update(&message.source.digits);
-    hash.update(&[0xff]);
-    hash.update(&message.destination.digits);
-    hash.update(&part.reference.to_le_bytes());
-    hash.update(&[part.total]);
-    Some(hash.digest())
-}
+use crate::model::{MessageId, State};
 
 impl Engine {
     /// An accepted message starts on its way: now, or when it is due.
@@ -116,8 +75,8 @@ impl Engine {
                 None => self.defer(id, 1000),
             };
         };
-        let chosen = match set_of_parts(&entry.message) {
-            Some(key) => self.sticky.carrier(key, chosen, self.now.mono_us),
+        let chosen = match entry.message.part {
+            Some(part) => self.references.carrier(&entry.message, part, chosen, self.now.mono_us),
             None => chosen,
         };
         if self.ends_before_it_can_leave(id) {

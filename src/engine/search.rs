@@ -1,10 +1,11 @@
-//! Cancelling many messages of which some are out of memory: the chunks that may hold them are read one after another, what has one comes back into
-//! memory, and then the input is taken as any other. Nothing is answered before. What means one message is [`super::seek`]'s.
+//! Inputs that mean many messages of which some are out of memory (cancelling all of a kind, a submission that replaces): the chunks that may hold them are
+//! read one after another, what has one comes back into memory, and then the input is taken as any other. Nothing is answered before. What means one
+//! message is [`super::seek`]'s.
 
 use super::Engine;
 use super::event::{self, Event};
-use super::port::{CancelWhat, Input, Output};
-use crate::model::{AccountId, Address, Message, MessageId};
+use super::port::{CancelWhat, Input, Output, SessionId, UpstreamReply};
+use crate::model::{AccountId, Address, Message, MessageId, Refusal};
 use std::collections::VecDeque;
 
 /// Inputs that may wait for chunks at once; more are refused.
@@ -32,8 +33,13 @@ fn meant(input: &Input) -> Option<MessageId> {
 }
 
 fn is_meant(input: &Input, account: AccountId, message: &Message) -> bool {
-    let Input::Cancel { what: CancelWhat::All { source, destination, service_type }, .. } = input else { return false };
-    message.account == account && fits(message, source, destination, service_type)
+    match input {
+        Input::Cancel { what: CancelWhat::All { source, destination, service_type }, .. } => {
+            message.account == account && fits(message, source, destination, service_type)
+        }
+        Input::SubmitReplacing { drafts, .. } => drafts.iter().any(|draft| super::replacing::replaces(&draft.message, message)),
+        _ => false,
+    }
 }
 
 /// A cancel of all from `source` to `destination` means this message, if it is the account's.
@@ -46,23 +52,41 @@ pub fn fits(message: &Message, source: &Address, destination: &Address, service_
 impl Engine {
     /// Gives the input back if all that it means is in memory; else it waits for that.
     pub(super) fn seek(&mut self, input: Input) -> Option<Input> {
-        let (Input::Query { session, token, .. } | Input::Cancel { session, token, .. } | Input::Replace { session, token, .. }) = &input
+        let (Input::Query { session, .. }
+        | Input::Cancel { session, .. }
+        | Input::Replace { session, .. }
+        | Input::SubmitReplacing { session, .. }) = &input
         else {
             return Some(input);
         };
         let Some(account) = self.sessions.get(session).map(|s| s.account) else { return Some(input) };
-        let (session, token) = (*session, *token);
+        let session = *session;
         if let Some(message) = meant(&input) {
-            return self.seek_one(input, message, session, token);
+            return self.seek_one(input, message, session);
         }
         let chunks = self.may_hold(account, 0);
         let Some(&upto) = chunks.back() else { return Some(input) };
         if self.cold.searches.len() >= SEARCHES_MAX {
-            self.refuse_search(&input, session, token);
+            self.refuse_search(session, &input);
             return None;
         }
         self.cold.searches.push_back(Search { input, account, chunks, asked: false, upto });
         None
+    }
+
+    /// Too much is looked for already.
+    pub(super) fn refuse_search(&mut self, session: SessionId, input: &Input) {
+        let refusal = Refusal::Throttled;
+        match input {
+            Input::Query { token, .. } => self.reply(session, UpstreamReply::Queried { token: *token, result: Err(refusal) }),
+            Input::Cancel { token, .. } | Input::Replace { token, .. } => {
+                self.reply(session, UpstreamReply::Done { token: *token, result: Err(refusal) });
+            }
+            Input::SubmitReplacing { drafts, .. } => {
+                drafts.iter().for_each(|draft| self.reply(session, UpstreamReply::Answer { token: draft.token, result: Err(refusal) }))
+            }
+            _ => {}
+        }
     }
 
     /// Something that is looked for is in this chunk.

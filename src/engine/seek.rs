@@ -8,9 +8,9 @@ use super::Engine;
 use super::carry::Name;
 use super::event::{self, Event};
 use super::index::{Found, Key};
-use super::port::{BindCommand, BindId, CarrierId, DiskState, Input, Outcome, Output, ReceiptFacts, SessionId, Ticket, UpstreamReply};
+use super::port::{BindCommand, BindId, CarrierId, DiskState, Input, Outcome, Output, ReceiptFacts, SessionId, Ticket};
 use super::runs::{Probe, RUN_PAGE, Step, Target, Targets};
-use crate::model::{MessageId, Refusal};
+use crate::model::MessageId;
 use crate::number;
 use hashbrown::{HashMap, HashSet};
 use std::collections::{BTreeMap, VecDeque};
@@ -149,28 +149,18 @@ impl Engine {
     }
 
     /// An input that means one message: given back if that is in memory, or nowhere.
-    pub(super) fn seek_one(&mut self, input: Input, message: MessageId, session: SessionId, token: u64) -> Option<Input> {
+    pub(super) fn seek_one(&mut self, input: Input, message: MessageId, session: SessionId) -> Option<Input> {
         if self.messages.contains_key(&message) || self.runs.is_empty() {
             return Some(input);
         }
         let mut probe = self.runs.probe([Target::Message(message)].into_iter().collect());
         let Some(read) = self.next_read(&mut probe) else { return Some(input) };
         if self.is_seeking_enough() {
-            self.refuse_search(&input, session, token);
+            self.refuse_search(session, &input);
             return None;
         }
         self.begin(What::Input { input, message }, probe, read);
         None
-    }
-
-    /// Too much is looked for already.
-    pub(super) fn refuse_search(&mut self, input: &Input, session: SessionId, token: u64) {
-        let refusal = Refusal::Throttled;
-        let reply = match input {
-            Input::Query { .. } => UpstreamReply::Queried { token, result: Err(refusal) },
-            _ => UpstreamReply::Done { token, result: Err(refusal) },
-        };
-        self.reply(session, reply);
     }
 
     fn is_seeking_enough(&self) -> bool {

@@ -16,6 +16,8 @@ use arrayvec::ArrayVec;
 mod balance;
 mod dedupe;
 mod dispatching;
+mod parts;
+mod replacing;
 mod rules;
 
 fn class(resend: bool) -> ClassPlan {

@@ -3,23 +3,20 @@
 //!
 //! `submit_multi`: see the module `multi` for which ids its receipts carry.
 
+mod about;
+mod deliveries;
 mod multi;
 
 use super::accounts::{AccountEntry, Accounts, Authenticated, BindCheck, Verifier};
 use super::driver::Handler;
-use super::translate::body::default_alphabet;
 use super::translate::receipt::{self, DeliveryWriter};
-use super::translate::status::{cause, delivery_answer, message_state, of_refusal};
+use super::translate::status::{cause, delivery_answer, of_refusal};
 use super::translate::submit::{self, Submitter};
-use crate::engine::port::{
-    Delivery, DeliveryAnswer, DeliveryToken, Draft, Inbound, Input, QueryAnswer, Replacement, SessionId, UpstreamReply,
-};
+use crate::engine::port::{Delivery, DeliveryAnswer, DeliveryToken, Draft, Input, SessionId, UpstreamReply};
 use crate::model::{MessageId, Now, Refusal};
-use crate::smpp::pdu::{CancelSm, QuerySm, QuerySmResp, ReplaceSm, SubmitMulti, UnsuccessesBuf};
 use crate::smpp::session::Counters;
-use crate::smpp::tlv::tag;
-use crate::smpp::{Addr, Bind, BindKind, CloseCause, Destination, Event, Pdu, RequestError, Session, command, status};
-use crate::text::segment::{self, SegmentRule};
+use crate::smpp::{Bind, BindKind, CloseCause, Event, Pdu, Session, command, status};
+use deliveries::Pieces;
 use multi::Multi;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -63,13 +60,6 @@ struct HeldRefusal {
     bind: Pending,
     status: u32,
     at_us: u64,
-}
-
-/// An inbound message that goes out in several PDUs to a client that knows no message_payload.
-struct Pieces {
-    token: DeliveryToken,
-    left: usize,
-    answer: DeliveryAnswer,
 }
 
 /// How a draft's token is laid out: which request it answers, and where.
@@ -175,7 +165,10 @@ impl Upstream {
         let by = Submitter { id: entry.id, account: &entry.settings, version: version(session), now };
         match pdu {
             Pdu::SubmitSm(sm) => match submit::of_submit(sm, &by) {
-                Ok(message) => self.drafts.push(Draft { token: KIND_SUBMIT | u64::from(sequence), message, campaign: None }),
+                Ok(message) => {
+                    let token = KIND_SUBMIT | u64::from(sequence);
+                    self.draft([Draft { token, message, campaign: None }], sm.replace_if_present_flag == 1);
+                }
                 Err(status) => {
                     entry.refused(cause(status));
                     session.respond_message_id(command::SUBMIT_SM, sequence, status, b"");
@@ -207,110 +200,15 @@ impl Upstream {
         }
     }
 
-    fn submit_multi(&mut self, sequence: u32, multi: &SubmitMulti<'_>, by: &Submitter<'_>, session: &mut Session) -> Result<(), u32> {
-        if multi.dests.is_empty() {
-            return Err(status::ESME_RINVNUMDESTS);
-        }
-        let shared = submit::of_multi(multi, by)?;
-        let slot = self.multis.iter().position(Option::is_none).unwrap_or(self.multis.len());
-        let mut state = Multi {
-            sequence,
-            waiting: 0,
-            first_id: None,
-            first_failure: status::ESME_ROK,
-            unsuccess: UnsuccessesBuf::default(),
-            recipients: Vec::with_capacity(multi.dests.len()),
-        };
-        for to in multi.destinations() {
-            let addr = match to {
-                Destination::Sme(addr) => addr,
-                // The list of those refused knows numbers only: the name stands in the number's place.
-                Destination::List(name) => Addr { ton: 0, npi: 0, addr: name },
-            };
-            let made = match to {
-                Destination::Sme(addr) => submit::to_destination(&shared, addr),
-                Destination::List(_) => Err(status::ESME_RINVDLNAME),
-            };
-            match made {
-                Ok(message) => {
-                    let token = KIND_MULTI | (slot as u64) << 8 | state.recipients.len() as u64;
-                    state.recipients.push(message.destination.clone());
-                    state.waiting += 1;
-                    self.drafts.push(Draft { token, message, campaign: None });
-                }
-                Err(status) => {
-                    self.refused(status);
-                    state.refused(addr, status);
-                }
-            }
-        }
-        if state.waiting == 0 {
-            state.respond(by, session);
-        } else if slot == self.multis.len() {
-            self.multis.push(Some(state));
+    /// Messages of one request for the engine; those that replace keep their place among the others.
+    fn draft(&mut self, drafts: impl IntoIterator<Item = Draft>, replaces: bool) {
+        if replaces {
+            self.flush_drafts();
+            let drafts = drafts.into_iter().collect();
+            self.inputs.push(Input::SubmitReplacing { session: self.id, drafts });
         } else {
-            self.multis[slot] = Some(state);
+            self.drafts.extend(drafts);
         }
-        Ok(())
-    }
-
-    fn query(&mut self, sequence: u32, query: &QuerySm<'_>, session: &mut Session) {
-        let id = self.parse_id(query.message_id);
-        let (Some(message), Some(source)) = (id, submit::address(query.source)) else {
-            let status = if id.is_none() { status::ESME_RINVMSGID } else { status::ESME_RINVSRCADR };
-            self.refused(status);
-            session.respond(sequence, status, &Pdu::QuerySmResp(None));
-            return;
-        };
-        self.flush_drafts();
-        self.inputs.push(Input::Query { session: self.id, token: u64::from(sequence), message, source });
-    }
-
-    fn cancel(&mut self, sequence: u32, cancel: &CancelSm<'_>, session: &mut Session) {
-        match submit::cancel_what(cancel, self.parse_id(cancel.message_id)) {
-            Ok(what) => {
-                self.flush_drafts();
-                self.inputs.push(Input::Cancel { session: self.id, token: KIND_CANCEL | u64::from(sequence), what });
-            }
-            Err(status) => {
-                self.refused(status);
-                session.respond(sequence, status, &Pdu::CancelSmResp);
-            }
-        }
-    }
-
-    fn replace(&mut self, sequence: u32, replace: &ReplaceSm<'_>, session: &mut Session, now: Now) {
-        match self.replacement(replace, now) {
-            Ok((message, source, with)) => {
-                self.flush_drafts();
-                let token = KIND_REPLACE | u64::from(sequence);
-                self.inputs.push(Input::Replace { session: self.id, token, message, source, with });
-            }
-            Err(status) => {
-                self.refused(status);
-                session.respond(sequence, status, &Pdu::ReplaceSmResp);
-            }
-        }
-    }
-
-    #[allow(clippy::type_complexity, reason = "the three parts of one input")]
-    fn replacement(&self, replace: &ReplaceSm<'_>, now: Now) -> Result<(MessageId, crate::model::Address, Box<Replacement>), u32> {
-        let message = self.parse_id(replace.message_id).ok_or(status::ESME_RINVMSGID)?;
-        let source = submit::address(replace.source).ok_or(status::ESME_RINVSRCADR)?;
-        if replace.sm_default_msg_id != 0 {
-            return Err(status::ESME_RINVDFTMSGID);
-        }
-        if replace.registered_delivery & 0xE0 != 0 {
-            return Err(status::ESME_RINVREGDLVFLG);
-        }
-        let octets = match (replace.short_message, replace.tlvs.first(tag::MESSAGE_PAYLOAD)) {
-            (short, None) => short,
-            (b"", Some(payload)) => payload,
-            (_, Some(_)) => return Err(status::ESME_RINVMSGLEN),
-        };
-        let (due_ms, expires_ms) = submit::times(replace.schedule_delivery_time, replace.validity_period, now)?;
-        let report = submit::report(replace.registered_delivery);
-        Ok((message, source, Box::new(Replacement { octets: octets.into(), due_ms, expires_ms, report })))
     }
 
     fn parse_id(&self, text: &[u8]) -> Option<MessageId> {
@@ -387,137 +285,6 @@ impl Upstream {
                 entry.refused(refusal);
                 let status = of_refusal(refusal, version(session));
                 session.respond_message_id(command, token as u32, status, b"");
-            }
-        }
-    }
-
-    fn answer_multi(&mut self, token: u64, result: Result<MessageId, Refusal>, session: &mut Session) {
-        let Some(entry) = self.account.clone() else { return };
-        let slot = (token as u32 >> 8) as usize;
-        let Some(state) = self.multis.get_mut(slot).and_then(Option::as_mut) else { return };
-        state.waiting -= 1;
-        match result {
-            Ok(id) => {
-                state.first_id.get_or_insert(id);
-            }
-            Err(refusal) => {
-                entry.refused(refusal);
-                let to = state.recipients[(token & 0xFF) as usize].clone();
-                state.refused(receipt::addr(&to), of_refusal(refusal, version(session)));
-            }
-        }
-        if state.waiting == 0 {
-            let by = Submitter { id: entry.id, account: &entry.settings, version: version(session), now: Now::default() };
-            state.respond(&by, session);
-            self.multis[slot] = None;
-        }
-    }
-
-    fn queried(&mut self, sequence: u32, result: Result<QueryAnswer, Refusal>, session: &mut Session) {
-        let Some(entry) = &self.account else { return };
-        match result {
-            Ok(answer) => {
-                let id = receipt::message_id(answer.message, entry.settings.receipts.id);
-                let final_date = receipt::absolute_time(answer.final_ms);
-                let resp = QuerySmResp {
-                    message_id: &id,
-                    final_date: &final_date,
-                    message_state: message_state(answer.state) as u8,
-                    error_code: answer.error,
-                    ..QuerySmResp::default()
-                };
-                session.respond(sequence, status::ESME_ROK, &Pdu::QuerySmResp(Some(resp)));
-            }
-            Err(refusal) => {
-                let status = self.refused_by_engine(refusal, status::ESME_RQUERYFAIL, session);
-                session.respond(sequence, status, &Pdu::QuerySmResp(None));
-            }
-        }
-    }
-
-    /// The status for what the engine refused to do with a message. `gone`: the one for an id in our form that names no message that is alive
-    /// here (it is over, or was never this source's): only ids that can't be ours are called invalid.
-    fn refused_by_engine(&self, refusal: Refusal, gone: u32, session: &Session) -> u32 {
-        if let Some(entry) = &self.account {
-            entry.refused(refusal);
-        }
-        if refusal == Refusal::UnknownMessage { gone } else { of_refusal(refusal, version(session)) }
-    }
-
-    /// Sends a delivery, or keeps it until the window has room.
-    fn deliver(&mut self, token: DeliveryToken, item: Arc<Delivery>, session: &mut Session, now: Now) {
-        let Some(entry) = &self.account else {
-            self.answers.push((token, DeliveryAnswer::Later));
-            return;
-        };
-        let tlvs_allowed = session.allows_tlvs();
-        let sent = match &*item {
-            Delivery::Receipt(report) => {
-                let pdu = self.writer.report(report, &entry.settings.receipts, tlvs_allowed);
-                session.request(token.0, &pdu, now).map(|_| ())
-            }
-            Delivery::Inbound(inbound) if receipt::fits_one(inbound, tlvs_allowed) => {
-                let pdu = self.writer.inbound(inbound, default_alphabet(entry.settings.default_alphabet));
-                session.request(token.0, &pdu, now).map(|_| ())
-            }
-            Delivery::Inbound(inbound) => self.deliver_in_pieces(token, inbound, session, now),
-        };
-        match sent {
-            Ok(()) => {}
-            Err(RequestError::WindowFull) => self.waiting.push_front((token, item)),
-            Err(RequestError::NotBound) => self.answers.push((token, DeliveryAnswer::Later)),
-            Err(RequestError::Unsendable) => self.answers.push((token, DeliveryAnswer::Never)),
-        }
-    }
-
-    /// A long message for a client without message_payload: in parts again, all of them or none; it counts as one delivery.
-    fn deliver_in_pieces(&mut self, token: DeliveryToken, inbound: &Inbound, session: &mut Session, now: Now) -> Result<(), RequestError> {
-        let rule = SegmentRule::new(segment::Concatenation::Udh8);
-        let parts = segment::count(&inbound.body, &rule);
-        if parts > session.settings().window {
-            return Err(RequestError::Unsendable);
-        }
-        if parts > session.free() {
-            return if session.state().is_bound() { Err(RequestError::WindowFull) } else { Err(RequestError::NotBound) };
-        }
-        let reference = (inbound.message.0 & 0xFF) as u16;
-        let mut sent = 0;
-        segment::for_each(&inbound.body, &rule, reference, &mut Vec::new(), |view| {
-            let pdu = Pdu::DeliverSm(receipt::inbound(inbound, view.octets, view.has_header));
-            sent += usize::from(session.request(token.0, &pdu, now).is_ok());
-        });
-        if sent < parts {
-            return Err(RequestError::Unsendable);
-        }
-        self.pieces.push(Pieces { token, left: parts, answer: DeliveryAnswer::Taken });
-        Ok(())
-    }
-
-    fn delivered(&mut self, token: DeliveryToken, answer: DeliveryAnswer) {
-        if let Some(at) = self.pieces.iter().position(|pieces| pieces.token == token) {
-            let pieces = &mut self.pieces[at];
-            pieces.left -= 1;
-            if answer != DeliveryAnswer::Taken {
-                pieces.answer = answer;
-            }
-            if pieces.left > 0 {
-                return;
-            }
-            let answer = pieces.answer;
-            self.pieces.swap_remove(at);
-            self.answers.push((token, answer));
-            return;
-        }
-        self.answers.push((token, answer));
-    }
-
-    fn pump(&mut self, session: &mut Session, now: Now) {
-        while session.free() > 0 {
-            let Some((token, item)) = self.waiting.pop_front() else { return };
-            let left = self.waiting.len();
-            self.deliver(token, item, session, now);
-            if self.waiting.len() > left {
-                return;
             }
         }
     }

@@ -102,10 +102,16 @@ pub struct Behaviour {
     pub answer_delay_ms: u64,
     /// Up to so much more, evenly spread, milliseconds.
     pub answer_jitter_ms: u64,
-    /// Submits a second that are taken; what is above is answered 0x58. 0: no limit.
+    /// Submits a second that are taken; what is above is answered `throttle_status`. 0: no limit.
     pub rate_per_s: u32,
     /// Submits that may come at once before the rate counts.
     pub burst: u32,
+    /// Status of what is above the rate.
+    pub throttle_status: u32,
+    /// The only service_type that is taken; `None`: any.
+    pub service_type: Option<String>,
+    /// Tags of TLVs without which a submit is refused.
+    pub required_tlvs: Vec<u16>,
     /// Statuses answered instead of 0, each with its share.
     pub errors: Vec<Share<u32>>,
     /// Share of submits that are taken and never answered.
@@ -124,6 +130,14 @@ pub struct Behaviour {
     pub duplicate_receipts: f64,
     /// Share of negative receipts after which the carrier changes its mind, and says delivered.
     pub corrected_receipts: f64,
+    /// Parts of one text (by header or sar_ TLVs) get one receipt in all, with the id of the part that made it whole.
+    pub one_receipt: bool,
+    /// It answers query_sm (of what it took lately) rather than refuse it.
+    pub query_sm: bool,
+    /// Text in the default alphabet is packed, eight septets in seven octets, both ways.
+    pub packed_text: bool,
+    /// data_codings whose text reads as ASCII, and may be quoted.
+    pub text_codings: Vec<u8>,
     /// Send an ENROUTE notification first, where registered_delivery asks for it.
     pub intermediate: bool,
     /// On which bind receipts come.
@@ -175,6 +189,9 @@ impl Default for Behaviour {
             answer_jitter_ms: 0,
             rate_per_s: 0,
             burst: 100,
+            throttle_status: crate::smpp::status::ESME_RTHROTTLED,
+            service_type: None,
+            required_tlvs: Vec::new(),
             errors: Vec::new(),
             lost_answers: 0.0,
             receipts: vec![Share { what: StateNumber(2), share: 1.0 }],
@@ -184,6 +201,10 @@ impl Default for Behaviour {
             early_by_ms: 20,
             duplicate_receipts: 0.0,
             corrected_receipts: 0.0,
+            one_receipt: false,
+            query_sm: false,
+            packed_text: false,
+            text_codings: vec![0, 1, 3],
             intermediate: false,
             receipt_bind: ReceiptBind::Same,
             receipt_place: ReceiptPlace::Both,

@@ -3,11 +3,16 @@
 
 use super::agenda::Agenda;
 use super::behaviour::{Behaviour, Dice, ReceiptBind, StateNumber};
+use super::deliveries::Deliveries;
 use super::delivery::{Delivery, IdText, Party, What, Writer, Written, write_id};
+use super::memory::Memory;
 use crate::model::Now;
 use crate::model::mark::Marks;
+use crate::model::message::Part;
 use crate::model::state::ReceiptState;
-use crate::smpp::{Addr, Sm, status};
+use crate::smpp::tlv::tag;
+use crate::smpp::{Addr, Sm, Tlvs, status};
+use crate::text::{gsm7, udh};
 use arrayvec::ArrayVec;
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -54,28 +59,46 @@ pub struct Submit<'a> {
     pub destination: Addr<'a>,
     /// registered_delivery.
     pub registered_delivery: u8,
+    /// service_type.
+    pub service_type: &'a [u8],
+    /// data_coding.
+    pub data_coding: u8,
+    /// Which part of a longer text it is, by its header or the sar_ TLVs.
+    pub part: Option<Part>,
+    /// Octets of the user data header.
+    pub header_len: usize,
     /// The text without its user data header.
     pub text: &'a [u8],
-    /// The text is in an alphabet that reads as ASCII, and may be quoted in the receipt.
-    pub quotable: bool,
+    /// Its TLVs.
+    pub tlvs: Tlvs<'a>,
 }
 
 impl<'a> Submit<'a> {
     /// The submit in this PDU.
     pub fn of(answer: u32, sequence: u32, sm: &Sm<'a>) -> Self {
-        let text = match sm.short_message {
-            [] => sm.tlvs.first(crate::smpp::tlv::tag::MESSAGE_PAYLOAD).unwrap_or_default(),
+        let octets = match sm.short_message {
+            [] => sm.tlvs.first(tag::MESSAGE_PAYLOAD).unwrap_or_default(),
             text => text,
         };
-        let header = if sm.esm_class & 0x40 != 0 { text.first().map_or(0, |length| usize::from(*length) + 1) } else { 0 };
+        let has_header = sm.esm_class & 0x40 != 0;
+        let header_len = if has_header { octets.first().map_or(0, |length| usize::from(*length) + 1) } else { 0 };
+        let named = if has_header { udh::parse(octets).ok().and_then(|header| header.concatenation()) } else { None };
+        let sar = || {
+            let (reference, total) = (sm.tlvs.u16(tag::SAR_MSG_REF_NUM)?, sm.tlvs.u8(tag::SAR_TOTAL_SEGMENTS)?);
+            Some(Part { reference, total, number: sm.tlvs.u8(tag::SAR_SEGMENT_SEQNUM)? })
+        };
         Submit {
             answer,
             sequence,
             source: sm.source,
             destination: sm.destination,
             registered_delivery: sm.registered_delivery,
-            text: text.get(header..).unwrap_or_default(),
-            quotable: matches!(sm.data_coding, 0 | 1 | 3),
+            service_type: sm.service_type,
+            data_coding: sm.data_coding,
+            part: named.or_else(sar),
+            header_len,
+            text: octets.get(header_len..).unwrap_or_default(),
+            tlvs: sm.tlvs,
         }
     }
 }
@@ -152,6 +175,9 @@ pub struct Carrier {
     wake: Vec<BindKey>,
     due: Vec<Due>,
     marks: Marks,
+    memory: Memory,
+    /// Text of the last submit, unpacked.
+    unpacked: Vec<u8>,
     counts: Counts,
 }
 
@@ -171,6 +197,8 @@ impl Carrier {
             wake: Vec::new(),
             due: Vec::new(),
             marks: Marks::default(),
+            memory: Memory::default(),
+            unpacked: Vec::new(),
             counts: Counts::default(),
             behaviour,
         }
@@ -242,23 +270,59 @@ impl Carrier {
         }
         if !self.rate_allows(now) {
             self.counts.throttled += 1;
-            return self.answer(key, submit, (status::ESME_RTHROTTLED, 0), 0, now);
+            return self.answer(key, submit, (self.behaviour.throttle_status, 0), 0, now);
+        }
+        if let Some(status) = self.misses(submit) {
+            self.counts.refused += 1;
+            return self.answer(key, submit, (status, 0), 0, now);
         }
         if let Some(status) = self.dice.choose(&self.behaviour.errors) {
             self.counts.refused += 1;
             return self.answer(key, submit, (status, 0), 0, now);
         }
         self.counts.taken += 1;
-        self.marks.note(submit.text);
+        let mut unpacked = std::mem::take(&mut self.unpacked);
+        let read = Submit { text: self.read(submit, &mut unpacked), ..*submit };
+        self.marks.note(read.text);
         let id = self.next_id;
         self.next_id += 1;
-        let early = self.make_receipts(key, submit, id, now);
+        let whole = match submit.part.filter(|part| self.behaviour.one_receipt && part.total > 1) {
+            Some(part) => self.memory.completes(party(submit.source), party(submit.destination), part),
+            None => true,
+        };
+        let early = whole && self.make_receipts(key, &read, id, now);
+        self.unpacked = unpacked;
         if self.dice.chance(self.behaviour.lost_answers) {
             self.counts.answers_lost += 1;
             return None;
         }
         let behind_us = if early { self.behaviour.early_by_ms.max(1) * 1000 } else { 0 };
         self.answer(key, submit, (status::ESME_ROK, id), behind_us, now)
+    }
+
+    /// What a submit lacks that this carrier wants, as the status of the refusal.
+    fn misses(&self, submit: &Submit<'_>) -> Option<u32> {
+        let wanted = self.behaviour.service_type.as_ref();
+        if wanted.is_some_and(|wanted| wanted.as_bytes() != submit.service_type) {
+            return Some(status::ESME_RINVSERTYP);
+        }
+        let lacks = self.behaviour.required_tlvs.iter().any(|&tag| submit.tlvs.first(tag).is_none());
+        lacks.then_some(status::ESME_RMISSINGOPTPARAM)
+    }
+
+    /// The text of a submit, one character an octet where it is packed.
+    fn read<'a>(&self, submit: &Submit<'a>, unpacked: &'a mut Vec<u8>) -> &'a [u8] {
+        if !self.behaviour.packed_text || submit.data_coding != 0 {
+            return submit.text;
+        }
+        unpacked.clear();
+        gsm7::unpack_all(submit.text, gsm7::fill_bits(submit.header_len), unpacked);
+        unpacked
+    }
+
+    /// What query_sm tells of the message with this id, if the carrier answers it: state, and wall time of the end (0 before).
+    pub fn query(&self, id: &[u8], now: Now) -> Option<(ReceiptState, u64)> {
+        self.memory.state(id, now.wall_ms).filter(|_| self.behaviour.query_sm)
     }
 
     /// The rate as a GCRA: an empty bucket after `burst` submits at once.
@@ -301,6 +365,10 @@ impl Carrier {
         let early = wanted && self.dice.chance(self.behaviour.early_receipts);
         let delay_us =
             if early { 0 } else { self.behaviour.receipt_delay_ms * 1000 + self.dice.up_to(self.behaviour.receipt_jitter_ms * 1000) };
+        if self.behaviour.query_sm {
+            let id = self.id_text(id);
+            self.memory.will_be(id, state, now.wall_ms + delay_us / 1000);
+        }
         if self.behaviour.intermediate && submit.registered_delivery & 0x10 != 0 {
             self.receipt(key, submit, id, ReceiptState::Enroute, delay_us / 2, now);
         }
@@ -321,12 +389,12 @@ impl Carrier {
     fn receipt(&mut self, key: BindKey, submit: &Submit<'_>, id: u64, state: ReceiptState, delay_us: u64, now: Now) {
         self.counts.receipts += 1;
         let mut text = ArrayVec::new();
-        if submit.quotable {
+        if self.behaviour.text_codings.contains(&submit.data_coding) {
             text.extend(submit.text.iter().copied().take(20));
         }
         let token = self.deliveries.add(Delivery {
-            source: Party::new(submit.destination.ton, submit.destination.npi, submit.destination.addr),
-            destination: Party::new(submit.source.ton, submit.source.npi, submit.source.addr),
+            source: party(submit.destination),
+            destination: party(submit.source),
             what: What::Receipt { id, state, submit_ms: now.wall_ms, done_ms: now.wall_ms + delay_us / 1000 },
             tries: 0,
             text,
@@ -428,30 +496,30 @@ impl Carrier {
         }
         while next_us <= now.mono_us {
             next_us += self.inbound_gap_us();
-            self.counts.inbound += 1;
             let phone = format!("86139{:08}", self.dice.up_to(99_999_999));
             let mut text = ArrayVec::new();
-            text.extend(format!("inbound {}", self.counts.inbound).bytes());
-            let token = self.deliveries.add(Delivery {
-                source: Party::new(1, 1, phone.as_bytes()),
-                destination: Party::new(3, 0, self.behaviour.inbound_to.as_bytes()),
-                what: What::Inbound,
-                tries: 0,
-                text,
-            });
-            self.place(token, None, now.mono_us);
+            text.extend(format!("inbound {}", self.counts.inbound + 1).bytes());
+            let to = Party::new(3, 0, self.behaviour.inbound_to.as_bytes());
+            self.inbound(Party::new(1, 1, phone.as_bytes()), to, false, text, now.mono_us);
         }
         self.next_inbound_us = Some(next_us);
     }
 
-    /// A phone writes to a service number. The token of the delivery, which comes back in [`Carrier::delivered`].
+    /// A phone writes a short text to a service number, now. Returns the token.
     pub fn say(&mut self, phone: &str, service: &str, text: &str, now: Now) -> u64 {
-        self.counts.inbound += 1;
         let mut kept = ArrayVec::new();
         kept.extend(text.bytes().take(40));
-        let (source, destination) = (Party::new(1, 1, phone.as_bytes()), Party::new(3, 0, service.as_bytes()));
-        let token = self.deliveries.add(Delivery { source, destination, what: What::Inbound, tries: 0, text: kept });
-        self.place(token, None, now.mono_us);
+        let (from, to) = (Party::new(1, 1, phone.as_bytes()), Party::new(3, 0, service.as_bytes()));
+        self.inbound(from, to, false, kept, now.mono_us)
+    }
+
+    /// A phone writes to a service number: a message, or a part of one whose text begins with its header. It comes at `due_us`. Returns the token of the
+    /// delivery, which comes back in [`Carrier::delivered`].
+    pub fn inbound(&mut self, from: Party, to: Party, has_header: bool, text: ArrayVec<u8, 40>, due_us: u64) -> u64 {
+        self.counts.inbound += 1;
+        let what = What::Inbound { has_header };
+        let token = self.deliveries.add(Delivery { source: from, destination: to, what, tries: 0, text });
+        self.place(token, None, due_us);
         token
     }
 
@@ -494,50 +562,10 @@ impl Carrier {
     }
 }
 
+fn party(addr: Addr<'_>) -> Party {
+    Party::new(addr.ton, addr.npi, addr.addr)
+}
+
 fn reached(limit_ms: u64, age_ms: u64) -> bool {
     limit_ms > 0 && age_ms >= limit_ms
-}
-
-/// Deliveries by token; a token is never used twice, so a late answer finds nothing.
-#[derive(Default)]
-struct Deliveries {
-    slots: Vec<(u32, Option<Delivery>)>,
-    free: Vec<u32>,
-    len: u64,
-}
-
-impl Deliveries {
-    fn add(&mut self, delivery: Delivery) -> u64 {
-        self.len += 1;
-        match self.free.pop() {
-            Some(place) => {
-                let slot = &mut self.slots[place as usize];
-                slot.1 = Some(delivery);
-                u64::from(slot.0) << 32 | u64::from(place)
-            }
-            None => {
-                self.slots.push((0, Some(delivery)));
-                self.slots.len() as u64 - 1
-            }
-        }
-    }
-
-    fn get(&self, token: u64) -> Option<&Delivery> {
-        self.slots.get(token as u32 as usize).filter(|slot| slot.0 == (token >> 32) as u32)?.1.as_ref()
-    }
-
-    fn get_mut(&mut self, token: u64) -> Option<&mut Delivery> {
-        self.slots.get_mut(token as u32 as usize).filter(|slot| slot.0 == (token >> 32) as u32)?.1.as_mut()
-    }
-
-    fn remove(&mut self, token: u64) {
-        if self.get(token).is_none() {
-            return;
-        }
-        let slot = &mut self.slots[token as u32 as usize];
-        slot.1 = None;
-        slot.0 = slot.0.wrapping_add(1);
-        self.free.push(token as u32);
-        self.len -= 1;
-    }
 }

@@ -4,6 +4,7 @@ use super::behaviour::{Behaviour, IdForm, ReceiptPlace, scramble};
 use crate::model::state::ReceiptState;
 use crate::smpp::TlvBuf;
 use crate::smpp::tlv::tag;
+use crate::text::gsm7;
 use arrayvec::ArrayVec;
 
 /// A message id as written; at most 64 octets, without terminator.
@@ -78,12 +79,15 @@ pub enum What {
         /// When it got the state, wall ms.
         done_ms: u64,
     },
-    /// A message from a phone.
-    Inbound,
+    /// A message from a phone, or a part of one.
+    Inbound {
+        /// The text begins with a user data header.
+        has_header: bool,
+    },
 }
 
 /// An address.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Party {
     /// Type of number.
     pub ton: u8,
@@ -128,8 +132,12 @@ impl Writer {
         out.tlvs.clear();
         out.data_coding = 0;
         let What::Receipt { id, state, submit_ms, done_ms } = delivery.what else {
-            out.esm_class = 0;
-            out.text.extend(delivery.text.iter().copied());
+            let has_header = delivery.what == What::Inbound { has_header: true };
+            out.esm_class = if has_header { 0x40 } else { 0 };
+            let header = if has_header { delivery.text.first().map_or(0, |length| usize::from(*length) + 1) } else { 0 };
+            let (header, text) = delivery.text.split_at(header.min(delivery.text.len()));
+            out.text.extend(header.iter().chain(text).copied());
+            pack_text(header.len(), behaviour, &mut out.text);
             return;
         };
         let intermediate = matches!(state, ReceiptState::Enroute | ReceiptState::Scheduled);
@@ -164,6 +172,8 @@ impl Writer {
             out.data_coding = 8;
             let narrow = std::mem::take(&mut out.text);
             out.text.extend(narrow.into_iter().flat_map(|octet| [0, octet]).take(254));
+        } else {
+            pack_text(0, behaviour, &mut out.text);
         }
     }
 
@@ -185,6 +195,16 @@ impl Writer {
             out.extend([b'0' + second / 10, b'0' + second % 10]);
         }
         out
+    }
+}
+
+/// Text in the default alphabet, behind a header of so many octets, as the carrier packs it.
+fn pack_text(header: usize, behaviour: &Behaviour, text: &mut ArrayVec<u8, 254>) {
+    if behaviour.packed_text {
+        let mut packed = text[..header].to_vec();
+        gsm7::pack(&text[header..], gsm7::fill_bits(header), true, &mut packed);
+        text.clear();
+        text.extend(packed.into_iter().take(254));
     }
 }
 

@@ -3,7 +3,9 @@
 
 use super::behaviour::{Behaviour, IdForm, ReceiptPlace, Share, StateNumber};
 use super::smsc::SmscSettings;
-use crate::config::{BindMode, Profile, SimulatedId, Zone};
+use crate::config::{Alphabet, BindMode, Profile, SimulatedId, Zone};
+use crate::model::state::ReceiptState;
+use crate::smpp::status;
 
 impl From<SimulatedId> for IdForm {
     fn from(form: SimulatedId) -> IdForm {
@@ -25,12 +27,27 @@ pub fn behaviour_of(profile: &Profile, wall_ms: u64) -> Behaviour {
     let (answer_delay_ms, answer_jitter_ms) = spread(habits.response_delay_ms);
     let (receipt_delay_ms, receipt_jitter_ms) = spread(habits.receipt_delay_ms);
     let reported = 1.0 - habits.missing_receipt_share;
-    let delivered = Share { what: StateNumber(2), share: reported * habits.delivered_share };
-    let undelivered = Share { what: StateNumber(5), share: reported * (1.0 - habits.delivered_share) };
+    // Where ACCEPTD means delivered it is what such a carrier says of what was delivered; so with UNKNOWN.
+    let good = if profile.receipts.accepted_is_final { ReceiptState::Accepted } else { ReceiptState::Delivered };
+    let bad = if profile.receipts.unknown_is_final { ReceiptState::Unknown } else { ReceiptState::Undeliverable };
+    let delivered = Share { what: StateNumber(good as u8), share: reported * habits.delivered_share };
+    let undelivered = Share { what: StateNumber(bad as u8), share: reported * (1.0 - habits.delivered_share) };
+    let alphabets = &profile.alphabets;
+    let mut text_codings = vec![1, alphabets.gsm7, alphabets.latin1];
+    if !matches!(alphabets.default, Alphabet::Ucs2 | Alphabet::Binary) {
+        text_codings.push(0);
+    }
     Behaviour {
         answer_delay_ms,
         answer_jitter_ms,
         rate_per_s: habits.throttle_above_per_s,
+        throttle_status: profile.errors.throttle.first().copied().unwrap_or(status::ESME_RTHROTTLED),
+        service_type: profile.shaping.service_type.clone(),
+        required_tlvs: profile.shaping.tlvs.iter().map(|tlv| tlv.tag).collect(),
+        one_receipt: profile.receipts.one_per_message,
+        query_sm: profile.abilities.query_sm,
+        packed_text: alphabets.default == Alphabet::Gsm7Packed,
+        text_codings,
         errors: habits.refusals.iter().map(|refusal| Share { what: refusal.status, share: refusal.share }).collect(),
         lost_answers: habits.lost_answer_share,
         receipts: [delivered, undelivered].into_iter().filter(|entry| entry.share > 0.0).collect(),
@@ -84,5 +101,24 @@ mod tests {
         assert_eq!((behaviour.id_answer, behaviour.id_receipt, behaviour.zone_min), (IdForm::HexUpper, IdForm::Padded, 480));
         assert_eq!((behaviour.receipt_place, behaviour.receipt_sub_dlvrd, behaviour.receipt_date_digits), (ReceiptPlace::Text, false, 12));
         assert!(behaviour.early_receipts > 0.0 && behaviour.receipts.len() == 1);
+    }
+
+    #[test]
+    fn every_habit_that_shows_on_the_carriers_side_is_taken_over() {
+        let mut profile = Profile::shipped("text-receipts").unwrap();
+        let behaviour = behaviour_of(&profile, 1_790_000_000_000);
+        assert!(behaviour.one_receipt && behaviour.query_sm && !behaviour.packed_text);
+        assert_eq!((behaviour.throttle_status, behaviour.service_type), (0x58, None));
+        profile.errors.throttle = vec![0x401];
+        profile.shaping.service_type = Some("A2P".into());
+        profile.shaping.tlvs = vec![crate::config::StaticTlv { tag: 0x1401, text: Some("x".into()), hex: None }];
+        profile.alphabets.default = Alphabet::Gsm7Packed;
+        profile.receipts.accepted_is_final = true;
+        profile.simulate.delivered_share = 0.5;
+        let behaviour = behaviour_of(&profile, 1_790_000_000_000);
+        assert_eq!((behaviour.throttle_status, behaviour.service_type.as_deref()), (0x401, Some("A2P")));
+        assert_eq!((behaviour.required_tlvs, behaviour.packed_text), (vec![0x1401], true));
+        let reported: Vec<u8> = behaviour.receipts.iter().map(|share| share.what.0).collect();
+        assert_eq!(reported, [6, 7], "ACCEPTD and UNKNOWN, since both are final here");
     }
 }

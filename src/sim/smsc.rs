@@ -10,6 +10,7 @@ use crate::link::driver::{self, DriverLimits, Handler, Mailbox};
 use crate::model::Now;
 use crate::model::clock::SystemClock;
 use crate::model::mark::{RunId, RunMarks};
+use crate::smpp::pdu::{QuerySm, QuerySmResp};
 use crate::smpp::{self, Addr, BindKind, CloseCause, Event, Pdu, Session, Sm, command, status};
 use std::io;
 use std::net::SocketAddr;
@@ -189,7 +190,12 @@ async fn serve(listener: std::net::TcpListener, settings: SmscSettings, hub: Sha
 }
 
 async fn session(stream: tokio::net::TcpStream, settings: Arc<SmscSettings>, hub: SharedHub, clock: SystemClock) {
-    let protocol = smpp::Settings { window: settings.window, inbound_window: SUBMITS_IN_PROGRESS_MAX, ..smpp::Settings::server() };
+    let protocol = smpp::Settings {
+        window: settings.window,
+        inbound_window: SUBMITS_IN_PROGRESS_MAX,
+        interface_version: settings.interface_version,
+        ..smpp::Settings::server()
+    };
     let mailbox = Mailbox::new();
     let handler =
         SmscSession { settings, hub, mailbox: mailbox.clone(), key: None, next_us: None, actions: Vec::new(), written: Written::default() };
@@ -236,6 +242,7 @@ impl SmscSession {
                 command::DATA_SM_RESP,
                 sequence,
                 &Sm {
+                    service_type: data.service_type,
                     source: data.source,
                     destination: data.destination,
                     esm_class: data.esm_class,
@@ -245,7 +252,7 @@ impl SmscSession {
                     ..Sm::default()
                 },
             ),
-            Pdu::QuerySm(_) => return session.respond(sequence, status::ESME_RQUERYFAIL, &Pdu::QuerySmResp(None)),
+            Pdu::QuerySm(query) => return self.query(sequence, query, session, now),
             Pdu::CancelSm(_) => return session.respond(sequence, status::ESME_RCANCELFAIL, &Pdu::CancelSmResp),
             Pdu::ReplaceSm(_) => return session.respond(sequence, status::ESME_RREPLACEFAIL, &Pdu::ReplaceSmResp),
             Pdu::SubmitMulti(_) => return session.respond(sequence, status::ESME_RSUBMITFAIL, &Pdu::SubmitMultiResp(None)),
@@ -255,6 +262,22 @@ impl SmscSession {
         if let Some(action) = hub.carrier.submit(key, &submit, now) {
             act(action, &mut hub.carrier, session, &self.mailbox, &mut self.written, key, now);
         }
+    }
+}
+
+impl SmscSession {
+    fn query(&self, sequence: u32, query: &QuerySm<'_>, session: &mut Session, now: Now) {
+        let Some((state, final_ms)) = lock(&self.hub).carrier.query(query.message_id, now) else {
+            return session.respond(sequence, status::ESME_RQUERYFAIL, &Pdu::QuerySmResp(None));
+        };
+        let final_date = if final_ms > 0 { smpp::time::format_absolute(final_ms, 0) } else { None };
+        let resp = QuerySmResp {
+            message_id: query.message_id,
+            final_date: final_date.as_ref().map_or(&[], |date| &date[..]),
+            message_state: state as u8,
+            ..QuerySmResp::default()
+        };
+        session.respond(sequence, status::ESME_ROK, &Pdu::QuerySmResp(Some(resp)));
     }
 }
 

@@ -1,7 +1,7 @@
 //! From characters to a body: which encoding a text gets, and why.
 
 use super::segment::{self, SegmentRule};
-use super::shift::{Language, Shifts};
+use super::shift::{Language, Languages, Shifts};
 use super::transliterate::{Transliteration, transliterate};
 use super::{gsm7, utf16};
 use crate::model::{Body, Encoding};
@@ -38,23 +38,6 @@ impl Wanted {
     /// The wish of that name.
     pub fn from_name(name: &str) -> Option<Wanted> {
         Wanted::ALL.into_iter().find(|wanted| wanted.name() == name)
-    }
-}
-
-/// A set of languages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Languages(u16);
-
-impl Languages {
-    /// The set with `language` in it.
-    #[must_use]
-    pub fn with(self, language: Language) -> Languages {
-        Languages(self.0 | 1 << language as u16)
-    }
-
-    /// True if `language` is in it.
-    pub fn has(self, language: Language) -> bool {
-        self.0 >> language as u16 & 1 == 1
     }
 }
 

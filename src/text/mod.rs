@@ -8,6 +8,7 @@ pub mod date;
 pub mod fold;
 pub mod gsm7;
 pub mod id_form;
+pub mod national;
 pub mod reassembly;
 pub mod receipt;
 pub mod segment;

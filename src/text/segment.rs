@@ -2,8 +2,8 @@
 //! bit and TLVs that announce a header or a part are set by `link/translate` from what a segment says.
 
 use super::gsm7::{self, ESCAPE};
-use super::shift::Shifts;
-use super::{cluster, udh};
+use super::shift::{Languages, Shifts};
+use super::{cluster, national, udh};
 use crate::model::message::Part;
 use crate::model::{Body, Encoding};
 
@@ -36,12 +36,14 @@ pub struct SegmentRule {
     pub payload_max: usize,
     /// GSM 7-bit text is packed, eight septets in seven octets (`default_alphabet = packed-gsm7`).
     pub packed: bool,
+    /// Languages whose national tables the phones behind the carrier understand: what [`national::shorter`] makes of a body is what is counted.
+    pub national: Languages,
 }
 
 impl SegmentRule {
     /// The usual rule with this kind of concatenation.
     pub const fn new(concatenation: Concatenation) -> SegmentRule {
-        SegmentRule { concatenation, payload_max: PAYLOAD_MAX, packed: false }
+        SegmentRule { concatenation, payload_max: PAYLOAD_MAX, packed: false, national: Languages::NONE }
     }
 }
 
@@ -87,7 +89,7 @@ pub fn capacity(encoding: Encoding, header_octets: usize) -> usize {
     }
 }
 
-/// How many PDUs `body` becomes, 1 or more. Over [`MAX_PARTS`] it can't be numbered and should have been refused.
+/// How many PDUs `body` becomes, 1 or more, in the tables that the rule allows. Over [`MAX_PARTS`] it can't be numbered and should have been refused.
 pub fn count(body: &Body, rule: &SegmentRule) -> usize {
     // Nearly every message ends here.
     if body.header_len == 0 && body.octets.len() <= capacity(body.encoding, 0) {
@@ -95,7 +97,10 @@ pub fn count(body: &Body, rule: &SegmentRule) -> usize {
     }
     match plan(body, rule) {
         Plan::Whole { .. } => 1,
-        Plan::Cut { cutter, .. } => cutter.count(),
+        Plan::Cut { cutter, .. } => match national::shorter(body, rule) {
+            Some(other) => count(&other, &SegmentRule { national: Languages::NONE, ..*rule }),
+            None => cutter.count(),
+        },
     }
 }
 
@@ -108,7 +113,7 @@ pub fn split(body: &Body, rule: &SegmentRule, reference: u16) -> Vec<Segment> {
     segments
 }
 
-/// Hands each segment of `body` to `take`, in order. `scratch` is overwritten; a body that fits one part (and isn't
+/// Hands each segment of `body` to `take`, in order, in the encoding that it has (ask [`national::shorter`] before). `scratch` is overwritten; a body that fits one part (and isn't
 /// packed) is lent as it stands, nothing copied. `reference` is used only if there are several; its low eight bits
 /// with [`Concatenation::Udh8`]. A body that carries a concatenation header is a part already: one segment, untouched.
 /// Other header elements are kept in every part. Over [`MAX_PARTS`] parts the body goes whole as a payload.

@@ -75,6 +75,26 @@ impl Language {
     }
 }
 
+/// A set of languages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Languages(u16);
+
+impl Languages {
+    /// None of them.
+    pub const NONE: Languages = Languages(0);
+
+    /// The set with `language` in it.
+    #[must_use]
+    pub fn with(self, language: Language) -> Languages {
+        Languages(self.0 | 1 << language as u16)
+    }
+
+    /// True if `language` is in it.
+    pub fn has(self, language: Language) -> bool {
+        self.0 >> language as u16 & 1 == 1
+    }
+}
+
 /// The shift tables of one text; none of them by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Shifts {

@@ -140,16 +140,19 @@ pub fn shifts_of(header: &[u8]) -> Shifts {
     if header.is_empty() { Shifts::NONE } else { parse(header).map(|udh| udh.shifts()).unwrap_or_default() }
 }
 
-/// Puts `reference` in place of the one in the concatenation element (its low eight bits where the element is the
+/// Puts `reference` in place of the one in each concatenation element (its low eight bits where the element is a
 /// narrow one). Returns false, and changes nothing, if there is no such element or no readable header.
 pub fn rewrite_reference(octets: &mut [u8], reference: u16) -> bool {
-    let Some(found) = parse(octets).ok().and_then(|udh| udh.header_part()) else { return false };
-    if found.wide {
-        octets[found.offset..found.offset + 2].copy_from_slice(&reference.to_be_bytes());
-    } else {
-        octets[found.offset] = reference as u8;
+    let Ok(header) = parse(octets) else { return false };
+    let found: Vec<HeaderPart> = header.elements().filter_map(header_part).collect();
+    for found in &found {
+        if found.wide {
+            octets[found.offset..found.offset + 2].copy_from_slice(&reference.to_be_bytes());
+        } else {
+            octets[found.offset] = reference as u8;
+        }
     }
-    true
+    !found.is_empty()
 }
 
 /// Appends a whole header: the concatenation element (if any; `wide` for a 16-bit reference) and after it `elements`,

@@ -44,29 +44,29 @@ impl Engine {
 }
 
 /// A peer that speaks PDU by PDU.
-struct Peer {
+pub struct Peer {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Peer {
-    async fn connect(address: SocketAddr) -> Peer {
+    pub async fn connect(address: SocketAddr) -> Peer {
         Peer { stream: TcpStream::connect(address).await.unwrap(), buffer: Vec::new() }
     }
 
-    async fn accept(listener: &TcpListener) -> Peer {
+    pub async fn accept(listener: &TcpListener) -> Peer {
         let (stream, _) = timeout(PATIENCE, listener.accept()).await.expect("a connection comes").unwrap();
         Peer { stream, buffer: Vec::new() }
     }
 
-    async fn say(&mut self, status: u32, sequence: u32, pdu: &Pdu<'_>) {
+    pub async fn say(&mut self, status: u32, sequence: u32, pdu: &Pdu<'_>) {
         let mut out = bytes::BytesMut::new();
         encode(status, sequence, pdu, &mut out);
         self.stream.write_all(&out).await.unwrap();
     }
 
     /// The next PDU's frame; `None` at the end of the connection.
-    async fn hear(&mut self) -> Option<Vec<u8>> {
+    pub async fn hear(&mut self) -> Option<Vec<u8>> {
         loop {
             if let Some(frame) = frame::next(&self.buffer, 1 << 20).unwrap().map(<[u8]>::to_vec) {
                 self.buffer.drain(..frame.len());
@@ -81,14 +81,14 @@ impl Peer {
         }
     }
 
-    async fn bind(&mut self, system_id: &[u8], password: &[u8]) -> u32 {
+    pub async fn bind(&mut self, system_id: &[u8], password: &[u8]) -> u32 {
         let bind = Bind { system_id, password, interface_version: 0x34, ..Bind::default() };
         self.say(0, 1, &Pdu::bind(BindKind::Transceiver, bind)).await;
         status(&self.hear().await.expect("a bind response"))
     }
 
     /// Takes a bind; returns its kind.
-    async fn take_bind(&mut self, status: u32) -> BindKind {
+    pub async fn take_bind(&mut self, status: u32) -> BindKind {
         let frame = self.hear().await.expect("a bind");
         let (header, pdu) = decode(&frame, &DecodeLimits::default()).unwrap();
         let kind = match pdu {

@@ -126,3 +126,78 @@ fn the_same_seed_takes_the_same_course() {
     assert_eq!(course(5), course(5));
     assert_ne!(course(5), course(6));
 }
+
+fn part(text: &[u8]) -> Sm<'_> {
+    Sm {
+        source: Addr { ton: 0, npi: 1, addr: b"1069" },
+        destination: Addr { ton: 1, npi: 1, addr: b"8613800000001" },
+        registered_delivery: 1,
+        esm_class: 0x40,
+        short_message: text,
+        ..Sm::default()
+    }
+}
+
+#[test]
+fn parts_of_one_text_get_one_receipt_where_the_carrier_reports_once() {
+    for (one_receipt, receipts) in [(false, [1, 1, 1]), (true, [0, 0, 1])] {
+        let mut carrier = Carrier::new(Behaviour { one_receipt, ..Behaviour::default() }, 1);
+        let bind = carrier.bind_up(true, at(0));
+        let mut ids = Vec::new();
+        // The second part comes first, and again.
+        for (sequence, number) in [2u8, 2, 1].into_iter().enumerate() {
+            let text = [5, 0, 3, 77, 2, number, b'x'];
+            let sm = part(&text);
+            carrier.submit(bind, &Submit::of(command::SUBMIT_SM_RESP, sequence as u32, &sm), at(0));
+            ids.push(tokens(&due(&mut carrier, bind, 10, at(0))).len());
+        }
+        assert_eq!(ids, receipts);
+        let text = [5, 0, 3, 77, 1, 1, b'x'];
+        carrier.submit(bind, &Submit::of(command::SUBMIT_SM_RESP, 9, &part(&text)), at(0));
+        assert_eq!(tokens(&due(&mut carrier, bind, 10, at(0))).len(), 1, "one part is whole by itself");
+    }
+}
+
+#[test]
+fn what_a_carrier_wants_in_every_submit_is_asked_for() {
+    let behaviour = Behaviour { service_type: Some("A2P".to_owned()), required_tlvs: vec![0x1401], ..Behaviour::default() };
+    let mut carrier = Carrier::new(behaviour, 1);
+    let bind = carrier.bind_up(true, at(0));
+    let mut tlvs = hongyan::smpp::TlvBuf::new();
+    tlvs.octets(0x1401, b"x");
+    let plain = Sm { short_message: b"text", ..Sm::default() };
+    let mut status = |sm: Sm<'_>| answered_with(carrier.submit(bind, &Submit::of(command::SUBMIT_SM_RESP, 1, &sm), at(0)));
+    assert_eq!(status(plain), Some(status::ESME_RINVSERTYP));
+    assert_eq!(status(Sm { service_type: b"A2P", ..plain }), Some(status::ESME_RMISSINGOPTPARAM));
+    assert_eq!(status(Sm { service_type: b"A2P", tlvs: tlvs.as_tlvs(), ..plain }), Some(0));
+}
+
+#[test]
+fn a_packed_text_is_read_and_quoted_and_receipts_are_packed_too() {
+    let mut carrier = Carrier::new(Behaviour { packed_text: true, ..Behaviour::default() }, 1);
+    let bind = carrier.bind_up(true, at(0));
+    let mut packed = Vec::new();
+    hongyan::text::gsm7::pack(b"packed text", 0, true, &mut packed);
+    let sm = Sm { registered_delivery: 1, short_message: &packed, ..Sm::default() };
+    carrier.submit(bind, &Submit::of(command::SUBMIT_SM_RESP, 1, &sm), at(0));
+    let token = tokens(&due(&mut carrier, bind, 10, at(0)))[0];
+    let mut written = Written::default();
+    carrier.write(token, &mut written).unwrap();
+    let mut text = Vec::new();
+    hongyan::text::gsm7::unpack_all(&written.text, 0, &mut text);
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.starts_with("id:1000001 ") && text.ends_with(" text:packed text"), "{text}");
+}
+
+#[test]
+fn query_sm_is_answered_with_what_the_receipt_will_say() {
+    let mut carrier = Carrier::new(Behaviour { query_sm: true, receipt_delay_ms: 100, ..Behaviour::default() }, 1);
+    let bind = carrier.bind_up(true, at(0));
+    submit(&mut carrier, bind, 1, at(0));
+    use hongyan::model::state::ReceiptState;
+    assert_eq!(carrier.query(b"1000001", at(50)), Some((ReceiptState::Enroute, 0)));
+    assert_eq!(carrier.query(b"1000001", at(200)), Some((ReceiptState::Delivered, at(100).wall_ms)));
+    assert_eq!(carrier.query(b"7", at(200)), None);
+    carrier.behaviour_mut().query_sm = false;
+    assert_eq!(carrier.query(b"1000001", at(200)), None);
+}

@@ -12,7 +12,7 @@ use crate::text::choose::{Options, choose};
 use crate::text::data_coding::{self, DefaultAlphabet};
 use crate::text::segment::{self, MAX_PARTS, SegmentRule};
 use crate::text::transliterate::Transliteration;
-use crate::text::{gsm7, transcode, udh};
+use crate::text::{gsm7, national, transcode, udh};
 
 /// data_coding values from here on say more than an alphabet: message class or waiting indication.
 const FIRST_WITH_CLASS: u8 = 0x10;
@@ -103,9 +103,12 @@ pub enum ForCarrier {
     Instead(Body),
 }
 
-/// GSM 7-bit text for a carrier whose data_coding 0 is something else goes in that, or as UTF-16 where it doesn't fit; Latin-1 for
+/// A text that national tables make shorter goes in those that the rule allows; GSM 7-bit text for a carrier whose data_coding 0 is something else goes in that, or as UTF-16 where it doesn't fit; Latin-1 for
 /// a carrier that takes none goes as UTF-16 if that needs as many parts as the engine has counted, else as it is.
 pub fn for_carrier(body: &Body, profile: &Profile, rule: &SegmentRule, parts: u8) -> ForCarrier {
+    if let Some(other) = national::shorter(body, rule) {
+        return ForCarrier::Instead(other);
+    }
     let default = default_alphabet(profile.alphabets.default);
     match body.encoding {
         Encoding::Gsm7 => {

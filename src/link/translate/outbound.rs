@@ -11,6 +11,7 @@ use crate::smpp::tlv::tag;
 use crate::smpp::{Addr, Pdu, Sm, TlvBuf, Tlvs};
 use crate::text::data_coding::DefaultAlphabet;
 use crate::text::segment::{self, PART_OCTETS, SHORT_MESSAGE_MAX, SegmentRule, SegmentView};
+use crate::text::shift::{Language, Languages};
 use crate::text::{transcode, udh};
 use arrayvec::ArrayVec;
 use std::sync::Arc;
@@ -67,7 +68,9 @@ pub fn segment_rule(profile: &Profile) -> SegmentRule {
         Concatenation::Payload => segment::Concatenation::Payload,
     };
     let packed = default_alphabet(profile.alphabets.default) == DefaultAlphabet::PackedGsm7;
-    SegmentRule { packed, ..SegmentRule::new(concatenation) }
+    let languages = profile.alphabets.national_tables.iter().filter_map(|&language| Language::from_u8(language as u8));
+    let national = languages.fold(Languages::NONE, Languages::with);
+    SegmentRule { packed, national, ..SegmentRule::new(concatenation) }
 }
 
 impl SubmitWriter {

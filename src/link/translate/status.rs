@@ -54,7 +54,7 @@ pub fn cause(answer: u32) -> Refusal {
         status::ESME_RTHROTTLED => Refusal::Throttled,
         status::ESME_RMSGQFUL => Refusal::QueueFull,
         status::ESME_RINVMSGID => Refusal::UnknownMessage,
-        // Flags, lists, replace_if_present, canned messages, commands: what we don't serve.
+        // Flags, lists, canned messages, commands: what we don't serve.
         _ => Refusal::Unsupported,
     }
 }

@@ -1,6 +1,6 @@
 //! Submissions of upstreams as messages: the checks of a submit_sm in the order that the specification's readers expect
 //! (SMPP v3.4 sections 4.4, 4.5, 4.7).
-//! `replace_if_present_flag` isn't served: 1 is refused with 0x54, whether or not anything waits. Whether the account may send it, and where to, is left to the engine's intake.
+//! Whether the account may send it, and where to, is left to the engine's intake.
 
 use super::body;
 use crate::config::Account;
@@ -124,8 +124,7 @@ fn check_flags(sm: &Sm<'_>) -> Result<(), u32> {
     if sm.registered_delivery & 0xE0 != 0 {
         return Err(status::ESME_RINVREGDLVFLG);
     }
-    // Replacing needs every waiting message found by its addresses: not served, and ignoring the flag would send both.
-    if sm.replace_if_present_flag != 0 {
+    if sm.replace_if_present_flag > 1 {
         return Err(status::ESME_RINVREPFLAG);
     }
     if sm.sm_default_msg_id != 0 {

@@ -7,11 +7,14 @@
 //! where the rest goes on in the next millisecond. The phone in each receipt tells the recipients apart without any counting. An account whose
 //! duplicates are dropped must go by the phone: a recipient whose message is a duplicate keeps the id of the first one, out of the row.
 
+use super::{KIND_MULTI, Upstream, version};
+use crate::engine::port::Draft;
 use crate::link::translate::receipt;
-use crate::link::translate::submit::Submitter;
-use crate::model::{Address, MessageId};
-use crate::smpp::pdu::{SubmitMultiResp, Unsuccess, UnsuccessesBuf};
-use crate::smpp::{Addr, Pdu, Session, status};
+use crate::link::translate::status::of_refusal;
+use crate::link::translate::submit::{self, Submitter};
+use crate::model::{Address, MessageId, Now, Refusal};
+use crate::smpp::pdu::{SubmitMulti, SubmitMultiResp, Unsuccess, UnsuccessesBuf};
+use crate::smpp::{Addr, Destination, Pdu, Session, status};
 
 /// A submit_multi whose recipients are with the engine.
 pub(super) struct Multi {
@@ -41,5 +44,84 @@ impl Multi {
         let status = if self.first_id.is_some() { status::ESME_ROK } else { self.first_failure };
         let resp = SubmitMultiResp { message_id: &id, unsuccess: self.unsuccess.as_unsuccesses(), ..SubmitMultiResp::default() };
         session.respond(self.sequence, status, &Pdu::SubmitMultiResp(Some(resp)));
+    }
+}
+
+impl Upstream {
+    pub(super) fn submit_multi(
+        &mut self,
+        sequence: u32,
+        multi: &SubmitMulti<'_>,
+        by: &Submitter<'_>,
+        session: &mut Session,
+    ) -> Result<(), u32> {
+        if multi.dests.is_empty() {
+            return Err(status::ESME_RINVNUMDESTS);
+        }
+        let shared = submit::of_multi(multi, by)?;
+        let slot = self.multis.iter().position(Option::is_none).unwrap_or(self.multis.len());
+        let mut state = Multi {
+            sequence,
+            waiting: 0,
+            first_id: None,
+            first_failure: status::ESME_ROK,
+            unsuccess: UnsuccessesBuf::default(),
+            recipients: Vec::with_capacity(multi.dests.len()),
+        };
+        let mut drafts = Vec::with_capacity(multi.dests.len());
+        for to in multi.destinations() {
+            let addr = match to {
+                Destination::Sme(addr) => addr,
+                // The list of those refused knows numbers only: the name stands in the number's place.
+                Destination::List(name) => Addr { ton: 0, npi: 0, addr: name },
+            };
+            let made = match to {
+                Destination::Sme(addr) => submit::to_destination(&shared, addr),
+                Destination::List(_) => Err(status::ESME_RINVDLNAME),
+            };
+            match made {
+                Ok(message) => {
+                    let token = KIND_MULTI | (slot as u64) << 8 | state.recipients.len() as u64;
+                    state.recipients.push(message.destination.clone());
+                    state.waiting += 1;
+                    drafts.push(Draft { token, message, campaign: None });
+                }
+                Err(status) => {
+                    self.refused(status);
+                    state.refused(addr, status);
+                }
+            }
+        }
+        self.draft(drafts, multi.sm.replace_if_present_flag == 1 && state.waiting > 0);
+        if state.waiting == 0 {
+            state.respond(by, session);
+        } else if slot == self.multis.len() {
+            self.multis.push(Some(state));
+        } else {
+            self.multis[slot] = Some(state);
+        }
+        Ok(())
+    }
+
+    pub(super) fn answer_multi(&mut self, token: u64, result: Result<MessageId, Refusal>, session: &mut Session) {
+        let Some(entry) = self.account.clone() else { return };
+        let slot = (token as u32 >> 8) as usize;
+        let Some(state) = self.multis.get_mut(slot).and_then(Option::as_mut) else { return };
+        state.waiting -= 1;
+        match result {
+            Ok(id) => {
+                state.first_id.get_or_insert(id);
+            }
+            Err(refusal) => {
+                entry.refused(refusal);
+                let to = state.recipients[(token & 0xFF) as usize].clone();
+                state.refused(receipt::addr(&to), of_refusal(refusal, version(session)));
+            }
+        }
+        if state.waiting == 0 {
+            let by = Submitter { id: entry.id, account: &entry.settings, version: version(session), now: Now::default() };
+            state.respond(&by, session);
+            self.multis[slot] = None;
+        }
     }
 }

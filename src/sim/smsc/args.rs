@@ -99,6 +99,14 @@ pub struct HabitArgs {
     #[arg(long, value_name = "SHARE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duplicate_receipts: Option<f64>,
+    /// Parts of one text get one receipt in all
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub one_receipt: Option<bool>,
+    /// Answer query_sm
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query_sm: Option<bool>,
     /// Send ENROUTE first where it is asked for
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]

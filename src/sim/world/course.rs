@@ -1,15 +1,16 @@
 //! The course of a world: what happens next, in order of virtual time and, within an instant, of the dice. Owns everything; the other files give it hands.
 
+use super::draw::Draw;
 use super::gateway::Gateway;
 use super::jobs::Job;
-use super::judge::{Judge, Judged, Record, Wrong, mark};
+use super::judge::{Judge, Judged, Wrong};
 use super::peers::{ClientSlot, Operator};
-use super::wire::{Connection, End, Mail, Parcel, Role, Side};
+use super::requests::Wish;
+use super::wire::{Connection, Side};
 use super::{Outcome, Settings};
-use crate::link::driver::Handler;
-use crate::model::{Class, Now};
+use crate::model::Now;
 use crate::sim::behaviour::{Dice, scramble};
-use crate::smpp::{CloseCause, Event};
+use crate::smpp::CloseCause;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -57,10 +58,12 @@ pub(super) enum Due {
     Job,
     /// Somebody tops up.
     PayIn,
-    /// An upstream cancels.
-    Cancel { number: usize },
+    /// An upstream asks for something to be done with a message.
+    Wish { number: usize, wish: Wish },
+    /// A phone sends a part of a message.
+    Inbound { number: usize, part: usize },
     /// An upstream answers a delivery.
-    Respond { at: usize, sequence: u32, status: u32, report: Option<(u64, u8)> },
+    Respond { at: usize, sequence: u32, status: u32, what: Delivered },
     /// Something goes wrong.
     Misfortune(Misfortune),
     /// The disk is as it should be again.
@@ -69,6 +72,17 @@ pub(super) enum Due {
     Calm,
     /// Is everything at rest?
     Look,
+}
+
+/// What an upstream got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Delivered {
+    /// A final report: id and state.
+    Final(u64, u8),
+    /// Another report.
+    Other,
+    /// A message from a phone, by its number.
+    Inbound(usize),
 }
 
 /// What may go wrong.
@@ -117,7 +131,7 @@ pub struct World {
     pub(super) listing: super::listing::Listing,
     pub(super) no_credit: u64,
     pub(super) pages_read: u64,
-    to_submit: usize,
+    pub(super) to_submit: usize,
     events: u64,
     trace: u64,
     watch: Option<Option<usize>>,
@@ -151,7 +165,7 @@ impl World {
             listing: super::listing::Listing::default(),
             no_credit: 0,
             pages_read: 0,
-            to_submit: settings.messages,
+            to_submit: 0,
             events: 0,
             trace: seed,
             watch,
@@ -162,14 +176,7 @@ impl World {
     }
 
     fn prepare(&mut self) {
-        let mut recent = Vec::new();
-        for number in 0..self.settings.messages {
-            let record = self.draw_message(number, &mut recent);
-            self.judge.records.push(record);
-            let at_us = self.dice.up_to(self.settings.busy_ms * 1000);
-            self.after(at_us, Due::Submit { number });
-        }
-        self.prepare_job(&mut recent);
+        self.draw_traffic(Draw::new(self.trace));
         self.after(0, Due::Start);
         for slot in 0..self.slots.len() {
             let at_us = self.dice.up_to(200_000);
@@ -179,46 +186,6 @@ impl World {
             self.next_misfortune(kind);
         }
         self.after(self.settings.busy_ms * 1000, Due::Calm);
-    }
-
-    /// The bulk job's lines are messages like others; they are handed in another way.
-    fn prepare_job(&mut self, recent: &mut Vec<String>) {
-        for number in self.settings.messages..self.settings.messages + self.settings.job_lines {
-            let mut record = self.draw_message(number, recent);
-            (record.account, record.class) = (Class::ALL.len() - 1, Class::Marketing);
-            (record.delay_s, record.validity_s, record.to_cancel) = (0, 0, false);
-            record.routed(&self.settings);
-            self.judge.records.push(record);
-            self.job.lines.push(number);
-        }
-        self.judge.books.limits = self.settings.limit.map_or(Vec::new(), |limit| vec![limit; Class::ALL.len()]);
-        self.after(100_000, Due::Job);
-        self.after(100_000, Due::PayIn);
-    }
-
-    fn draw_message(&mut self, number: usize, recent: &mut Vec<String>) -> Record {
-        let account = self.dice.up_to(2) as usize;
-        let class = Class::ALL[account];
-        let digits = match recent.last() {
-            Some(last) if self.dice.chance(self.settings.same_number_share) => last.clone(),
-            _ => format!("86138{:08}", 1_000 + number),
-        };
-        recent.push(digits.clone());
-        let registered = [1, 1, 1, 1, 0x11, 2, 3, 0][self.dice.up_to(7) as usize];
-        let marks = match self.dice.chance(self.settings.long_share) {
-            true => [25, 25, 50][self.dice.up_to(2) as usize],
-            false => 1 + self.dice.up_to(15) as usize,
-        };
-        let mut record = Record::new(account, class, digits, registered, mark(number).repeat(marks).into_bytes());
-        if self.dice.chance(self.settings.scheduled_share) {
-            record.delay_s = 1 + self.dice.up_to(8);
-        }
-        if self.dice.chance(self.settings.short_lived_share) {
-            record.validity_s = record.delay_s + 1 + self.dice.up_to(8);
-        }
-        record.routed(&self.settings);
-        record.to_cancel = self.dice.chance(self.settings.cancelled_share);
-        record
     }
 
     /// Runs to the end.
@@ -263,14 +230,15 @@ impl World {
             Due::Bind { life, carrier, index } => self.connect_bind(life, carrier, index),
             Due::Connect { slot } => self.connect_client(slot),
             Due::Submit { number } => self.submit(number),
-            Due::Cancel { number } => self.cancel(number),
             Due::Repeat { number } => self.repeat(number),
             Due::Job => self.job_turn(),
             Due::PayIn => {
                 self.pay_in();
                 Ok(())
             }
-            Due::Respond { at, sequence, status, report } => self.respond(at, sequence, status, report),
+            Due::Wish { number, wish } => self.wish(number, wish),
+            Due::Inbound { number, part } => self.inbound_due(number, part),
+            Due::Respond { at, sequence, status, what } => self.respond(at, sequence, status, what),
             Due::Misfortune(kind) => self.misfortune(kind),
             Due::DiskWell { life } => self.disk_well(life),
             Due::Calm => self.calm(),
@@ -283,8 +251,10 @@ impl World {
         let Some(engine) = &self.gateway.engine else { return Some("the gateway is down".into()) };
         let (alive, outbox, parked) = (engine.alive(), engine.outbox_figures().map(|(waiting, _)| waiting).sum::<u64>(), engine.parked());
         let waiting: u64 = self.operators.iter().map(|o| o.carrier.counts().waiting).sum();
+        let phones = engine.inbound_waiting();
         let rest = self.to_submit == 0
             && self.job_left() == 0
+            && phones == 0
             && alive == 0
             && outbox == 0
             && parked == 0
@@ -292,7 +262,7 @@ impl World {
             && self.gateway.is_written();
         (!rest).then(|| {
             format!(
-                "{} to submit, {alive} alive, {outbox} in outboxes, {parked} parked, {waiting} with carriers, journal idle {}",
+                "{} to submit, {alive} alive, {outbox} in outboxes, {parked} parked, {phones} parts from phones, {waiting} with carriers, journal idle {}",
                 self.to_submit,
                 self.gateway.is_written()
             )
@@ -385,214 +355,5 @@ impl World {
             rerouted: self.judge.rerouted(),
             pages_read: self.pages_read,
         }
-    }
-
-    // ---- connections ----
-
-    pub(super) fn connect(&mut self, gateway: End, peer: End) -> Result<usize, Wrong> {
-        self.connections.push(Connection::new(gateway, peer));
-        let at = self.connections.len() - 1;
-        for side in [Side::Gateway, Side::Peer] {
-            self.work(at, side, Work::Opened)?;
-        }
-        Ok(at)
-    }
-
-    fn arrival(&mut self, at: usize, side: Side) -> Judged {
-        let now_us = self.now_us;
-        while let Some(parcel) = self.connections[at].towards[side as usize].take(now_us) {
-            let work = match parcel {
-                Parcel::Octets(octets) => Work::Octets(octets),
-                Parcel::End => Work::Over(CloseCause::PeerClosed),
-            };
-            self.work(at, side, work)?;
-        }
-        Ok(())
-    }
-
-    /// One turn of one end, as the driver of sockets does it.
-    pub(super) fn work(&mut self, at: usize, side: Side, work: Work) -> Judged {
-        let Some(mut end) = self.connections[at].ends[side as usize].take() else { return Ok(()) };
-        let now = self.now();
-        let mut over = None;
-        match work {
-            Work::Opened => match &mut end.role {
-                Role::Upstream(handler) => handler.opened(&mut end.session, now),
-                Role::Bind(handler) => handler.opened(&mut end.session, now),
-                Role::Client(client) => self.client_opened(*client, &mut end.session),
-                Role::Operator(_) => {}
-            },
-            Work::Octets(octets) => {
-                self.count(1, crate::store::checksum::checksum(at as u64, &octets));
-                end.input.extend_from_slice(&octets);
-            }
-            Work::Over(cause) => over = Some(cause),
-            Work::Tick => over = self.tick(at, &mut end)?,
-            Work::Mail => self.mail(&mut end),
-        }
-        let told = self.read(at, &mut end)?;
-        self.batch_end(at, &mut end)?;
-        let over = over.or(told).or(match end.session.next(&[], now) {
-            (_, Some(Event::Closed { cause })) => Some(cause),
-            _ => None,
-        });
-        match over {
-            None => {
-                self.flush(at, side, &mut end);
-                self.set_timer(at, side, &mut end);
-                self.connections[at].ends[side as usize] = Some(end);
-                Ok(())
-            }
-            Some(cause) => self.over(at, side, end, cause),
-        }
-    }
-
-    fn read(&mut self, at: usize, end: &mut End) -> Result<Option<CloseCause>, Wrong> {
-        let now = self.now();
-        let input = std::mem::take(&mut end.input);
-        let mut from = 0;
-        let mut over = None;
-        loop {
-            let (used, event) = end.session.next(&input[from..], now);
-            from += used;
-            match event {
-                Some(Event::Closed { cause }) => {
-                    over = Some(cause);
-                    break;
-                }
-                Some(event) => self.event(at, end, event)?,
-                None => {}
-            }
-            if used == 0 {
-                break;
-            }
-        }
-        end.input = input[from..].to_vec();
-        Ok(over)
-    }
-
-    fn event(&mut self, at: usize, end: &mut End, event: Event<'_>) -> Judged {
-        let now = self.now();
-        match &mut end.role {
-            Role::Upstream(handler) => handler.event(event, &mut end.session, now),
-            Role::Bind(handler) => handler.event(event, &mut end.session, now),
-            Role::Client(client) => return self.client_event(at, *client, &mut end.session, event),
-            Role::Operator(operator) => return self.operator_event(at, operator, &mut end.session, event),
-        }
-        Ok(())
-    }
-
-    fn tick(&mut self, at: usize, end: &mut End) -> Result<Option<CloseCause>, Wrong> {
-        let now = self.now();
-        let mut events = Vec::new();
-        if end.session.deadline().is_some_and(|due| due <= now.mono_us) {
-            end.session.tick(now, &mut events);
-        }
-        for event in events {
-            if let Event::Closed { cause } = event {
-                return Ok(Some(cause));
-            }
-            self.event(at, end, event)?;
-        }
-        match &mut end.role {
-            Role::Upstream(handler) if handler.deadline().is_some_and(|due| due <= now.mono_us) => handler.tick(&mut end.session, now),
-            Role::Bind(handler) if handler.deadline().is_some_and(|due| due <= now.mono_us) => handler.tick(&mut end.session, now),
-            _ => {}
-        }
-        Ok(None)
-    }
-
-    fn mail(&mut self, end: &mut End) {
-        let now = self.now();
-        for mail in std::mem::take(&mut end.mail) {
-            match (&mut end.role, mail) {
-                (Role::Upstream(handler), Mail::Upstream(command)) => handler.command(command, &mut end.session, now),
-                (Role::Bind(handler), Mail::Bind(commands)) => handler.command(commands, &mut end.session, now),
-                _ => {}
-            }
-        }
-    }
-
-    fn batch_end(&mut self, at: usize, end: &mut End) -> Judged {
-        let now = self.now();
-        let mut reports = Vec::new();
-        match &mut end.role {
-            Role::Upstream(handler) => handler.batch_end(&mut end.session, now, &mut reports),
-            Role::Bind(handler) => handler.batch_end(&mut end.session, now, &mut reports),
-            Role::Client(_) => {}
-            Role::Operator(operator) => self.operator_batch_end(at, operator, &mut end.session)?,
-        }
-        self.hand_in(reports);
-        Ok(())
-    }
-
-    fn flush(&mut self, at: usize, side: Side, end: &mut End) {
-        let output = end.session.output().split().to_vec();
-        if output.is_empty() {
-            return;
-        }
-        // A socket gives its octets in pieces of any size.
-        let mut from = 0;
-        while from < output.len() {
-            let left = output.len() - from;
-            let piece = if self.dice.chance(0.1) { 1 + self.dice.up_to(left as u64 - 1) as usize } else { left };
-            let latency_us = if self.dice.chance(0.125) { 20_000 } else { 500 };
-            let arrives_us = self.now_us + 50 + self.dice.up_to(latency_us);
-            let parcel = Parcel::Octets(output[from..from + piece].to_vec());
-            self.send(at, side, arrives_us, parcel);
-            from += piece;
-        }
-    }
-
-    fn send(&mut self, at: usize, from: Side, arrives_us: u64, parcel: Parcel) {
-        let side = from.other();
-        if let Some(us) = self.connections[at].towards[side as usize].send(arrives_us, parcel) {
-            self.at(us, Due::Arrival { at, side });
-        }
-    }
-
-    fn set_timer(&mut self, at: usize, side: Side, end: &mut End) {
-        let handler = match &end.role {
-            Role::Upstream(handler) => handler.deadline(),
-            Role::Bind(handler) => handler.deadline(),
-            Role::Client(_) => None,
-            Role::Operator(operator) => operator.next_us,
-        };
-        if let Some(us) = [end.session.deadline(), handler].into_iter().flatten().min() {
-            // Timers are as coarse as a millisecond, and a deadline that has passed is looked at a moment later.
-            let us = us.max(self.now_us + 1).next_multiple_of(1000);
-            if end.timer_us != us {
-                end.timer_us = us;
-                self.at(us, Due::Timer { at, side, us });
-            }
-        }
-    }
-
-    /// The end of one end: its last words, then the other side learns of it.
-    fn over(&mut self, at: usize, side: Side, mut end: Box<End>, cause: CloseCause) -> Judged {
-        let now = self.now();
-        self.count(2, at as u64);
-        self.note(None, || format!("connection {at}: {side:?} closes, {}", cause.name()));
-        if !matches!(cause, CloseCause::PeerClosed | CloseCause::Killed) {
-            self.flush(at, side, &mut end);
-        }
-        self.mail(&mut end);
-        let mut reports = Vec::new();
-        match &mut end.role {
-            Role::Upstream(handler) => {
-                handler.closed(&mut end.session, cause, now, &mut reports);
-                self.gateway.sessions.retain(|_, place| *place != at);
-            }
-            Role::Bind(handler) => {
-                handler.closed(&mut end.session, cause, now, &mut reports);
-                self.bind_closed(at);
-            }
-            Role::Client(client) => self.client_closed(*client),
-            Role::Operator(operator) => self.operator_closed(operator, &mut end.session),
-        }
-        self.hand_in(reports);
-        let arrives_us = self.now_us + 50 + self.dice.up_to(500);
-        self.send(at, side, arrives_us, Parcel::End);
-        Ok(())
     }
 }

@@ -75,7 +75,7 @@ impl World {
             source: Address::new(5, 0, b"SHOP").expect("it is short"),
             destination: Address::new(1, 1, record.digits.as_bytes()).expect("it is short"),
             number: crate::number::pack(record.digits.as_bytes()).expect("digits"),
-            body: Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: record.text.clone().into() },
+            body: Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: record.text.clone().into_bytes().into() },
             part: None,
             report: Report { on_success: true, on_failure: true, intermediate: false },
             service_type: ArrayVec::new(),

@@ -2,12 +2,17 @@
 //! message from that: it asks the engine for nothing but its counters, which must agree.
 
 use super::books::Books;
+use super::inbound::InboundJudge;
+use super::parts::{Leaving, Phones, Text};
+use super::record::{Copy, Standing, at_rest, is_replacement, receipt, receipts_agree, verdict};
+pub use super::record::{How, Record, Said, mark, read_mark, read_text, replacement};
 use crate::engine::counts::Counts;
-use crate::engine::event::{DeliveryKey, Event, PartReceipt, read_group};
+use crate::engine::event::{Event, read_group};
 use crate::engine::port::{BindCommand, BindId, Delivery, DeliveryAnswer, DeliveryToken, Input, Outcome, Ticket, UpstreamReply};
+use crate::model::message::Part as Header;
 use crate::model::state::ReceiptState;
-use crate::model::{Class, Message, MessageId, Report, State};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::model::{Class, Encoding, Message, MessageId, State};
+use std::collections::{BTreeMap, VecDeque};
 
 /// A promise that was broken, and the message that it was given for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,200 +26,9 @@ pub struct Wrong {
 /// The result of every look.
 pub type Judged = Result<(), Wrong>;
 
-fn wrong(message: usize, what: impl Into<String>) -> Judged {
+/// Something is wrong with this message.
+pub fn wrong(message: usize, what: impl Into<String>) -> Judged {
     Err(Wrong { what: what.into(), message: Some(message) })
-}
-
-/// What the upstream knows of its submission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Said {
-    /// Not submitted yet, or not answered.
-    Nothing,
-    /// Status 0.
-    Yes(MessageId),
-    /// Refused with this status.
-    No(u32),
-}
-
-/// Where a part is, as far as the gateway can know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Standing {
-    /// Not out, or refused: it may be sent.
-    #[default]
-    Free,
-    /// Handed to this bind.
-    Out(BindId),
-    /// Handed out, no answer.
-    Doubt,
-    /// Its answer was taken in.
-    Known,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Part {
-    standing: Standing,
-    sent_durably: bool,
-    end: Option<State>,
-    /// Sent once again for a doubt since the gateway was started.
-    resent: bool,
-    sends: u32,
-    taken: u32,
-    /// Copies that carriers took: carrier, its number, and what it reported finally and was told 0 for.
-    copies: Vec<Copy>,
-}
-
-#[derive(Debug, Clone)]
-struct Copy {
-    carrier: usize,
-    number: u64,
-    /// Final states that the carrier has reported.
-    reported: Vec<ReceiptState>,
-    /// The gateway answered the receipt with 0.
-    answered: bool,
-}
-
-/// One message of the world.
-#[derive(Debug, Clone)]
-pub struct Record {
-    /// Index of the account.
-    pub account: usize,
-    /// Its class.
-    pub class: Class,
-    /// The phone's digits.
-    pub digits: String,
-    /// registered_delivery.
-    pub registered: u8,
-    /// schedule_delivery_time: seconds; 0 for at once.
-    pub delay_s: u64,
-    /// validity_period: seconds; 0 for the default, which no message of a world may ever reach.
-    pub validity_s: u64,
-    /// Its upstream means to cancel it.
-    pub to_cancel: bool,
-    /// Its upstream submits it more than once.
-    pub is_repeated: bool,
-    /// Octets of the text; every part shows the mark.
-    pub text: Vec<u8>,
-    /// What the upstream was told.
-    pub said: Said,
-    id: Option<MessageId>,
-    wish: Report,
-    expires_ms: u64,
-    accepted: bool,
-    attempted: bool,
-    parts: Vec<Part>,
-    crashed: bool,
-    /// It was handed out and its answer was lost, late, or forgotten in a crash.
-    doubted: bool,
-    refusals: u32,
-    conclusions: Vec<State>,
-    is_closed: bool,
-    handed_over: BTreeSet<DeliveryKey>,
-    final_key: Option<DeliveryKey>,
-    /// Final reports taken by the upstream.
-    finals: Vec<ReceiptState>,
-    /// The upstream refused a report for good.
-    report_refused: bool,
-    /// Its number was, or may have been, in some list.
-    listed: bool,
-    /// Its number is in so many lists for certain: nothing may leave to it.
-    certainly_listed: usize,
-    /// Carriers that its routes allow.
-    allowed: Vec<u16>,
-    /// How often it may go to another carrier after a receipt.
-    reroutes_max: u8,
-    /// Carriers that are done with it: as written, and as durable.
-    done: [Vec<u16>; 2],
-    /// Carriers that it has left after a receipt, as written.
-    leaving: Vec<u16>,
-    /// What it left behind, as durable.
-    left: Vec<Left>,
-}
-
-/// A carrier that a message has left after a receipt.
-#[derive(Debug, Clone)]
-struct Left {
-    carrier: u16,
-    /// What became of each part there.
-    ends: Vec<Option<State>>,
-    /// What the receipt said.
-    said: State,
-}
-
-impl Record {
-    /// A message that was not submitted yet.
-    pub fn new(account: usize, class: Class, digits: String, registered: u8, text: Vec<u8>) -> Record {
-        Record {
-            account,
-            class,
-            digits,
-            registered,
-            delay_s: 0,
-            validity_s: 0,
-            to_cancel: false,
-            is_repeated: false,
-            text,
-            said: Said::Nothing,
-            id: None,
-            wish: Report::default(),
-            expires_ms: 0,
-            accepted: false,
-            attempted: false,
-            parts: Vec::new(),
-            crashed: false,
-            doubted: false,
-            refusals: 0,
-            conclusions: Vec::new(),
-            is_closed: false,
-            handed_over: BTreeSet::new(),
-            final_key: None,
-            finals: Vec::new(),
-            report_refused: false,
-            listed: false,
-            certainly_listed: 0,
-            allowed: Vec::new(),
-            reroutes_max: 0,
-            done: [Vec::new(), Vec::new()],
-            leaving: Vec::new(),
-            left: Vec::new(),
-        }
-    }
-
-    /// What the routes of its world allow it.
-    pub fn routed(&mut self, settings: &super::Settings) {
-        self.allowed = super::routing::allowed(settings, self);
-        self.reroutes_max = settings.reroutes[self.class as usize];
-    }
-
-    fn part(&mut self, part: u8) -> &mut Part {
-        let at = part as usize;
-        if self.parts.len() <= at {
-            self.parts.resize_with(at + 1, Part::default);
-        }
-        &mut self.parts[at]
-    }
-
-    fn has_left(&self, carrier: u16) -> bool {
-        self.leaving.contains(&carrier)
-    }
-
-    fn wants(&self, state: State) -> bool {
-        match state {
-            State::SentFinal => false,
-            State::Delivered => self.wish.on_success,
-            _ => self.wish.on_failure,
-        }
-    }
-}
-
-/// The mark of message `number`, as it stands in its text again and again.
-pub fn mark(number: usize) -> String {
-    format!("<{number:06}>")
-}
-
-/// The number in the first whole mark of `text`.
-pub fn read_mark(text: &[u8]) -> Option<usize> {
-    let from = text.windows(8).position(|w| w[0] == b'<' && w[7] == b'>' && w[1..7].iter().all(u8::is_ascii_digit))?;
-    std::str::from_utf8(&text[from + 1..from + 7]).ok()?.parse().ok()
 }
 
 /// The judge.
@@ -233,6 +47,28 @@ pub struct Judge {
     pub books: Books,
     /// Repetitions that were answered with the id of the first.
     pub repeats: u64,
+    /// Messages from phones.
+    pub inbound: InboundJudge,
+    phones: Phones,
+    /// By the message whose upstream asked: what a cancel of all must end.
+    to_end: BTreeMap<usize, Vec<usize>>,
+    /// Lives of the gateway that are over.
+    life: u64,
+}
+
+/// What a carrier took.
+#[derive(Debug)]
+pub struct Taken<'a> {
+    /// The carrier, and its number for it.
+    pub carrier: usize,
+    /// See `carrier`.
+    pub copy: u64,
+    /// The part that it says it is.
+    pub header: Option<Header>,
+    /// Its text.
+    pub text: &'a str,
+    /// When, virtual milliseconds.
+    pub at_ms: u64,
 }
 
 impl Judge {
@@ -373,6 +209,14 @@ impl Judge {
                         }
                     }
                 }
+                Event::Replaced { message, .. } => {
+                    if let Some(&number) = self.ids.get(message) {
+                        self.records[number].replaced = true;
+                    }
+                }
+                Event::Verdict { message, state, .. } => self.ending(*message, *state),
+                Event::CopyReceipt { message, facts, .. } => self.ending(*message, facts.state.message_state()),
+                Event::Receipt { message, facts, .. } if facts.is_final => self.ending(*message, facts.state.message_state()),
                 Event::HandedOver { key, .. } => {
                     if let Some(&number) = self.ids.get(&key.message)
                         && self.answered.contains(&(number, true))
@@ -387,8 +231,24 @@ impl Judge {
         Ok(())
     }
 
+    fn ending(&mut self, message: MessageId, state: State) {
+        if let Some(&number) = self.ids.get(&message) {
+            self.records[number].endings.push(state);
+        }
+    }
+
+    /// The message that shows the mark `number` and goes to `digits`.
+    pub fn resolve(&self, number: usize, digits: &str) -> usize {
+        match self.records.get(number).map(|record| record.how) {
+            Some(How::Multi { first, count }) => (first..first + count).find(|&n| self.records[n].digits == digits).unwrap_or(number),
+            _ => number,
+        }
+    }
+
     fn known(&mut self, message: &Message) -> Judged {
-        let Some(number) = read_mark(message.body.text()) else { return Ok(()) };
+        let text = read_text(message.body.text(), message.body.encoding == Encoding::Ucs2);
+        let Some(number) = read_mark(&text) else { return Ok(()) };
+        let number = self.resolve(number, &String::from_utf8_lossy(&message.destination.digits));
         let record = &mut self.records[number];
         if let Some(before) = record.id {
             return wrong(number, format!("accepted twice, as {before} and as {}", message.id));
@@ -419,6 +279,7 @@ impl Judge {
 
     fn happened(&mut self, event: &Event) -> Judged {
         self.books.happened(event);
+        self.inbound.happened(event)?;
         let Some(number) = self.about(event) else { return Ok(()) };
         let record = &mut self.records[number];
         match event {
@@ -429,6 +290,10 @@ impl Judge {
             Event::Attempt { .. } => record.attempted = true,
             // One more copy at a carrier that it has left says nothing of where it is now.
             Event::Sent { carrier, .. } if record.left.iter().any(|left| left.carrier == carrier.0) => {}
+            Event::Replaced { with, .. } => {
+                record.replaced_durably = true;
+                record.wish = with.report;
+            }
             Event::Sent { part, parts, .. } => {
                 record.part(parts - 1);
                 record.part(*part).sent_durably = true;
@@ -459,7 +324,13 @@ impl Judge {
                     None => return Err(Wrong { what: format!("{id} was acknowledged and never written down"), message: None }),
                 },
                 UpstreamReply::Deliver { token, item } => {
-                    let Delivery::Receipt(report) = &**item else { continue };
+                    let report = match &**item {
+                        Delivery::Receipt(report) => report,
+                        Delivery::Inbound(inbound) => {
+                            self.inbound.delivered(inbound)?;
+                            continue;
+                        }
+                    };
                     let Some(&number) = self.ids.get(&report.message) else {
                         return Err(Wrong { what: format!("a report on {}, which nobody sent", report.message), message: None });
                     };
@@ -478,7 +349,7 @@ impl Judge {
     /// What the engine says to a bind.
     pub fn commands(&mut self, bind: BindId, commands: &[BindCommand]) -> Judged {
         for command in commands {
-            let BindCommand::Send { message, first_part, end_part, .. } = command else { continue };
+            let BindCommand::Send { message, first_part, end_part, parts, .. } = command else { continue };
             let Some(&number) = self.ids.get(&message.id) else { continue };
             let record = &mut self.records[number];
             if !record.accepted {
@@ -490,7 +361,11 @@ impl Judge {
             if record.certainly_listed > 0 {
                 return wrong(number, "sent though its number is listed, and that was answered");
             }
-            if message.body.text() != record.text {
+            let text = read_text(message.body.text(), message.body.encoding == Encoding::Ucs2);
+            if is_replacement(&text) != record.replaced {
+                return wrong(number, format!("replaced: {}, sent as {text}", record.replaced));
+            }
+            if !record.replaced && text != record.text {
                 return wrong(number, "sent with another text");
             }
             let carrier = bind.carrier.0;
@@ -503,8 +378,11 @@ impl Judge {
             if record.class == Class::Otp && !record.attempted {
                 return wrong(number, "an otp was sent before its attempt is durable");
             }
+            // A text that has replaced another may need fewer parts.
+            record.parts.truncate(*parts as usize);
             for part in *first_part..*end_part {
                 record.part(part).sends += 1;
+                record.part(part).life = self.life;
                 let standing = record.part(part).standing;
                 match standing {
                     Standing::Free => {}
@@ -525,6 +403,7 @@ impl Judge {
     /// The gateway is gone; of what it wrote everything up to `batch` is there.
     pub fn crashed(&mut self, batch: u64) -> Judged {
         self.durable(batch)?;
+        self.life += 1;
         self.pending.clear();
         self.deliveries.clear();
         self.books.crashed();
@@ -535,6 +414,8 @@ impl Judge {
             record.crashed = true;
             record.done[0] = record.done[1].clone();
             record.leaving = record.left.iter().map(|left| left.carrier).collect();
+            record.replaced = record.replaced_durably;
+            record.endings.clone_from(&record.conclusions);
             record.doubted |= record.attempted || record.parts.iter().any(|p| p.sends > 0 && !p.sent_durably);
             if record.final_key.is_some_and(|key| !record.handed_over.contains(&key)) {
                 record.final_key = None;
@@ -571,22 +452,40 @@ impl Judge {
 
     // ---- at the peers ----
 
-    /// A carrier took a part under its number `copy`.
-    pub fn taken_by(&mut self, carrier: usize, copy: u64, number: usize, part: u8) -> Judged {
+    /// A carrier took (a part of) message `number`.
+    pub fn taken_by(&mut self, number: usize, copy: &Taken<'_>) -> Judged {
         let Some(record) = self.records.get_mut(number) else { return Ok(()) };
-        let class = record.class;
+        let header = copy.header.filter(|header| header.total > 1);
+        let (part, text) = match record.how {
+            How::Part(cut) => {
+                if header.is_none_or(|header| (header.total, header.number) != (cut.total, cut.number)) {
+                    return wrong(number, format!("part {} of {} came as {header:?}", cut.number, cut.total));
+                }
+                (0, Text::Passed(cut.set))
+            }
+            _ => (header.map_or(0, |header| header.number - 1), Text::Own(number)),
+        };
+        if is_replacement(copy.text) != record.replaced && (record.replaced_told || !record.to_replace) && !record.crashed {
+            return wrong(number, format!("came as {} after its replacement was told", copy.text));
+        }
         let part_record = record.part(part);
         part_record.taken += 1;
-        part_record.copies.push(Copy { carrier, number: copy, reported: Vec::new(), answered: false });
+        part_record.copies.push(Copy { carrier: copy.carrier, number: copy.copy, reported: Vec::new(), answered: false });
         let (taken, sends) = (part_record.taken, part_record.sends);
-        self.copies.insert((carrier, copy), (number, part));
+        self.copies.insert((copy.carrier, copy.copy), (number, part));
         if taken > sends {
             return wrong(number, format!("part {part} came {taken} times to carriers, and was sent {sends} times"));
         }
-        if class == Class::Otp && taken as usize > 1 + self.records[number].left.len() {
+        if record.class == Class::Otp && taken as usize > 1 + record.left.len() {
             return wrong(number, format!("part {part} of an otp came twice to a carrier"));
         }
-        Ok(())
+        let Some(header) = header else { return Ok(()) };
+        let Taken { carrier, at_ms, .. } = *copy;
+        let part_record = record.part(part);
+        // Of a part that was sent more than once nobody knows which copy this is.
+        let life = if part_record.sends == 1 { part_record.life } else { u64::MAX };
+        let leaving = Leaving { digits: &record.digits, text, reference: header.reference, carrier, at_ms, life };
+        self.phones.gets(leaving).or_else(|what| wrong(number, what))
     }
 
     /// A carrier delivers its final report on `copy`; `answered`: the gateway has just said 0 to it.
@@ -668,6 +567,45 @@ impl Judge {
         }
     }
 
+    /// What cancels of all and replacing submissions may end.
+    pub fn allow_cancels(&mut self) {
+        let ending: Vec<Record> = self.records.iter().filter(|r| r.cancels_all || r.replaces).cloned().collect();
+        for record in &mut self.records {
+            record.may_be_cancelled = ending.iter().any(|other| other.is_beside(record));
+        }
+    }
+
+    /// The upstream of `number` is about to cancel all to its phone: what was taken and is with no carrier must end.
+    pub fn asks_to_cancel_all(&mut self, number: usize) {
+        let all = self.records.iter().enumerate().filter(|(_, r)| r.is_beside(&self.records[number]));
+        let waiting = all.filter(|(_, r)| matches!(r.said, Said::Yes(_)) && r.sends() == 0).map(|(n, _)| n).collect();
+        self.to_end.insert(number, waiting);
+    }
+
+    /// It was told that they are cancelled.
+    pub fn cancelled_all(&mut self, number: usize) -> Judged {
+        for other in self.to_end.remove(&number).unwrap_or_default() {
+            let record = &self.records[other];
+            if record.conclusions.is_empty() && record.sends() == 0 {
+                return wrong(other, "all to its phone are said to be cancelled, and it waits on");
+            }
+        }
+        Ok(())
+    }
+
+    /// The upstream was told that its message is replaced.
+    pub fn replaced(&mut self, number: usize) -> Judged {
+        let record = &mut self.records[number];
+        record.replaced_told = true;
+        if record.replaced_durably { Ok(()) } else { wrong(number, "said to be replaced before that is durable") }
+    }
+
+    /// The upstream was told a state, or that there is no such message.
+    pub fn queried(&mut self, number: usize, told: Option<u8>) -> Judged {
+        let record = &self.records[number];
+        if record.may_be_told(told) { Ok(()) } else { wrong(number, format!("told to be in state {told:?}, ends: {:?}", record.endings)) }
+    }
+
     // ---- at the end ----
 
     /// Everything is at rest.
@@ -684,133 +622,6 @@ impl Judge {
                 receipts_agree(number, record)?;
             }
         }
-        Ok(())
-    }
-}
-
-impl Record {
-    /// What a durable REROUTED means.
-    fn leaves(&mut self, number: usize, carrier: u16, part: u8, facts: &PartReceipt) -> Judged {
-        let said = facts.state.message_state();
-        if self.is_closed || !self.conclusions.is_empty() {
-            return wrong(number, format!("goes to another carrier though it has ended as {:?}", self.conclusions));
-        }
-        if self.left.len() >= usize::from(self.reroutes_max) {
-            return wrong(number, "goes to another carrier more often than it may");
-        }
-        if !self.parts.iter().all(|p| p.sent_durably) || self.parts.iter().any(|p| p.end == Some(State::Delivered)) {
-            return wrong(number, "goes to another carrier though not all of it was sent, or some was delivered");
-        }
-        if !super::routing::CAUSES.contains(&facts.state) {
-            return wrong(number, format!("goes to another carrier after {:?}", facts.state));
-        }
-        let ends = self.parts.iter().enumerate().map(|(at, p)| if at == usize::from(part) { Some(said) } else { p.end }).collect();
-        self.left.push(Left { carrier, ends, said });
-        self.done[1].push(carrier);
-        self.attempted = false;
-        for part in &mut self.parts {
-            (part.sent_durably, part.end) = (false, None);
-        }
-        Ok(())
-    }
-
-    /// What a durable COPY_RECEIPT means.
-    fn late_word(&mut self, carrier: u16, part: u8, facts: &PartReceipt) {
-        let Some(left) = self.left.iter_mut().find(|left| left.carrier == carrier) else { return };
-        if let Some(end) = left.ends.get_mut(usize::from(part))
-            && *end != Some(State::Delivered)
-        {
-            *end = Some(facts.state.message_state());
-        }
-        if left.ends.iter().all(|end| *end == Some(State::Delivered)) && !self.is_closed {
-            self.conclusions.push(State::Delivered);
-            self.is_closed = true;
-        }
-    }
-}
-
-fn receipt(record: &mut Record, part: u8, facts: &PartReceipt) {
-    let state = facts.state.message_state();
-    let count = record.parts.len().max(1);
-    for at in 0..count as u8 {
-        if part == u8::MAX || part == at {
-            record.part(at).end.get_or_insert(state);
-        }
-    }
-    let failure = record.parts.iter().filter_map(|p| p.end).find(|end| *end != State::Delivered);
-    let all = record.parts.iter().all(|p| p.end == Some(State::Delivered));
-    if record.is_closed {
-        return;
-    }
-    // The first failure that was reported is what counts.
-    let ended = if state != State::Delivered { Some(state) } else { failure.or(all.then_some(State::Delivered)) };
-    if let Some(state) = ended {
-        record.conclusions.push(state);
-        record.is_closed = true;
-    }
-}
-
-fn verdict(record: &mut Record, number: usize, state: State, at_ms: u64) -> Judged {
-    if record.is_closed {
-        return wrong(number, format!("{state:?} after it has ended as {:?}", record.conclusions));
-    }
-    record.conclusions.push(state);
-    record.is_closed = state != State::InDoubt;
-    // Where a carrier has reported a failure and no other one took it, that stands.
-    let said = record.left.last().map(|left| left.said).filter(|_| matches!(state, State::Expired | State::Rejected | State::Undelivered));
-    if let Some(said) = said {
-        return if said == state { Ok(()) } else { wrong(number, format!("{state:?}, but the carrier that it left said {said:?}")) };
-    }
-    let legal = match state {
-        State::Expired => at_ms >= record.expires_ms && record.validity_s > 0,
-        State::Cancelled => record.to_cancel && record.parts.iter().all(|p| p.standing == Standing::Free),
-        State::Rejected | State::Undelivered => record.refusals > 0 || record.crashed || record.listed,
-        State::InDoubt => record.attempted || record.parts.iter().any(|p| p.sends > 0),
-        State::SentFinal | State::NoReceipt => record.parts.iter().all(|p| p.sent_durably),
-        _ => false,
-    };
-    if legal { Ok(()) } else { wrong(number, format!("the verdict {state:?} has no ground")) }
-}
-
-fn at_rest(number: usize, record: &Record) -> Judged {
-    if record.conclusions.is_empty() {
-        return wrong(number, "accepted and in no final state at rest");
-    }
-    let told = record.conclusions.iter().find(|state| record.wants(**state));
-    match (told, record.finals.first()) {
-        (None, Some(state)) => return wrong(number, format!("reported as {state:?}, which nobody asked for")),
-        (Some(state), None) if !record.report_refused => return wrong(number, format!("ended as {state:?} and was never reported")),
-        (Some(state), Some(told)) if !agrees(*state, *told) => {
-            return wrong(number, format!("ended as {state:?} and was reported as {told:?}"));
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-/// What became of a message against what carriers reported of it.
-fn receipts_agree(number: usize, record: &Record) -> Judged {
-    let Some(&last) = record.conclusions.last() else { return Ok(()) };
-    let was_sent = |part: &Part| part.taken > 0;
-    if matches!(last, State::Delivered | State::SentFinal | State::NoReceipt) && !record.parts.iter().all(was_sent) {
-        return wrong(number, format!("ended as {last:?}, but not all of it came to a carrier"));
-    }
-    let said = |part: &Part, state: State| part.copies.iter().any(|c| c.reported.iter().any(|r| r.message_state() == state));
-    if last == State::Delivered && !record.parts.iter().all(|part| said(part, State::Delivered)) {
-        return wrong(number, "delivered, but no carrier said so of every part");
-    }
-    // A receipt whose submission the gateway knows, and that it took, must have counted.
-    let certain = |part: &Part| part.sent_durably && part.taken == 1 && part.copies.iter().any(|c| c.answered);
-    if matches!(last, State::NoReceipt | State::InDoubt) && !record.parts.is_empty() && record.parts.iter().all(certain) {
-        return wrong(number, format!("ended as {last:?}, though its receipts were taken from the carrier"));
-    }
-    Ok(())
-}
-
-fn agrees(state: State, told: ReceiptState) -> bool {
-    match state {
-        State::NoReceipt | State::InDoubt => told == ReceiptState::Unknown,
-        State::Cancelled => told == ReceiptState::Deleted,
-        _ => told.message_state() == state,
+        self.inbound.at_rest()
     }
 }

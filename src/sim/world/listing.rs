@@ -30,7 +30,7 @@ pub(super) struct Listing {
 /// The service number of an account.
 pub(super) fn service(account: &str) -> String {
     let at = ACCOUNTS.iter().position(|name| *name == account).unwrap_or(ACCOUNTS.len());
-    format!("1069{at}")
+    super::inbound::service_number(at)
 }
 
 /// Replies bind the account, for the messages of a world have names as senders.

@@ -6,24 +6,35 @@
 //! |---|---|
 //! | `settings` | what a world is like, and its misfortunes |
 //! | `course` | the events in order of virtual time |
+//! | `turns` | what each end of a connection does with what comes |
 //! | `wire` | connections: latency, cuts at any octet, half-open ends |
 //! | `misfortunes` | what goes wrong |
 //! | `gateway` | engine, stores, handlers; the crash and the way back |
+//! | `draw` | which messages there are |
 //! | `peers` | upstream clients and carriers |
 //! | `jobs` | a bulk job with identities; top-ups |
 //! | `routing` | which carriers may have which messages |
-//! | `judge`, `books` | what must be true |
+//! | `requests` | what upstreams ask, and what they are told |
+//! | `judge`, `record`, `books` | what must be true, and what is known of each message |
+//! | `inbound` | messages from phones |
+//! | `parts` | what a phone sees of long texts |
 
 mod books;
 mod course;
+mod draw;
 mod gateway;
+mod inbound;
 mod jobs;
 mod judge;
 mod listing;
 mod misfortunes;
+mod parts;
 mod peers;
+mod record;
+mod requests;
 mod routing;
 mod settings;
+mod turns;
 mod wire;
 
 pub use course::World;

@@ -2,9 +2,10 @@
 //! is the simulator's own.
 
 use super::Settings;
-use super::course::{Due, World};
+use super::course::{Delivered, Due, World};
 use super::gateway::ACCOUNTS;
-use super::judge::{Judged, Said, read_mark};
+use super::inbound::read_inbound;
+use super::judge::{Judged, Taken, read_mark, read_text};
 use super::wire::{End, Role, Side};
 use crate::engine::port::DeliveryAnswer;
 use crate::link::translate::status::delivery_answer;
@@ -13,15 +14,12 @@ use crate::model::state::ReceiptState;
 use crate::sim::behaviour::Dice;
 use crate::sim::carrier::{Action, BindKey, Carrier, Submit};
 use crate::sim::delivery::{What, Written};
-use crate::smpp::pdu::CancelSm;
 use crate::smpp::tlv::tag;
-use crate::smpp::{self, Addr, Bind, BindKind, CloseCause, Event, Pdu, Session, Sm, TlvBuf, command, status};
+use crate::smpp::{self, Addr, Bind, BindKind, CloseCause, Event, Pdu, Session, Sm, command, status};
 use std::collections::BTreeMap;
 
-/// Marks the token of a cancel among those of submissions.
-const CANCEL: u64 = 1 << 63;
-/// Marks the token of a second submission of the same.
-const REPEAT: u64 = 1 << 62;
+/// The sender of every message.
+pub(super) const SHOP: Addr<'static> = Addr { ton: 5, npi: 0, addr: b"SHOP" };
 
 /// A session that an upstream wants to have.
 #[derive(Debug)]
@@ -69,6 +67,8 @@ pub(super) struct Operator {
     pub carrier: Carrier,
     /// Number and state of the receipts that are being delivered, by token.
     receipts: BTreeMap<u64, (u64, ReceiptState)>,
+    /// Number and part of the messages from phones, by token.
+    pub inbound: BTreeMap<u64, (usize, usize)>,
     bound: Vec<(BindKey, usize)>,
     id_start: u64,
     written: Written,
@@ -83,6 +83,7 @@ impl Operator {
             id_start: behaviour.id_start,
             carrier: Carrier::new(behaviour, seed),
             receipts: BTreeMap::new(),
+            inbound: BTreeMap::new(),
             bound: Vec::new(),
             written: Written::default(),
         }
@@ -123,43 +124,30 @@ impl World {
     pub(super) fn client_event(&mut self, at: usize, client: ClientEnd, session: &mut Session, event: Event<'_>) -> Judged {
         match event {
             Event::Bound { .. } => self.slots[client.slot].bound = Some(at),
-            Event::Response { token, status, pdu, .. } => {
-                let number = (token & !(CANCEL | REPEAT)) as usize;
-                if token & CANCEL != 0 {
-                    self.note(Some(number), || format!("upstream's cancel is answered with {status:#x}"));
-                    return if status == status::ESME_ROK { self.judge.cancelled(number) } else { Ok(()) };
-                }
-                let id = match pdu {
-                    Some(Pdu::SubmitSmResp(Some(body))) => MessageId::parse(body.message_id),
-                    _ => None,
-                };
-                let said = id.filter(|_| status == status::ESME_ROK).map_or(Said::No(status), Said::Yes);
-                if token & REPEAT != 0 {
-                    self.note(Some(number), || format!("upstream's repetition is answered with {said:?}"));
-                    return match said {
-                        Said::Yes(id) => self.judge.repeat_told(number, id),
-                        _ => Ok(()),
-                    };
-                }
-                self.note(Some(number), || format!("upstream is told {said:?}"));
-                if self.judge.records[number].to_cancel && matches!(said, Said::Yes(_)) {
-                    let us = self.dice.up_to(1_500_000);
-                    self.after(us, Due::Cancel { number });
-                }
-                return self.judge.upstream_told(number, said);
-            }
-            Event::Request { sequence, pdu: Pdu::DeliverSm(sm) } => self.client_got(at, sequence, &sm),
+            Event::Response { token, status, pdu, .. } => return self.client_answered(token, status, pdu.as_ref()),
+            Event::Request { sequence, pdu: Pdu::DeliverSm(sm) } => return self.client_got(at, client, sequence, &sm),
             Event::Request { sequence, .. } => session.respond(sequence, status::ESME_RINVCMDID, &Pdu::GenericNack),
             _ => {}
         }
         Ok(())
     }
 
-    fn client_got(&mut self, at: usize, sequence: u32, sm: &Sm<'_>) {
+    fn client_got(&mut self, at: usize, client: ClientEnd, sequence: u32, sm: &Sm<'_>) -> Judged {
         let id = sm.tlvs.c_octet(tag::RECEIPTED_MESSAGE_ID).and_then(MessageId::parse);
         let state = sm.tlvs.u8(tag::MESSAGE_STATE);
         let is_final = sm.esm_class & 0x3c == 0x04;
-        let report = id.zip(state).filter(|_| is_final).map(|(id, state)| (id.0, state));
+        let what = match (id, state) {
+            (Some(id), Some(state)) if is_final => Delivered::Final(id.0, state),
+            (Some(_), _) => Delivered::Other,
+            (None, _) => {
+                let octets =
+                    if sm.short_message.is_empty() { sm.tlvs.first(tag::MESSAGE_PAYLOAD).unwrap_or_default() } else { sm.short_message };
+                let text = String::from_utf8_lossy(octets);
+                self.note(None, || format!("upstream gets the inbound text {text}"));
+                self.judge.inbound.came_to(self.slots[client.slot].account, &text)?;
+                read_inbound(&text).map_or(Delivered::Other, Delivered::Inbound)
+            }
+        };
         let settings = &self.settings;
         let (later, never, silent) = match self.is_calm {
             true => (0.0, 0.0, 0.0),
@@ -176,99 +164,37 @@ impl World {
         self.note(number, || format!("upstream gets state {state:?}, final {is_final}, answers {status:?}"));
         if let Some(status) = status {
             let us = self.dice.up_to(self.settings.upstream_answer_ms * 1000);
-            self.after(us, Due::Respond { at, sequence, status, report });
+            self.after(us, Due::Respond { at, sequence, status, what });
         }
+        Ok(())
     }
 
-    pub(super) fn respond(&mut self, at: usize, sequence: u32, status: u32, report: Option<(u64, u8)>) -> Judged {
+    pub(super) fn respond(&mut self, at: usize, sequence: u32, status: u32, what: Delivered) -> Judged {
         let Some(end) = &mut self.connections[at].ends[Side::Peer as usize] else { return Ok(()) };
         end.session.respond_message_id(command::DELIVER_SM, sequence, status, b"");
         self.after(0, Due::Nudge { at, side: Side::Peer });
-        let Some((id, state)) = report else { return Ok(()) };
-        let number = self.judge.number_of(MessageId(id));
-        self.note(number, || format!("upstream answers the final report with {status:#x}"));
         let answer: DeliveryAnswer = delivery_answer(status);
-        let state = ReceiptState::from_u8(state).unwrap_or(ReceiptState::Unknown);
-        self.judge.upstream_got(MessageId(id), state, Some(answer))
-    }
-
-    /// The same once more, if a connection is there: it is not known whether the first one came through.
-    pub(super) fn repeat(&mut self, number: usize) -> Judged {
-        self.submit_as(number, REPEAT);
-        Ok(())
-    }
-
-    pub(super) fn submit(&mut self, number: usize) -> Judged {
-        if self.submit_as(number, 0) {
-            self.submitted();
-            if self.dice.chance(self.settings.repeated_share) {
-                self.judge.records[number].is_repeated = true;
-                for _ in 0..=self.dice.up_to(1) {
-                    let us = self.dice.up_to(4_000_000);
-                    self.after(us, Due::Repeat { number });
-                }
+        match what {
+            Delivered::Final(id, state) => {
+                let number = self.judge.number_of(MessageId(id));
+                self.note(number, || format!("upstream answers the final report with {status:#x}"));
+                let state = ReceiptState::from_u8(state).unwrap_or(ReceiptState::Unknown);
+                self.judge.upstream_got(MessageId(id), state, Some(answer))
             }
-        } else {
-            let us = 50_000 + self.dice.up_to(100_000);
-            self.after(us, Due::Submit { number });
+            Delivered::Inbound(number) if answer != DeliveryAnswer::Later => {
+                self.judge.inbound.answered(number, answer == DeliveryAnswer::Taken);
+                Ok(())
+            }
+            Delivered::Inbound(_) | Delivered::Other => Ok(()),
         }
-        Ok(())
-    }
-
-    fn submit_as(&mut self, number: usize, flag: u64) -> bool {
-        let now = self.now();
-        let record = self.judge.records[number].clone();
-        let (digits, text) = (record.digits, record.text);
-        let chosen = self.transmitter(record.account);
-        let (schedule, validity) = (relative(record.delay_s), relative(record.validity_s));
-        let mut payload = TlvBuf::new();
-        let long = text.len() > 254;
-        if long {
-            payload.octets(tag::MESSAGE_PAYLOAD, &text);
-        }
-        let sm = Sm {
-            source: Addr { ton: 5, npi: 0, addr: b"SHOP" },
-            destination: Addr { ton: 1, npi: 1, addr: digits.as_bytes() },
-            schedule_delivery_time: schedule.as_bytes(),
-            validity_period: validity.as_bytes(),
-            registered_delivery: record.registered,
-            short_message: if long { b"" } else { &text },
-            tlvs: payload.as_tlvs(),
-            ..Sm::default()
-        };
-        if let Some(at) = chosen
-            && let Some(end) = &mut self.connections[at].ends[Side::Peer as usize]
-            && end.session.request(flag | number as u64, &Pdu::SubmitSm(sm), now).is_ok()
-        {
-            self.note(Some(number), || format!("upstream submits {} octets on connection {at}, again: {}", text.len(), flag != 0));
-            self.after(0, Due::Nudge { at, side: Side::Peer });
-            return true;
-        }
-        false
     }
 
     /// One of the account's connections that is bound to submit.
-    fn transmitter(&mut self, account: usize) -> Option<usize> {
+    pub(super) fn transmitter(&mut self, account: usize) -> Option<usize> {
         let usable = |slot: &&ClientSlot| slot.account == account && slot.kind.transmits();
         let places: Vec<usize> = self.slots.iter().filter(usable).filter_map(|slot| slot.bound).collect();
         let last = places.len().checked_sub(1)?;
         Some(places[self.dice.up_to(last as u64) as usize])
-    }
-
-    pub(super) fn cancel(&mut self, number: usize) -> Judged {
-        let now = self.now();
-        let record = &self.judge.records[number];
-        let (account, Said::Yes(id)) = (record.account, record.said) else { return Ok(()) };
-        let Some(at) = self.transmitter(account) else { return Ok(()) };
-        let digits = id.digits();
-        let cancel = CancelSm { message_id: &digits, source: Addr { ton: 5, npi: 0, addr: b"SHOP" }, ..CancelSm::default() };
-        if let Some(end) = &mut self.connections[at].ends[Side::Peer as usize]
-            && end.session.request(CANCEL | number as u64, &Pdu::CancelSm(cancel), now).is_ok()
-        {
-            self.note(Some(number), || "upstream cancels".into());
-            self.after(0, Due::Nudge { at, side: Side::Peer });
-        }
-        Ok(())
     }
 
     // ---- carriers ----
@@ -307,14 +233,17 @@ impl World {
     fn operator_takes(&mut self, end: &mut OperatorEnd, session: &mut Session, sequence: u32, sm: &Sm<'_>) -> Judged {
         let now = self.now();
         let Some(key) = end.key else { return Ok(()) };
-        let number = read_mark(sm.short_message);
-        let part = part_of(sm);
+        let submit = Submit::of(command::SUBMIT_SM_RESP, sequence, sm);
+        let text = read_text(submit.text, submit.data_coding == 8);
+        let digits = String::from_utf8_lossy(sm.destination.addr).into_owned();
+        let number = read_mark(&text).map(|number| self.judge.resolve(number, &digits));
+        let header = submit.part;
         let operator = &mut self.operators[end.carrier];
         let before = operator.carrier.counts().taken;
-        let action = operator.carrier.submit(key, &Submit::of(command::SUBMIT_SM_RESP, sequence, sm), now);
+        let action = operator.carrier.submit(key, &submit, now);
         let taken = operator.carrier.counts().taken > before;
         let id = operator.id_start + before;
-        self.note(number, || format!("carrier {} gets part {part}, takes it {taken} as {id}", end.carrier));
+        self.note(number, || format!("carrier {} gets {header:?}, takes it {taken} as {id}", end.carrier));
         match action {
             Some(Action::HangUp) => end.hangs_up = true,
             Some(Action::Answer { command_id, sequence, status, id }) => {
@@ -324,7 +253,10 @@ impl World {
             _ => {}
         }
         match number {
-            Some(number) if taken => self.judge.taken_by(end.carrier, id, number, part),
+            Some(number) if taken => {
+                let copy = Taken { carrier: end.carrier, copy: id, header, text: &text, at_ms: self.elapsed_ms() };
+                self.judge.taken_by(number, &copy)
+            }
             _ => Ok(()),
         }
     }
@@ -340,6 +272,11 @@ impl World {
             if answered && let Some(number) = number {
                 self.judge.first_delivered_wins(number, end.carrier, state)?;
             }
+        }
+        if let Some(&(number, part)) = self.operators[end.carrier].inbound.get(&token)
+            && status == Some(status::ESME_ROK)
+        {
+            self.judge.inbound.stored(number, part);
         }
         self.operators[end.carrier].carrier.delivered(key, token, status, now);
         Ok(())
@@ -371,7 +308,7 @@ impl World {
 
     fn operator_delivers(&mut self, end: &OperatorEnd, key: BindKey, session: &mut Session, token: u64) -> bool {
         let now = self.now();
-        let Operator { carrier, written, receipts, .. } = &mut self.operators[end.carrier];
+        let Operator { carrier, written, inbound, .. } = &mut self.operators[end.carrier];
         let mut out = std::mem::take(written);
         let Some(delivery) = carrier.write(token, &mut out) else { return true };
         let (from, to) = (delivery.source.clone(), delivery.destination.clone());
@@ -389,6 +326,11 @@ impl World {
             carrier.not_sent(key, token);
         }
         *written = out;
+        if let Some(&(number, part)) = inbound.get(&token).filter(|_| sent) {
+            self.judge.inbound.sent(number, part);
+            self.note(None, || format!("carrier {} delivers part {part} of inbound {number}", end.carrier));
+        }
+        let receipts = &mut self.operators[end.carrier].receipts;
         if let What::Receipt { id, state, .. } = what {
             receipts.insert(token, (id, state));
             if sent {
@@ -416,19 +358,4 @@ impl World {
         operator.bound.retain(|(known, _)| *known != key);
         self.wake_operators(end.carrier, usize::MAX);
     }
-}
-
-/// A relative time of the protocol (v3.4 7.1.1); empty for 0.
-fn relative(seconds: u64) -> String {
-    if seconds == 0 { String::new() } else { format!("0000000000{seconds:02}000R") }
-}
-
-/// Which part a submission is, from 0: by the header or the sar_ TLVs.
-fn part_of(sm: &Sm<'_>) -> u8 {
-    let number = match (sm.esm_class & 0x40 != 0, sm.short_message) {
-        (true, [5, 0, 3, _, _, number, ..]) => *number,
-        (true, [6, 8, 4, _, _, _, number, ..]) => *number,
-        _ => sm.tlvs.u8(tag::SAR_SEGMENT_SEQNUM).unwrap_or(1),
-    };
-    number.saturating_sub(1)
 }

@@ -52,10 +52,12 @@ pub fn routes(settings: &Settings) -> Routes {
 pub fn allowed(settings: &Settings, record: &Record) -> Vec<u16> {
     // Whatever the alphabet's headers take, 160 characters are one segment and 161 are more.
     let long = record.text.len() > 160 && record.class == Class::Marketing;
+    // A text that is replaced may get shorter, or longer.
+    let either = record.to_replace && record.class == Class::Marketing;
     match (settings.rules, record.account) {
         (false, _) => vec![0, 1],
         (true, 0) => vec![0, 2],
-        (true, _) if record.digits.starts_with(APART) || long => vec![1, 2],
+        (true, _) if record.digits.starts_with(APART) || long && !either => vec![1, 2],
         (true, _) => vec![0, 1, 2],
     }
 }

@@ -27,6 +27,24 @@ pub struct Settings {
     pub limit: Option<i64>,
     /// Somebody pays in or takes out.
     pub top_up_every_ms: u64,
+    /// Share of texts in UCS-2.
+    pub ucs2_share: f64,
+    /// Share of messages submitted by data_sm.
+    pub data_share: f64,
+    /// Share of submissions for several phones.
+    pub multi_share: f64,
+    /// Share of texts that upstream cuts itself.
+    pub parts_share: f64,
+    /// Share of messages whose upstream asks for their state soon after.
+    pub query_share: f64,
+    /// Share of messages whose upstream replaces their text soon after.
+    pub replace_share: f64,
+    /// Share of messages whose upstream cancels all to their phone soon after.
+    pub cancel_all_share: f64,
+    /// Share of messages that replace what still waits for their phone.
+    pub replacing_share: f64,
+    /// Messages from phones.
+    pub inbounds: usize,
     /// Octets of journal at which what is old is carried into the ledger.
     pub journal_octets: u64,
     /// Messages in memory at which the ends of lanes leave it.
@@ -97,6 +115,15 @@ impl Settings {
             job_lines: 0,
             limit: None,
             top_up_every_ms: 0,
+            ucs2_share: 0.0,
+            data_share: 0.0,
+            multi_share: 0.0,
+            parts_share: 0.0,
+            query_share: 0.0,
+            replace_share: 0.0,
+            cancel_all_share: 0.0,
+            replacing_share: 0.0,
+            inbounds: 0,
             journal_octets: 6_000,
             max_in_memory: 1_000_000,
             cold_after_ms: 600_000,
@@ -181,6 +208,17 @@ impl Settings {
         settings.behaviour.receipt_jitter_ms = [2_000, 2_000, 15_000][cold.up_to(2) as usize];
         settings.busy_ms = 5_000 + dice.up_to(20_000);
         settings.listed_every_ms = [0, 0, 2_000, 200][Dice::new(seed ^ 0x1157).up_to(3) as usize];
+        let mut more = Dice::new(seed ^ 0x40_2e);
+        let mut share = |rare: f64, frequent: f64| [0.0, 0.0, rare, frequent][more.up_to(3) as usize];
+        settings.ucs2_share = share(0.2, 0.6);
+        settings.data_share = share(0.1, 0.4);
+        settings.multi_share = share(0.05, 0.2);
+        settings.parts_share = share(0.1, 0.4);
+        settings.query_share = share(0.2, 0.6);
+        settings.replace_share = share(0.1, 0.4);
+        settings.cancel_all_share = share(0.05, 0.3);
+        settings.replacing_share = share(0.1, 0.5);
+        settings.inbounds = [0, 0, 5, 30][more.up_to(3) as usize];
         let mut twice = Dice::new(seed ^ 0x2f1d);
         settings.repeated_share = [0.0, 0.1, 0.6][twice.up_to(2) as usize];
         settings.job_lines = [0, 3, 30][twice.up_to(2) as usize];
