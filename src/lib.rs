@@ -25,10 +25,13 @@
 //! | carrier | an operator's message centre that we bind to; each of its sessions is a **bind** |
 //! | message | one text to one number, under an id of ours; it travels in 1 to 255 **segments** (parts), one PDU each |
 //! | class | `otp`, `transactional` or `marketing`: priority, retries, and the policy in doubt |
-//! | route | the ordered carriers for a number, by longest prefix |
+//! | range | a prefix of the number space with its country, operator, region and time zone |
+//! | route | the ordered carriers for a message, by rules and longest prefix |
 //! | range | what is known of numbers by their longest prefix: country, operator, region, kind, time zone, tags |
 //! | shard | a hash class of numbers; nothing to do with prefixes |
-//! | lane | a queue in front of a carrier; each carrier's lanes, buckets and windows belong to one **dispatcher** |
+//! | campaign | messages of an account that belong together; a lane of their own |
+//! | limit | a token bucket for the messages that fit its conditions |
+//! | lane | a queue in front of a carrier, by class, account, campaign and limits; each carrier's lanes, buckets and windows belong to one **dispatcher** |
 //! | permit | what a token bucket gives, paid in segments |
 //! | outcome | what a carrier answered: sent, later, elsewhere, never, slow down; or nothing in time: **in doubt** |
 //! | receipt | a carrier's report on a message, final or intermediate |
@@ -74,7 +77,8 @@
 //! 4. [`engine::intake`] checks it against the plan: number, sender, who may be written to ([`engine::rules`]), validity, rate, quotas, disk. A refusal is answered at once.
 //! 5. An accepted message is an event in the open batch. The journal's thread ([`store::writer`]) takes all batches that wait, writes them as one group,
 //!    syncs once, and only then the yes goes out. No fixed delay: what gathers during one sync is the next group.
-//! 6. [`engine::route`] picks the carrier, [`engine::lanes`] queue by class, [`engine::throttle`] gives permits, [`engine::dispatch`] hands messages to
+//! 6. [`engine::route`] picks the carrier, [`engine::lanes`] queue and share fairly ([`engine::fair`]), [`engine::throttle`] and [`engine::limits`]
+//!    give permits, [`engine::dispatch`] hands messages to
 //!    binds with room in their windows: links pull, nothing is pushed at a slow carrier. Before an otp is handed to a socket an ATTEMPT is synced, so that
 //!    it is never sent twice.
 //! 7. [`link::carrier`] makes the segments, shapes them as the profile says, and enters them in its session's window.

@@ -375,6 +375,30 @@ impl Engine {
         ends
     }
 
+    /// True if the message's validity ends before its turn can come: what stands before it in its lane takes longer at the fastest rate that is allowed. It is
+    /// expired at once.
+    pub(super) fn ends_before_its_turn(&mut self, id: MessageId, carrier: CarrierId, lane: LaneId) -> bool {
+        let Some(entry) = self.messages.get(&id) else { return false };
+        let (class, left_ms) = (entry.message.class, entry.message.expires_ms.saturating_sub(self.now.wall_ms));
+        let dispatcher = &mut self.dispatchers[carrier.0 as usize];
+        let limits = dispatcher.lanes.limits(lane).iter().map(|&at| self.limits.bucket(at));
+        let buckets = limits.chain([&dispatcher.bucket]).filter_map(|bucket| Some((bucket.per_s()?, bucket.burst())));
+        let most = buckets.map(|(per_s, burst)| f64::from(burst) + per_s * left_ms as f64 / 1000.0).fold(f64::INFINITY, f64::min);
+        // Every message is at least one segment. Lanes hold stale places too: what waits in memory is no more than what was counted.
+        let waiting = dispatcher.waiting[class as usize].max(0) as u64;
+        if most >= (waiting + self.cold.total()) as f64 {
+            return false;
+        }
+        let queue = dispatcher.lanes.queue(lane);
+        let before = waiting.min(queue.depth() as u64) + queue.chunks().map(|chunk| self.cold.count_of(chunk)).sum::<u64>();
+        let ends = before as f64 > most;
+        if ends {
+            self.tally.expired_early += 1;
+            self.verdict(id, State::Expired, 0);
+        }
+        ends
+    }
+
     /// True if the message belongs into this lane; else it has been moved to its own, where it stands before what came later.
     fn is_its_lane(&mut self, id: MessageId, carrier: CarrierId, lane: LaneId) -> bool {
         let has = self.dispatchers[carrier.0 as usize].lanes.key(lane);

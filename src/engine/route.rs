@@ -82,9 +82,13 @@ impl Engine {
         if self.ends_before_it_can_leave(id) {
             return;
         }
-        self.set_phase(id, Phase::Waiting(chosen));
         let Some(key) = self.lane_key(id, chosen) else { return };
         let lane = self.lane(chosen, key);
+        let alone = route.and_then(|at| self.plan.routes.get(at)).is_some_and(|route| route.choices.len() == 1);
+        if alone && self.ends_before_its_turn(id, chosen, lane) {
+            return;
+        }
+        self.set_phase(id, Phase::Waiting(chosen));
         let lanes = &mut self.dispatchers[chosen.0 as usize].lanes;
         let first = lanes.queue(lane).first_chunk().filter(|_| self.cold.by_age).and_then(|chunk| self.cold.first_of(chunk));
         match first.is_some_and(|first| id < first) {

@@ -282,3 +282,18 @@ fn a_refusal_with_a_schedule_of_its_own_is_tried_by_that() {
     bench.pass(19_500);
     assert_eq!(bench.sends[3..].iter().map(|s| s.1).collect::<Vec<_>>(), [ids[0]]);
 }
+
+#[test]
+fn what_cannot_leave_before_its_validity_ends_is_expired_at_once_and_nothing_else() {
+    let mut bench = planned(|plan| {
+        plan.carriers[0].rate_per_s = Some(10);
+        plan.carriers[0].burst = 1;
+        plan.classes[Class::Transactional as usize].validity_ms = 10_000;
+    })
+    .bind_up(10);
+    bench.hand_in(NOTICE, 150);
+    let early = bench.engine.tally().expired_early;
+    assert!((45..=50).contains(&early), "about a hundred can leave in ten seconds: {early} were expired");
+    let sent = bench.run(10_500, 20_000).len() as u64;
+    assert!(sent >= 98 && sent + bench.state(State::Expired) == 150, "{sent}");
+}
