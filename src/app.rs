@@ -8,6 +8,7 @@ mod credit;
 mod names;
 mod plan;
 pub mod ranges;
+mod reload;
 mod routes;
 mod rules;
 mod runner;
@@ -18,20 +19,22 @@ pub use names::Names;
 use crate::config::Config;
 use crate::engine::port::Input;
 use crate::engine::recover::{RecoverError, Recovered, recover};
-use crate::link::carrier::CarrierContext;
+use crate::http::admin::{AdminPort, Backstage, Configured, Reloaded};
+use crate::http::desk::{Desk, Operator};
+use crate::http::problem::Problem;
 use crate::link::listener::Listener;
 use crate::link::lists::{Lists, ListsDesk};
-use crate::link::pool::{LinkShared, Pool};
+use crate::link::pool::LinkShared;
 use crate::link::registry::Registry;
-use crate::model::CarrierId;
 use crate::model::clock::SystemClock;
 use crate::store::StoreError;
 use crate::store::local::{LocalSettings, LocalStore};
 use crate::telemetry::{Endpoint, EngineSnapshot, Telemetry};
+use reload::{Parts, Reloader};
 use runner::{EngineTask, Stores};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -81,8 +84,9 @@ pub struct Gateway {
     recovered: Recovered,
     telemetry: Arc<Telemetry>,
     listener: Listener,
-    pools: Vec<Pool>,
     lists: Lists,
+    reloader: Arc<Reloader>,
+    admin: Option<(SocketAddr, JoinHandle<()>)>,
     engine: mpsc::Sender<Vec<Input>>,
     engine_task: JoinHandle<()>,
     failed: watch::Receiver<Option<String>>,
@@ -105,6 +109,7 @@ impl Gateway {
         let store = opened.map_err(|source| AppError::Store { directory: shown.clone(), source })?;
         let LocalStore { mut journal, mut ledger, space } = store;
         let names = names::load(&mut ledger, &config).map_err(|source| AppError::Store { directory: shown.clone(), source })?;
+        let written = config.clone();
         let config = names.arrange(config);
         let plan = Arc::new(plan::of(&config).map_err(AppError::Plan)?);
         let recovering = {
@@ -120,6 +125,9 @@ impl Gateway {
         let registry = Arc::new(Registry::default());
         let lists = Arc::new(ListsDesk::default());
         let (engine_inputs, inputs) = mpsc::channel(ENGINE_QUEUE);
+        let (asides, kept_aside) = mpsc::channel(1);
+        let desk = Arc::new(Desk::default());
+        let operator = Operator::new(Arc::clone(&desk), &engine_inputs);
         let (fail, failed) = watch::channel(None);
         let (figures_sender, figures) = watch::channel(EngineSnapshot::default());
         let asked = Arc::new(credit::Asked::default());
@@ -131,8 +139,10 @@ impl Gateway {
             engine,
             inputs,
             stores,
-            registry,
             lists: Arc::clone(&lists),
+            registry: Arc::clone(&registry),
+            desk,
+            asides: kept_aside,
             telemetry: Arc::clone(&telemetry),
             clock,
             disk_slow,
@@ -144,18 +154,22 @@ impl Gateway {
         let engine_task = tokio::spawn(task.run());
 
         let metrics = start_metrics(&config, &telemetry).await?;
+        let admin = bind_admin(&config).await?;
         let listener = Listener::start(&config.listen, &config.accounts, shared.clone()).await.map_err(|source| AppError::Port {
             what: "SMPP port",
             key: "listen.address",
             address: config.listen.address,
             source,
         })?;
-        let home_country_code = crate::number::HomeRegion::from_iso(&config.gateway.home_region).unwrap_or_default().code;
-        let pools = config.carriers.iter().enumerate().filter(|(_, c)| !c.hosts.is_empty()).map(|(at, carrier)| {
-            let context = Arc::new(CarrierContext { settings: carrier.clone(), home_country_code });
-            Pool::start(CarrierId(at as u16), &context, &shared)
+        let accounts = Arc::clone(listener.accounts());
+        let (operators, telemetry_of_reloads) = (operator.clone(), Arc::clone(&telemetry));
+        let parts = Parts { names, shared, accounts, operator, telemetry: telemetry_of_reloads, asides };
+        let reloader = Arc::new(Reloader::start(written, parts));
+        let admin = admin.map(|port| {
+            let configured: Arc<dyn Configured> = Arc::clone(&reloader) as Arc<dyn Configured>;
+            let backstage = Backstage { operator: operators, links: registry, configured, started: Instant::now() };
+            (port.address(), tokio::spawn(port.serve(backstage)))
         });
-        let pools = pools.collect();
         let (metrics, metrics_task) = metrics.map_or((None, None), |(address, task)| (Some(address), Some(task)));
         Ok(Gateway {
             smpp: listener.local_addr(),
@@ -163,8 +177,9 @@ impl Gateway {
             recovered,
             telemetry,
             listener,
-            pools,
             lists: Lists::new(lists, &engine_inputs),
+            reloader,
+            admin,
             engine: engine_inputs,
             engine_task,
             failed,
@@ -189,6 +204,19 @@ impl Gateway {
     /// The way to change and to ask the lists of numbers that must not be written to.
     pub fn lists(&self) -> &Lists {
         &self.lists
+    }
+
+    /// Where operators ask, if they may.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|(address, _)| *address)
+    }
+
+    /// Reads the configuration file again and puts it in force, whole or not at all.
+    ///
+    /// # Errors
+    /// Why it stays as it is.
+    pub async fn reload(&self, who: &str, reason: &str) -> Result<Reloaded, Problem> {
+        self.reloader.reload(false, who, reason).await
     }
 
     /// What was found on disk.
@@ -224,15 +252,16 @@ impl Gateway {
         self.listener.stop_accepting();
         // The engine refuses new messages from now on; answers, receipts and outcomes still flow while binds and sessions unbind.
         let _ = self.engine.send(vec![Input::Drain]).await;
+        let pools = self.reloader.take_pools().await;
         let stopping_pools = async {
-            for pool in self.pools {
+            for pool in pools {
                 pool.stop().await;
             }
         };
         let _ = tokio::time::timeout(self.deadline, stopping_pools).await;
         self.listener.stop(self.deadline).await;
         drop(self.engine);
-        if let Some(task) = self.metrics_task {
+        for task in self.metrics_task.into_iter().chain(self.admin.map(|(_, task)| task)) {
             task.abort();
         }
         // Without senders the engine's task ends after the last input, flushes the journal and lets the lock go.
@@ -243,6 +272,15 @@ impl Gateway {
 /// Says in words what is wrong with a configuration that passed its own checks: which countries there are.
 pub fn check(config: &Config) -> Result<(), String> {
     rules::of(config).map(drop)
+}
+
+async fn bind_admin(config: &Config) -> Result<Option<AdminPort>, AppError> {
+    if !config.admin.enabled {
+        return Ok(None);
+    }
+    let address = config.admin.address;
+    let refused = |source| AppError::Port { what: "admin port", key: "admin.address", address, source };
+    AdminPort::bind(&config.admin).await.map(Some).map_err(refused)
 }
 
 async fn start_metrics(config: &Config, telemetry: &Arc<Telemetry>) -> Result<Option<(SocketAddr, JoinHandle<()>)>, AppError> {

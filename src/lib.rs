@@ -56,6 +56,7 @@
 //! | 6 | [`cli`], [`app`] | the command line; building everything from the configuration, starting in order, stopping in reverse |
 //! | 5 | [`sim`] | the simulated carrier, and the deterministic world: the whole gateway on one thread, one seed and a virtual clock |
 //! | 5 | [`load`] | load generator, bare relay, benchmark; conservation judged from outside |
+//! | 5 | [`http`] | the admin port: JSON over HTTP, for the command line and whoever else operates the gateway |
 //! | 4 | [`link`] | the only SMPP sockets; `translate` is the only place that knows PDUs and messages both |
 //! | 3 | [`engine`] | the hot path: one struct, inputs and time in, outputs out; knows messages, no wire |
 //! | 2 | [`store`] | what survives a crash: the seams, and SQLite behind them |
@@ -113,6 +114,7 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod http;
 pub mod link;
 pub mod load;
 pub mod model;

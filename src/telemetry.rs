@@ -22,6 +22,7 @@ use rules::RulesHandles;
 use crate::model::{Class, State};
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 /// Bounds of the histograms of time, in seconds: 50 µs to 5 s.
 const SECONDS: [f64; 16] = [5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
@@ -31,12 +32,13 @@ const BATCHES: [f64; 12] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0
 /// The gateway's metrics. Made once by `app` with the names of accounts and carriers; handles are resolved then.
 pub struct Telemetry {
     handle: PrometheusHandle,
-    accounts: Vec<AccountHandles>,
-    carriers: Vec<CarrierHandles>,
+    recorder: PrometheusRecorder,
+    /// Both only grow, when a reload names new ones.
+    accounts: RwLock<Vec<AccountHandles>>,
+    carriers: RwLock<Vec<CarrierHandles>>,
     binds_refused: Vec<Counter>,
     receipts: ReceiptHandles,
     rules: RulesHandles,
-    recorder: PrometheusRecorder,
     other: OtherHandles,
     conservation: ConservationHandles,
     journal: JournalHandles,
@@ -125,8 +127,8 @@ impl Telemetry {
         let r = &recorder;
         gauge(r, &table::BUILD, &[env!("CARGO_PKG_VERSION")]).set(1.0);
         Telemetry {
-            accounts: accounts.iter().map(|name| AccountHandles::new(r, name)).collect(),
-            carriers: carriers.iter().map(|name| CarrierHandles::new(r, name)).collect(),
+            accounts: RwLock::new(accounts.iter().map(|name| AccountHandles::new(r, name)).collect()),
+            carriers: RwLock::new(carriers.iter().map(|name| CarrierHandles::new(r, name)).collect()),
             binds_refused: BIND_REFUSALS.iter().map(|cause| counter(r, &table::BINDS_REFUSED, &[cause])).collect(),
             receipts: ReceiptHandles {
                 matched: counter(r, &table::RECEIPTS, &["matched"]),
@@ -171,7 +173,7 @@ impl Telemetry {
 
     /// Takes over what the engine has counted.
     pub fn publish_engine(&self, snapshot: &EngineSnapshot) {
-        for (handles, figures) in self.accounts.iter().zip(&snapshot.accounts) {
+        for (handles, figures) in read(&self.accounts).iter().zip(&snapshot.accounts) {
             handles.accepted.absolute(figures.accepted);
             set_all(&handles.states, &figures.states);
             handles.outbox.set(figures.outbox as f64);
@@ -183,7 +185,7 @@ impl Telemetry {
                 gauge.set(term as f64);
             }
         }
-        for (handles, figures) in self.carriers.iter().zip(&snapshot.carriers) {
+        for (handles, figures) in read(&self.carriers).iter().zip(&snapshot.carriers) {
             set_all(&handles.states, &figures.states);
             set_all(&handles.lanes, &figures.lanes);
             handles.throttled_ms.absolute(figures.throttled_ms);
@@ -218,16 +220,26 @@ impl Telemetry {
 
     /// Takes over what the links have counted.
     pub fn publish_links(&self, snapshot: &LinkSnapshot) {
-        for (handles, figures) in self.accounts.iter().zip(&snapshot.accounts) {
+        for (handles, figures) in read(&self.accounts).iter().zip(&snapshot.accounts) {
             handles.sessions.set(f64::from(figures.sessions));
             absolute_all(&handles.refusals, &figures.refusals);
         }
         absolute_all(&self.binds_refused, &snapshot.bind_refusals);
-        for (handles, figures) in self.carriers.iter().zip(&snapshot.carriers) {
+        for (handles, figures) in read(&self.carriers).iter().zip(&snapshot.carriers) {
             handles.binds_up.set(f64::from(figures.binds_up));
             handles.window_size.set(f64::from(figures.window_size));
             handles.window_used.set(f64::from(figures.window_used));
         }
+    }
+
+    /// There are more accounts and carriers now: these, of which the first are those that it knows.
+    pub fn grow(&self, accounts: &[&str], carriers: &[&str]) {
+        let mut known = self.accounts.write().unwrap_or_else(PoisonError::into_inner);
+        let new = accounts.iter().skip(known.len()).map(|name| AccountHandles::new(&self.recorder, name)).collect::<Vec<_>>();
+        known.extend(new);
+        let mut known = self.carriers.write().unwrap_or_else(PoisonError::into_inner);
+        let new = carriers.iter().skip(known.len()).map(|name| CarrierHandles::new(&self.recorder, name)).collect::<Vec<_>>();
+        known.extend(new);
     }
 
     /// Takes over what the journal's thread knows of its space.
@@ -300,6 +312,11 @@ fn absolute_all(counters: &[Counter], values: &[u64]) {
     for (counter, value) in counters.iter().zip(values) {
         counter.absolute(*value);
     }
+}
+
+/// Nothing that can panic runs under these locks, so a poisoned one is still whole.
+fn read<T>(list: &RwLock<Vec<T>>) -> RwLockReadGuard<'_, Vec<T>> {
+    list.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn set_all(gauges: &[Gauge], values: &[u64]) {

@@ -15,20 +15,13 @@ pub struct Names {
 
 /// Reads the table, adds what is new in `config`, and makes it durable before any id of it is used.
 pub fn load(ledger: &mut dyn Ledger, config: &Config) -> Result<Names, StoreError> {
-    let mut names = match ledger.blob(BLOB)? {
+    let before = match ledger.blob(BLOB)? {
         None => Names::default(),
         Some(blob) => serde_json::from_slice(&blob).map_err(|error| StoreError::io("reading the table of names", error))?,
     };
-    let before = names.clone();
-    for account in &config.accounts {
-        add(&mut names.accounts, &account.name);
-    }
-    for carrier in &config.carriers {
-        add(&mut names.carriers, &carrier.name);
-    }
+    let names = before.with(config);
     if names != before {
-        let blob = serde_json::to_vec(&names).map_err(|error| StoreError::io("writing the table of names", error))?;
-        ledger.apply(&LedgerUpdate { blobs: vec![(BLOB.to_owned(), blob)], ..LedgerUpdate::default() })?;
+        ledger.apply(&names.update())?;
     }
     Ok(names)
 }
@@ -40,6 +33,20 @@ fn add(names: &mut Vec<String>, name: &str) {
 }
 
 impl Names {
+    /// The same with what is new in `config`.
+    pub fn with(&self, config: &Config) -> Names {
+        let mut names = self.clone();
+        config.accounts.iter().for_each(|account| add(&mut names.accounts, &account.name));
+        config.carriers.iter().for_each(|carrier| add(&mut names.carriers, &carrier.name));
+        names
+    }
+
+    /// What the ledger is to keep before any id of a new name is used.
+    pub fn update(&self) -> LedgerUpdate {
+        let blob = serde_json::to_vec(self).expect("names can be written");
+        LedgerUpdate { blobs: vec![(BLOB.to_owned(), blob)], ..LedgerUpdate::default() }
+    }
+
     /// The configuration with accounts and carriers in the order of their ids, ghosts included.
     pub fn arrange(&self, mut config: Config) -> Config {
         let mut accounts = std::mem::take(&mut config.accounts);

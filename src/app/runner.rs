@@ -4,6 +4,7 @@
 use super::credit::Asked;
 use crate::engine::Engine;
 use crate::engine::port::{DiskState, Input, Output};
+use crate::http::desk::Desk;
 use crate::link::lists::ListsDesk;
 use crate::link::registry::Registry;
 use crate::model::clock::SystemClock;
@@ -17,7 +18,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 /// Batches of inputs taken in one step.
@@ -39,6 +40,9 @@ pub struct Stores {
     updates: u64,
     absorbed: u64,
     waiting_update: Option<LedgerUpdate>,
+    /// The update that is not the engine's and is being made durable, if there is one, and who waits for it.
+    asides: Option<(u64, oneshot::Sender<()>)>,
+    last_aside: u64,
     /// What the ledger's thread had no room to be asked for; the engine asks for a few at a time.
     unread: VecDeque<Unread>,
 }
@@ -50,8 +54,16 @@ enum Unread {
     Page(u8, u64),
 }
 
+/// Updates of the ledger that are not the engine's have numbers from here on.
+const ASIDE: u64 = 1 << 63;
+
+/// A blob that the ledger is to keep, and who waits for it to be durable.
+pub type Aside = (LedgerUpdate, oneshot::Sender<()>);
+
 enum StoreEvent {
     Input(Input),
+    /// An update that is not the engine's is durable.
+    Aside(u64),
     Failed(String),
 }
 
@@ -75,6 +87,7 @@ impl Stores {
         let on_ledger = move |event| {
             // As above: nobody listens only while the gateway ends. A full disk is told by the gauge of space.
             let _ = match event {
+                LedgerEvent::Applied { number, .. } if number >= ASIDE => sender.send(StoreEvent::Aside(number)),
                 LedgerEvent::Applied { .. } => sender.send(StoreEvent::Input(Input::LedgerApplied)),
                 LedgerEvent::Failed { why, .. } => sender.send(StoreEvent::Failed(why)),
                 LedgerEvent::Found { id, chunk } => {
@@ -96,6 +109,8 @@ impl Stores {
             updates: 0,
             absorbed: 0,
             waiting_update: None,
+            asides: None,
+            last_aside: ASIDE,
             unread: VecDeque::new(),
         })
     }
@@ -120,6 +135,14 @@ impl Stores {
         self.absorbed = update.absorbed;
         self.updates += 1;
         self.waiting_update = self.ledger.apply(self.updates, update).err();
+    }
+
+    /// Hands in a blob. The one who waits learns that it can't be had by the end of the channel.
+    fn aside(&mut self, (update, done): Aside) {
+        self.last_aside += 1;
+        if self.ledger.apply(self.last_aside, update).is_ok() {
+            self.asides = Some((self.last_aside, done));
+        }
     }
 
     fn read(&mut self, what: Unread) {
@@ -162,6 +185,10 @@ pub struct EngineTask {
     pub registry: Arc<Registry>,
     /// Where requests about lists wait.
     pub lists: Arc<ListsDesk>,
+    /// Where operators wait.
+    pub desk: Arc<Desk>,
+    /// Blobs that are to be kept in the ledger.
+    pub asides: mpsc::Receiver<Aside>,
     pub telemetry: Arc<Telemetry>,
     pub clock: SystemClock,
     pub disk_slow: Duration,
@@ -198,6 +225,7 @@ impl EngineTask {
                     taken = self.inputs.recv_many(&mut batches, BATCHES_PER_STEP) => if taken == 0 { break },
                     event = self.stores.events.recv() => self.heard(event, &mut inputs, &mut disk),
                     () = sleep.as_mut() => {}
+                    Some(aside) = self.asides.recv() => self.stores.aside(aside),
                     _ = look.tick() => self.look(&mut disk, &mut inputs),
                     _ = publish.tick() => self.publish(),
                 }
@@ -230,6 +258,8 @@ impl EngineTask {
             Output::ReadPage { kind, id } => self.stores.read(Unread::Page(kind, id)),
             Output::Rules { token, answer } => self.lists.answered(token, answer),
             Output::Balance { token, result } => self.asked.answered(token, result),
+            Output::Controlled { token, answer } => self.desk.answered(token, *answer),
+            Output::StayDown(binds) => self.registry.stay_down(binds),
         }
     }
 
@@ -245,6 +275,12 @@ impl EngineTask {
                 inputs.push(Input::Disk(state));
             }
             Some(StoreEvent::Input(input)) => inputs.push(input),
+            Some(StoreEvent::Aside(number)) => {
+                if let Some((_, done)) = self.stores.asides.take_if(|(waiting, _)| *waiting == number) {
+                    // Whoever waits for it may have gone away.
+                    let _ = done.send(());
+                }
+            }
             Some(StoreEvent::Failed(why)) => {
                 tracing::error!(%why, "the store has failed; the gateway stops");
                 *disk = DiskState::Failed;

@@ -29,6 +29,9 @@ pub(super) struct Args {
     /// Port of the metrics page; 0: any free one
     #[arg(long, default_value_t = 9464)]
     metrics_port: u16,
+    /// Port of the admin commands; 0: any free one
+    #[arg(long, default_value_t = 9465)]
+    admin_port: u16,
     /// Messages a second of the trickle; 0: none
     #[arg(long, default_value_t = 5.0)]
     rate: f64,
@@ -97,6 +100,7 @@ fn config(args: &Args, data: &DataDir, carriers: &[Smsc; 2]) -> Config {
         .with_carrier("south", &south.local_addr().to_string(), "hex-ids");
     config.listen.address = SocketAddr::from(([127, 0, 0, 1], args.port));
     config.metrics.address = SocketAddr::from(([127, 0, 0, 1], args.metrics_port));
+    config.admin.address = SocketAddr::from(([127, 0, 0, 1], args.admin_port));
     config.routes = vec![Route::plain("", &["north", "south"]), Route::plain("8613", &["south", "north"])];
     config
 }
@@ -132,7 +136,11 @@ async fn demo(args: &Args, config: Config, output: &mut Output) -> Result<(), St
 fn refused(error: &AppError) -> String {
     match error {
         AppError::Port { what, key, address, source } => {
-            let option = if key.starts_with("metrics") { "--metrics-port" } else { "--port" };
+            let option = match key.split('.').next() {
+                Some("metrics") => "--metrics-port",
+                Some("admin") => "--admin-port",
+                _ => "--port",
+            };
             format!("{what} {address}: {source}; choose another with {option} (0: any free one)")
         }
         other => other.to_string(),
@@ -145,6 +153,12 @@ fn introduce(gateway: &Gateway, output: &mut Output) {
     output.line(&format!("\n  SMPP      {}   system_id demo, password demo", gateway.smpp_address()));
     if let Some(address) = gateway.metrics_address() {
         output.line(&format!("  metrics   http://{address}/metrics"));
+    }
+    if let Some(address) = gateway.admin_address() {
+        // The commands find the usual port by themselves.
+        let usual = crate::config::Admin::default().address == address;
+        let option = if usual { String::new() } else { format!(" --admin {address}") };
+        output.line(&format!("  admin     hongyan carriers{option}; hongyan pause --carrier north --for 1m{option}"));
     }
     output.line(&format!(
         "\nTry it by hand from another terminal (pip install smpplib):\n\n\

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed (the reason is on standard error), 2 wrong usage.
 
+mod admin;
 mod check;
 mod completions;
 mod demo;
@@ -12,11 +13,13 @@ pub mod inspect_receipt;
 pub mod inspect_text;
 mod logs;
 mod numbers;
+mod operate;
 mod output;
 mod ranges;
 mod serve;
 pub mod store;
 mod store_events;
+mod tables;
 mod tools;
 
 pub use logs::start as start_logs;
@@ -36,6 +39,8 @@ use std::process::ExitCode;
         hongyan demo                                 try it: everything on loopback\n  \
         hongyan check --config config/hongyan.toml   validate and explain a configuration\n  \
         hongyan serve --config config/hongyan.toml   run the gateway\n  \
+        hongyan status                               what the running gateway is about\n  \
+        hongyan pause --carrier north --for 2h       let a carrier rest\n  \
         hongyan bench                                measure it on this machine\n  \
         hongyan inspect number +8613800138000        what a number is\n  \
         hongyan numbers list.csv --out clean.csv     normalise a list, drop duplicates\n  \
@@ -73,6 +78,8 @@ enum Command {
     Store(store::Args),
     /// Print completions for a shell
     Completions(completions::Args),
+    #[command(flatten)]
+    Operate(operate::Operate),
 }
 
 /// Runs the command that the process was called with.
@@ -95,6 +102,7 @@ fn run(cli: Cli, output: &mut Output) -> ExitCode {
         Command::Numbers(args) => numbers::run(&args, output),
         Command::Store(args) => store::run(&args, &store_events::decode, output),
         Command::Completions(args) => completions::run(&args, output),
+        Command::Operate(operate) => operate::run(&operate, output),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

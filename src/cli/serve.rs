@@ -8,7 +8,8 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  hongyan serve --config config/hongyan.toml\n  hongyan serve --config /etc/hongyan/hongyan.toml --data-dir /var/lib/hongyan\n\n\
-        SIGTERM and Ctrl-C stop gracefully: no new messages, windows drain, sessions unbind, the journal is flushed."
+        SIGTERM and Ctrl-C stop gracefully: no new messages, windows drain, sessions unbind, the journal is flushed.\n\
+        SIGHUP reads the configuration again, as `hongyan reload` does."
 )]
 pub(super) struct Args {
     /// The configuration file
@@ -54,6 +55,7 @@ async fn serve(config: Config, output: &mut Output) -> Result<(), String> {
     announce(&gateway, format, output);
     let ended = tokio::select! {
         () = stopping => Ok(()),
+        () = reload_on_hangup(&gateway) => Ok(()),
         why = gateway.failed() => Err(format!("the store failed: {why}; fix the disk, then start again: nothing acknowledged is lost")),
     };
     tracing::info!("stopping");
@@ -61,21 +63,48 @@ async fn serve(config: Config, output: &mut Output) -> Result<(), String> {
     ended
 }
 
+/// Each SIGHUP reads the configuration again; what is wrong with it is told in the log and changes nothing. Never returns.
+async fn reload_on_hangup(gateway: &Gateway) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangups = match signal(SignalKind::hangup()) {
+        Ok(hangups) => hangups,
+        Err(error) => {
+            tracing::warn!(%error, "SIGHUP can't be caught");
+            return std::future::pending().await;
+        }
+    };
+    while hangups.recv().await.is_some() {
+        match gateway.reload("local:SIGHUP", "").await {
+            Ok(reloaded) if reloaded.applied || reloaded.needs_restart.is_empty() => {}
+            Ok(reloaded) => tracing::warn!(keys = reloaded.needs_restart.len(), "what differs needs a restart"),
+            Err(problem) => tracing::error!(problem = %problem.detail, "the configuration is refused; the old one stays in force"),
+        }
+    }
+    std::future::pending().await
+}
+
 /// Says where the gateway listens: in lines for people, or as log events where logs are for machines, who may read both streams as one.
 fn announce(gateway: &Gateway, format: LogFormat, output: &mut Output) {
     let smpp = gateway.smpp_address();
     let metrics = gateway.metrics_address().map(|address| format!("http://{address}/metrics"));
+    let admin = gateway.admin_address();
     match format {
         LogFormat::Text => {
             output.line(&format!("listening for SMPP on {smpp}"));
             if let Some(page) = metrics {
                 output.line(&format!("metrics on {page}"));
             }
+            if let Some(address) = admin {
+                output.line(&format!("admin on {address}"));
+            }
         }
         LogFormat::Json => {
             tracing::info!(address = %smpp, "listening for SMPP");
             if let Some(page) = metrics {
                 tracing::info!(page, "metrics");
+            }
+            if let Some(address) = admin {
+                tracing::info!(%address, "admin");
             }
         }
     }

@@ -101,8 +101,20 @@ fn value_of(batch: u64, event: &Event) -> Value {
             json!({ "event": "past", "message": id(message), "tried": tried, "reroutes": reroutes })
         }
         Event::Renamed { set, reference, .. } => json!({ "event": "renamed", "set": format!("{set:016x}"), "reference": reference }),
+        Event::Changed { octets } => {
+            json!({ "event": "changed", "change": masked(octets) })
+        }
         Event::Forgotten { message } => json!({ "event": "forgotten", "message": id(message) }),
     };
     value["batch"] = batch.into();
     value
+}
+
+/// A change as it was written down, its number masked.
+fn masked(octets: &[u8]) -> Value {
+    let mut change: Value = serde_json::from_slice(octets).unwrap_or(Value::Null);
+    if let Some(number) = change.pointer_mut("/scope/number") {
+        *number = crate::model::address::mask(number.as_str().unwrap_or_default().as_bytes()).into();
+    }
+    change
 }

@@ -4,11 +4,11 @@ use super::check::Checks;
 use super::profile::Alphabet;
 use super::{AccountBalance, AccountDedupe, Cidr, Secret, SourcePattern, Zone};
 use crate::model::Class;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
 /// One upstream customer.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Account {
     /// Name in logs, metrics and on disk; unique. 1 to 40 of a-z, 0-9, `-`, `_`.
@@ -29,7 +29,7 @@ pub struct Account {
     /// Accept system ids and passwords beyond the specification's bounds. Default false.
     pub long_credentials: bool,
     /// Class of its messages. Default `transactional`.
-    #[serde(deserialize_with = "class")]
+    #[serde(deserialize_with = "class", serialize_with = "class_name")]
     pub class: Class,
     /// Address blocks it may connect from; empty: from anywhere. Default empty.
     pub allowed_addresses: Vec<Cidr>,
@@ -170,7 +170,7 @@ impl Default for AccountSecret {
 }
 
 /// Kinds of bind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BindType {
     /// bind_transmitter.
@@ -187,7 +187,7 @@ impl BindType {
 }
 
 /// What may be done to text that doesn't fit the short alphabet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transliterate {
     /// Nothing.
@@ -200,7 +200,7 @@ pub enum Transliterate {
 }
 
 /// Form of our id in receipts and submit_sm_resp (they are always equal, octet for octet).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptIdForm {
     /// 19 decimal digits.
@@ -211,7 +211,7 @@ pub enum ReceiptIdForm {
 }
 
 /// `[account.receipts]`: how this account is told what became of its messages.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountReceipts {
     /// Form of message ids towards this account: `decimal` or `hex`. Default `decimal`.
@@ -265,6 +265,10 @@ impl AccountReceipts {
         let short = self.error_map.iter().all(|(from, to)| from.len() <= 8 && to.len() <= 8 && to.is_ascii());
         c.require(at, "error_map", short, "has a long entry", "texts of at most 8 ASCII characters");
     }
+}
+
+fn class_name<S: serde::Serializer>(class: &Class, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(class.name())
 }
 
 /// A class by its name in the configuration.

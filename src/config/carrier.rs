@@ -5,11 +5,11 @@ use super::Secret;
 use super::check::Checks;
 use super::profile::Profile;
 use super::route::ReceiptCause;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// One operator.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Carrier {
     /// Name in logs, metrics and on disk; unique. 1 to 40 of a-z, 0-9, `-`, `_`.
@@ -172,7 +172,7 @@ impl Carrier {
 }
 
 /// How we bind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 pub enum BindMode {
     /// One session does both.
     #[default]
@@ -184,7 +184,7 @@ pub enum BindMode {
 }
 
 /// `[carrier.timers]`: timers of a session with the carrier (SMPP v3.4 section 7.2).
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CarrierTimers {
     /// TCP connect. Default 10,000; 100 to 120,000.
@@ -234,7 +234,7 @@ impl CarrierTimers {
 }
 
 /// `[carrier.reconnect]`: delays before a bind is tried again, doubling, with jitter.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reconnect {
     /// First delay after a lost or refused connection. Default 1,000; 10 to 600,000.

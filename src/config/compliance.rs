@@ -15,7 +15,7 @@ const WORDS_MAX: usize = 200;
 const LIMITS_MAX: usize = 16;
 
 /// `[account.rules]`: to whom and what an account may write.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountRules {
     /// Countries (two capital letters, as the range table has them) and number prefixes that it may write to; empty: any. Default empty.
@@ -62,7 +62,7 @@ impl AccountRules {
 }
 
 /// At most so many messages in any window to numbers of one range.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VelocityLimit {
     /// Only numbers that begin with these digits; empty: all. Default empty.
@@ -87,7 +87,7 @@ impl VelocityLimit {
 }
 
 /// `[carrier.rules]`: what must not be sent to a carrier.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CarrierRules {
     /// Phrases that must not be sent to it. Default empty; at most 100,000 with those of the file.
@@ -105,7 +105,7 @@ impl CarrierRules {
 }
 
 /// What becomes of a message that a carrier must not get.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DenyAction {
     /// The next carrier of its route gets it; it is rejected after the last.
@@ -116,7 +116,7 @@ pub enum DenyAction {
 }
 
 /// `[opt_out]`: what is made of phones' wishes not to be written to.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptOut {
     /// Words that opt out. Default TD, T, R, N, 退订, STOP, UNSUBSCRIBE; empty: such messages are like all others.
@@ -145,7 +145,7 @@ impl Default for OptOut {
 }
 
 /// `[[opt_out.country]]`: words in place of the general ones.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptOutCountry {
     /// Beginning of the phone's number; the longest counts. 1 to 15 digits.
@@ -157,7 +157,7 @@ pub struct OptOutCountry {
 }
 
 /// What opting out binds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OptOutLevel {
     /// The number that was replied to.
@@ -170,7 +170,7 @@ pub enum OptOutLevel {
 }
 
 /// One `[[inbound]]`: whose messages from phones are.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InboundRoute {
     /// Beginning of the number that was written to; what follows is an extension. Default empty: any; up to 20 characters.

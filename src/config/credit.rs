@@ -6,13 +6,13 @@ use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 
 /// `[account.dedupe]`: the same message handed in twice.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountDedupe {
     /// The same text to the same number within so many seconds is a duplicate; 0: never. Default 0; 0 to 2,592,000.
     pub window_s: u32,
     /// What becomes of a duplicate: `drop` (answered with the first one's id, not sent), `refuse`, `flag` (sent, marked on record). Default `drop`.
-    #[serde(deserialize_with = "action")]
+    #[serde(deserialize_with = "action", serialize_with = "action_name")]
     pub action: DuplicateAction,
     /// Texts remembered, at 20 to 32 octets each; the oldest go first. Default 1,000,000; 1,000 to 100,000,000.
     pub max_entries: u32,
@@ -38,7 +38,7 @@ impl AccountDedupe {
 }
 
 /// `[account.balance]`: credits. Where the section is absent nothing is counted.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountBalance {
     /// How far below 0 the balance may go, in thousandths of a credit. Default 0; 0 to 1,000,000,000,000.
@@ -50,7 +50,7 @@ pub struct AccountBalance {
 }
 
 /// A price for numbers whose range has all of these attributes, as the range table writes them.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RangePrice {
     /// Country: `CN`. Default absent: any.
@@ -89,6 +89,14 @@ impl AccountBalance {
             c.range(at, "range_prices", row.price, 0..=Self::PRICE_MAX);
         }
     }
+}
+
+fn action_name<S: serde::Serializer>(action: &DuplicateAction, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match action {
+        DuplicateAction::Drop => "drop",
+        DuplicateAction::Refuse => "refuse",
+        DuplicateAction::Flag => "flag",
+    })
 }
 
 /// An action by its name in the configuration.

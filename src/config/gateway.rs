@@ -3,13 +3,13 @@
 use super::Hours;
 use super::Zone;
 use super::check::Checks;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// `[gateway]`: the process, its data and its bounds.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Gateway {
     /// Digit of this gateway in message ids. Default 0; 0 to 9.
@@ -113,7 +113,7 @@ impl Gateway {
 }
 
 /// `[gateway.log]`: what is written to standard error.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// `text` for people, `json` for machines. Default `text`.
@@ -135,7 +135,7 @@ impl Log {
 }
 
 /// Form of the logs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     /// Lines for people.
@@ -146,7 +146,7 @@ pub enum LogFormat {
 }
 
 /// `[listen]`: the SMPP port for upstreams and what one connection may cost.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Listen {
     /// Address and port. Default `127.0.0.1:2775`; port 0 lets the system choose.
@@ -235,7 +235,7 @@ impl Listen {
 }
 
 /// `[metrics]`: the Prometheus endpoint.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metrics {
     /// Serve `/metrics` at all. Default true.
@@ -251,7 +251,7 @@ impl Default for Metrics {
 }
 
 /// `[class.*]`: what each class of message gets.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(from = "ClassesKeys")]
 pub struct Classes {
     /// One-time codes.
@@ -375,7 +375,7 @@ pub fn status_of(text: &str) -> Option<u32> {
 }
 
 /// Policy of one class. Each class has defaults of its own.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClassPolicy {
     /// Share of a carrier that the class gets whenever it has something to send, whatever is more urgent, percent. 0 to 50.
     pub share_percent: u8,

@@ -6,7 +6,7 @@ use crate::model::Class;
 use serde::{Deserialize, Deserializer};
 
 /// A limit on part of the traffic, in segments a second. A message pays at every limit that it fits, and at its carrier's own rate, or at none.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limit {
     /// Its name in answers, metrics and on disk; unique. 1 to 40 of a-z, 0-9, `-`, `_`.
@@ -14,7 +14,7 @@ pub struct Limit {
     /// Only in front of this carrier; absent: of every one, all together.
     pub carrier: Option<String>,
     /// Only messages of this class.
-    #[serde(deserialize_with = "some_class")]
+    #[serde(deserialize_with = "some_class", serialize_with = "some_class_name")]
     pub class: Option<Class>,
     /// Only messages of this account.
     pub account: Option<String>,
@@ -34,6 +34,10 @@ pub struct Limit {
     pub rate_per_s: u32,
     /// Segments at once; 0: 100 ms of the rate and at least one. Default 0.
     pub burst: u32,
+}
+
+fn some_class_name<S: serde::Serializer>(class: &Option<Class>, serializer: S) -> Result<S::Ok, S::Error> {
+    serde::Serialize::serialize(&class.map(Class::name), serializer)
 }
 
 fn some_class<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Class>, D::Error> {

@@ -15,7 +15,9 @@ impl Config {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| whole_file(&name, format!("can't be read: {error}")))?;
         let base_dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Config::parse_as(&name, &text, base_dir, &|variable| std::env::var(variable).ok())
+        let mut config = Config::parse_as(&name, &text, base_dir, &|variable| std::env::var(variable).ok())?;
+        config.file = Some(path.to_path_buf());
+        Ok(config)
     }
 
     /// Checks `text`, called `hongyan.toml` in problems; relative paths start at `base_dir`, secrets may come from the process's environment.
@@ -43,6 +45,7 @@ impl Config {
         let mut checks = Checks::new(&document);
         resolve_secrets(&mut config, base_dir, environment, &mut checks);
         super::compliance::read_phrases(&mut config, base_dir, &mut checks);
+        resolve_token(&mut config, base_dir, environment, &mut checks);
         check(&config, &mut checks);
         problems.append(&mut checks.problems);
         config.warnings = checks.warnings;
@@ -196,6 +199,32 @@ fn resolve_secrets(config: &mut Config, base_dir: &Path, environment: Environmen
     }
 }
 
+/// The token of the admin port.
+fn resolve_token(config: &mut Config, base_dir: &Path, environment: Environment<'_>, c: &mut Checks) {
+    let admin = &config.admin;
+    let (variable, file) = (admin.token_env.as_ref(), admin.token_file.as_ref());
+    if !admin.enabled || (variable.is_none() && file.is_none()) {
+        return;
+    }
+    let text = match (variable, file) {
+        (Some(variable), None) => {
+            let unset = || format!("the environment variable {variable} is not set; allowed: the name of one that is");
+            environment(variable).ok_or_else(unset).map_err(|what| ("token_env", what))
+        }
+        (None, Some(file)) => std::fs::read_to_string(base_dir.join(file))
+            .map_err(|error| ("token_file", format!("'{file}' can't be read: {error}; allowed: a file that holds the token"))),
+        _ => Err(("token_env", "stands beside token_file; allowed: one of the two".to_owned())),
+    };
+    match text {
+        Ok(text) => {
+            let token = text.trim_end_matches(['\r', '\n']);
+            c.length("admin", if variable.is_some() { "token_env" } else { "token_file" }, token, 16..=256);
+            config.admin.token = Some(Secret::new(token));
+        }
+        Err((key, what)) => c.problem("admin", key, what),
+    }
+}
+
 /// The secret of one account or carrier. Problems never hold its value.
 fn resolve(
     at: &str,
@@ -267,6 +296,10 @@ fn check(config: &Config, c: &mut Checks) {
     config.listen.check("listen", c);
     let clash = config.metrics.enabled && overlap(config.listen.address, config.metrics.address);
     c.require("metrics", "address", !clash, "is listen.address too", "a port of its own");
+    config.admin.check("admin", c);
+    let taken = overlap(config.listen.address, config.admin.address)
+        || (config.metrics.enabled && overlap(config.metrics.address, config.admin.address));
+    c.require("admin", "address", !config.admin.enabled || !taken, "is listen.address or metrics.address too", "a port of its own");
     config.class.check("class", c);
     config.ranges.check("ranges", c);
     super::compliance::check(config, c);

@@ -4,10 +4,12 @@
 //! A [`Config`] that came out of [`Config::load`] or [`Config::parse`] has been checked; everybody else may rely on the bounds.
 
 mod account;
+mod admin;
 mod carrier;
 mod check;
 mod compliance;
 mod credit;
+mod export;
 mod gateway;
 mod hours;
 mod limit;
@@ -22,10 +24,12 @@ mod simulate;
 mod values;
 
 pub use account::{Account, AccountReceipts, AccountSecret, BindType, ReceiptIdForm, Transliterate};
+pub use admin::Admin;
 pub use carrier::{BindMode, Carrier, CarrierTimers, Reconnect};
 pub use check::{ConfigError, Problem};
 pub use compliance::{AccountRules, CarrierRules, DenyAction, InboundRoute, OptOut, OptOutCountry, OptOutLevel, VelocityLimit};
 pub use credit::{AccountBalance, AccountDedupe, RangePrice};
+pub use export::Difference;
 pub use gateway::status_of;
 pub use gateway::{ClassPolicy, Classes, Gateway, Listen, Log, LogFormat, Metrics};
 pub use hours::Hours;
@@ -42,7 +46,7 @@ pub use simulate::{Simulate, SimulatedId};
 pub use values::{Cidr, NationalLanguage, OctetRule, SourcePattern, Zone};
 
 use crate::model::{AccountId, CarrierId};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Profiles that ship with the binary, by name: what stands in `config/profiles/`.
 pub const SHIPPED_PROFILES: [(&str, &str); 5] = [
@@ -54,7 +58,7 @@ pub const SHIPPED_PROFILES: [(&str, &str); 5] = [
 ];
 
 /// The whole configuration.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The process: node, data directory, memory and disk bounds.
@@ -63,6 +67,8 @@ pub struct Config {
     pub listen: Listen,
     /// The Prometheus endpoint.
     pub metrics: Metrics,
+    /// The admin port.
+    pub admin: Admin,
     /// What each class of message gets.
     pub class: Classes,
     /// What is known of numbers.
@@ -91,6 +97,9 @@ pub struct Config {
     /// What is allowed but looks like a mistake; filled by the checks.
     #[serde(skip)]
     pub warnings: Vec<String>,
+    /// The file that it was read from, if it was: what a reload reads again.
+    #[serde(skip)]
+    pub file: Option<std::path::PathBuf>,
 }
 
 impl Config {
@@ -113,6 +122,7 @@ impl Config {
         config.gateway.data_dir = data_dir.to_path_buf();
         config.listen.address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         config.metrics.address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        config.admin.address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         config.with_account("demo", "demo")
     }
 

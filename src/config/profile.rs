@@ -4,10 +4,10 @@
 use super::check::Checks;
 use super::{ErrorClass, NationalLanguage, OctetRule, Simulate, Zone, default_error_class};
 use crate::model::Encoding;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// All habits of one carrier.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Profile {
     /// The name it was loaded by.
@@ -45,7 +45,7 @@ impl Profile {
 }
 
 /// `[shaping]`: what a submission to this carrier looks like.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shaping {
     /// Form of the sender.
@@ -119,7 +119,7 @@ impl Shaping {
 }
 
 /// Form of an address. TON and NPI follow the form unless they are set.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AddressShape {
     /// `keep`, `digits` (8613...), `plus` (+8613...), `zeros` (008613...), `national` (the home country's code is cut). Only
@@ -152,7 +152,7 @@ impl AddressShape {
 }
 
 /// How an international number is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AddressForm {
     /// As upstream wrote it.
@@ -169,7 +169,7 @@ pub enum AddressForm {
 }
 
 /// How validity_period is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Validity {
     /// Left empty: the carrier's default.
@@ -182,7 +182,7 @@ pub enum Validity {
 }
 
 /// How a long text travels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Concatenation {
     /// Parts with a user data header and an 8-bit reference.
@@ -197,7 +197,7 @@ pub enum Concatenation {
 }
 
 /// A TLV of every submission.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StaticTlv {
     /// Its tag.
@@ -223,7 +223,7 @@ impl StaticTlv {
 }
 
 /// What data_coding 0 means, and names of alphabets in general.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Alphabet {
     /// GSM 03.38, one septet an octet.
@@ -242,7 +242,7 @@ pub enum Alphabet {
 }
 
 /// `[alphabets]`: which alphabets the carrier takes and which data_coding says so.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Alphabets {
     /// What data_coding 0 means on this link, in both directions: `gsm7`, `gsm7_packed`, `latin1` or `utf8`. Default `gsm7`.
@@ -289,7 +289,7 @@ impl Alphabets {
 }
 
 /// `[receipts]`: what this carrier's receipts look like.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReceiptHabits {
     /// How ids in receipts relate to those in submit_sm_resp. Default `auto`: learned.
@@ -323,7 +323,7 @@ impl Default for ReceiptHabits {
 }
 
 /// How the id in a receipt relates to the id in submit_sm_resp.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptIdHabit {
     /// Learned from the first pairs.
@@ -340,7 +340,7 @@ pub enum ReceiptIdHabit {
 }
 
 /// Where the id of record stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IdSource {
     /// The TLV if there is one, else the text.
@@ -353,7 +353,7 @@ pub enum IdSource {
 }
 
 /// `[errors]`: statuses whose meaning differs from the default table ([`default_error_class`]).
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ErrorRules {
     /// Try again here, later.
@@ -403,7 +403,7 @@ impl ErrorRules {
 }
 
 /// `[abilities]`: optional operations.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Abilities {
     /// It answers query_sm, which settles doubts. Default false.

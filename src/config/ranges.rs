@@ -9,7 +9,7 @@ use std::path::PathBuf;
 const FILES_MAX: usize = 1_000;
 
 /// `[ranges]`: country, operator, region, kind and time zone of numbers, over what ships with the program.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ranges {
     /// CSV with the columns prefix (or national), country, operator, region, kind, zone, tags. Default none; up to 1,000.

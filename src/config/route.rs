@@ -14,7 +14,7 @@ const EXCEPTIONS_MAX: usize = 5_000;
 
 /// One route. Without conditions but its prefixes it is a plain route: of those the longest prefix wins. With any other condition it is an exception:
 /// exceptions are looked at first, in the order of the file, and the first whose conditions all hold is taken.
-#[derive(Debug, Clone, PartialEq, Default, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Route {
     /// Its name in explanations. Default: what it is made from.
@@ -26,7 +26,7 @@ pub struct Route {
     /// Messages of these accounts, by name. Default empty: any, as for all lists of conditions.
     pub accounts: Vec<String>,
     /// Messages of these classes.
-    #[serde(deserialize_with = "classes")]
+    #[serde(deserialize_with = "classes", serialize_with = "class_names")]
     pub classes: Vec<Class>,
     /// Numbers whose range is in these countries (`CN`).
     pub countries: Vec<String>,
@@ -63,7 +63,7 @@ pub struct Route {
 }
 
 /// One carrier of a route: its name alone, or a table.
-#[derive(Debug, Clone, PartialEq, Default, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RouteCarrier {
     /// Its name.
@@ -77,6 +77,10 @@ pub struct RouteCarrier {
     pub rank: Option<u8>,
 }
 
+fn class_names<S: serde::Serializer>(classes: &[Class], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(classes.iter().map(|class| class.name()))
+}
+
 /// Classes by their names in the configuration.
 fn classes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Class>, D::Error> {
     #[derive(serde::Deserialize)]
@@ -87,6 +91,13 @@ fn classes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Class>, D::
 impl From<&str> for RouteCarrier {
     fn from(name: &str) -> RouteCarrier {
         RouteCarrier { carrier: name.to_owned(), ..RouteCarrier::default() }
+    }
+}
+
+impl serde::Serialize for RouteCarrier {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // What is derived for the remote "Self".
+        RouteCarrier::serialize(self, serializer)
     }
 }
 
@@ -110,7 +121,7 @@ impl<'de> Deserialize<'de> for RouteCarrier {
 }
 
 /// What keeps a number with a carrier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sticky {
     /// Nothing: weighted carriers take turns.
@@ -121,7 +132,7 @@ pub enum Sticky {
 }
 
 /// Kinds of text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextKind {
     /// GSM 7-bit.
@@ -135,7 +146,7 @@ pub enum TextKind {
 }
 
 /// Days of the week, Monday first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)] // their names say it
 pub enum Day {
@@ -386,7 +397,7 @@ pub(super) fn check_all(routes: &[Route], accounts: &[Account], carriers: &[Carr
 }
 
 /// `[health]`: when a carrier is avoided, and how it comes back.
-#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Health {
     /// Avoid carriers that fail. Default true.
@@ -444,7 +455,7 @@ impl Health {
 }
 
 /// `[failover_on_receipt]`: how often a message of each class may go to another carrier after a negative receipt.
-#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FailoverOnReceipt {
     /// Codes: a late second copy is worse than none. Default 0; 0 to 15.

@@ -1,10 +1,10 @@
 //! What a carrier's error status means for the message: the default table (SMPP v3.4 section 5.1.3, v5.0 section 4.7.6), on which a
 //! profile lays its own words.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What to do with a message after a carrier refused it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorClass {
     /// Try again here, later.

@@ -1,6 +1,7 @@
 //! Secrets: strings that are never printed, neither by `Debug` nor by an error about their form.
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::{Serialize, Serializer};
 use std::fmt;
 
 /// A password. `Debug` shows `***`; there is no `Display`.
@@ -27,6 +28,13 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
+    }
+}
+
+impl Serialize for Secret {
+    /// Masked: whoever may tell it asks for it by name.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("***")
     }
 }
 

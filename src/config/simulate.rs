@@ -2,10 +2,10 @@
 
 use super::BindMode;
 use super::check::Checks;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// `[simulate]`: how the simulated carrier behaves beyond what the link needs to know. Shares are of 1: 0.25 is a quarter.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Simulate {
     /// Binds that it offers: `trx` (all kinds) or `tx+rx` (bind_transceiver is refused). Default `trx`.
@@ -57,7 +57,7 @@ pub struct Simulate {
 }
 
 /// One kind of refusal of the simulated carrier.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimulatedRefusal {
     /// command_status.
@@ -128,7 +128,7 @@ impl Simulate {
 }
 
 /// How the simulated carrier writes an id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SimulatedId {
     /// Decimal digits.

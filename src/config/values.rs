@@ -76,6 +76,11 @@ impl SourcePattern {
     pub fn covers(&self, other: &SourcePattern) -> bool {
         if self.open { other.text.starts_with(&self.text) } else { self == other }
     }
+
+    /// As it stands in the configuration.
+    pub(super) fn written(&self) -> String {
+        if self.open { format!("{}*", self.text) } else { self.text.clone() }
+    }
 }
 
 impl FromStr for SourcePattern {
@@ -205,7 +210,7 @@ impl Visitor<'_> for OctetRuleVisitor {
 }
 
 /// A language with national shift tables; the number is its identifier in a header (TS 23.038 6.2.1.2.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 #[allow(missing_docs)]

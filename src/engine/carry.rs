@@ -417,6 +417,7 @@ impl Engine {
         self.keep_rules(&mut carrying.update);
         carrying.update.blobs.push((BALANCE_BLOB.to_owned(), self.balances_to_octets()));
         carrying.update.blobs.push((super::references::REFERENCES_BLOB.to_owned(), self.references.to_octets()));
+        carrying.update.blobs.push((super::overlay::OVERLAY_BLOB.to_owned(), self.overlay.to_octets()));
         // The group of the first batch that stays is kept whole, with whatever older batches it has; replay passes over those (`upto`).
         carrying.update.absorbed = self.homes.first_position().map_or(0, |position| position - 1);
         if let Some(blob) = self.campaigns.fresh_blob() {

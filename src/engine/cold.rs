@@ -383,7 +383,8 @@ impl Engine {
         }
         let seeking = self.seeks_in(id, found.as_ref());
         let mut sent = Vec::new();
-        if wanted || self.is_sought(id, found.as_ref()) || seeking.iter().any(|(_, hit)| hit.is_some()) {
+        let cancelled = self.is_cancelled_in(id, found.as_ref());
+        if cancelled || wanted || self.is_sought(id, found.as_ref()) || seeking.iter().any(|(_, hit)| hit.is_some()) {
             sent = self.warm(id, found);
         }
         self.searched(id, outputs);
@@ -414,11 +415,12 @@ impl Engine {
 
     fn set_off_again(&mut self, chunk: u64, place: Place, ids: Vec<MessageId>) {
         match place {
-            Place::Time | Place::Sent => ids.into_iter().for_each(|id| self.set_off(id)),
+            Place::Time | Place::Sent => self.not_cancelled(ids).into_iter().for_each(|id| self.set_off(id)),
             Place::Lane(carrier, key) => {
                 for id in &ids {
                     self.set_phase(*id, Phase::Waiting(carrier));
                 }
+                let ids = self.not_cancelled(ids);
                 let lane = self.lane(carrier, key);
                 self.dispatchers[carrier.0 as usize].lanes.warmed(lane, chunk, ids.into());
                 if !self.dispatchers[carrier.0 as usize].is_usable() {
@@ -430,7 +432,7 @@ impl Engine {
 
     /// Lanes whose heads run low ask for their next chunk.
     pub(super) fn refill(&mut self) {
-        if self.cold.chunks.is_empty() {
+        if self.cold.chunks.is_empty() || self.overlay.held() > self.plan.bounds.max_in_memory {
             return;
         }
         let low = self.lane_keep() / 2 + 1;
@@ -467,12 +469,24 @@ impl Engine {
         }
         self.read_for_searches(outputs);
         self.read_for_seeks(outputs);
+        self.read_for_cancels(outputs);
     }
 
     /// Chunks written after `after` with waiting messages of this account.
     pub(super) fn may_hold(&self, account: AccountId, after: u64) -> VecDeque<u64> {
         let holds = |c: &ColdChunk| c.place != Place::Sent && c.accounts.iter().any(|&(a, count)| a == account && count > 0);
         self.cold.chunks.range(after + 1..).filter(|(_, c)| holds(c)).map(|(&id, _)| id).collect()
+    }
+
+    /// Chunks that may hold what is meant among the messages accepted up to `upto`.
+    pub(super) fn cold_chunks_of(&self, meant: &super::scope::Matcher, upto: MessageId) -> VecDeque<u64> {
+        let holds = |c: &ColdChunk| {
+            let there =
+                c.place != Place::Sent && meant.carrier.is_none_or(|carrier| matches!(c.place, Place::Lane(of, _) if of == carrier));
+            let owned = meant.account.is_none_or(|of| c.accounts.iter().any(|&(account, count)| account == of && count > 0));
+            c.first <= upto && there && owned && meant.message.is_none_or(|id| c.first <= id)
+        };
+        self.cold.chunks.iter().filter(|(_, c)| holds(c)).map(|(&id, _)| id).collect()
     }
 
     /// Its messages are out of memory.

@@ -120,6 +120,11 @@ impl Dedupe {
         Dedupe { accounts: (0..accounts).map(|_| Memory::default()).collect(), last_chunk: FIRST_CHUNK, dead: Vec::new() }
     }
 
+    /// There are so many accounts now.
+    pub(super) fn grow(&mut self, accounts: usize) {
+        self.accounts.resize_with(accounts, Memory::default);
+    }
+
     fn window(&self, account: AccountId, of: Remembered) -> &Window {
         &self.accounts[account.0 as usize].windows[of as usize]
     }

@@ -29,6 +29,8 @@ struct BindSlots {
     bucket: Bucket,
     /// mono_us before which it has no permit.
     lacks_until: u64,
+    /// It is given nothing: paused, drained or unbound by an operator.
+    closed: bool,
     commands: Vec<BindCommand>,
 }
 
@@ -41,6 +43,10 @@ pub struct Dispatcher {
     pub wake_at: u64,
     bucket: Bucket,
     binds: Vec<BindSlots>,
+    /// Binds that are given nothing, by their index; `None`: all of them.
+    closed: Vec<Option<u16>>,
+    /// Closed by a pause: what waits here stays here.
+    pub(super) is_paused: bool,
     /// Messages that wait here, by class.
     pub(super) waiting: [i64; 3],
     pub(super) adaptive: Adaptive,
@@ -62,6 +68,8 @@ impl Dispatcher {
             wake_at: u64::MAX,
             bucket: Bucket::new(carrier.rate_per_s, carrier.burst, now),
             binds: Vec::new(),
+            closed: Vec::new(),
+            is_paused: false,
             waiting: [0; 3],
             adaptive: Adaptive::new(adaptive_bounds(carrier), now),
             lacks: None,
@@ -74,9 +82,78 @@ impl Dispatcher {
         }
     }
 
-    /// It has a bind that can send, and its rate isn't 0.
+    /// It has a bind that can send and may, and its rate isn't 0.
     pub fn is_usable(&self) -> bool {
-        self.binds.iter().any(|b| b.window > 0) && !self.bucket.is_paused()
+        self.binds.iter().any(|b| b.window > 0 && !b.closed) && !self.bucket.is_paused()
+    }
+
+    /// These binds (`None`: all) are given nothing from now on, all others may send. True if that ends what could send before.
+    pub(super) fn close(&mut self, closed: &[Option<u16>], is_paused: bool) -> bool {
+        let before = self.is_usable();
+        self.closed = closed.to_vec();
+        self.is_paused = is_paused;
+        for bind in &mut self.binds {
+            bind.closed = self.closed.iter().any(|index| index.is_none_or(|index| index == bind.id.index));
+        }
+        before && !self.is_usable()
+    }
+
+    /// Other rates, bursts, bounds, reserve and shares. What buckets hold they keep.
+    pub(super) fn follow(&mut self, carrier: &CarrierPlan, shares_percent: [u8; 3], now: Now) {
+        self.bucket.set_rate(carrier.rate_per_s.map(f64::from), carrier.burst, now);
+        for bind in &mut self.binds {
+            bind.bucket.set_rate(carrier.bind_rate_per_s.map(f64::from), 0, now);
+            bind.lacks_until = 0;
+        }
+        self.adaptive.set_bounds(adaptive_bounds(carrier));
+        self.reserve_percent = i64::from(carrier.marketing_reserve_percent);
+        self.lanes.set_shares(shares_percent);
+    }
+
+    /// The bind of this index is up and sends.
+    pub(super) fn has_bind(&self, index: u16) -> bool {
+        self.binds.iter().any(|b| b.id.index == index && b.window > 0)
+    }
+
+    /// The place of that bind if it has room for so many parts and they have their permits, closed or not.
+    pub(super) fn room_of(&mut self, index: u16, parts: i64, now: Now) -> Option<usize> {
+        let at = self.binds.iter().position(|b| b.id.index == index && b.free >= parts)?;
+        // What is paid here towards more than a burst is lost if the rest isn't there; a test message has one part.
+        let (own, mut paid) = ([&self.bucket, self.adaptive.bucket(), &self.binds[at].bucket], 0);
+        let is_free = self.adaptive.paused(now).is_none() && pay_all(own.into_iter(), parts as u32, &mut paid, now).is_ok();
+        is_free.then_some(at)
+    }
+
+    /// Nothing is in flight with the bind of this index, or with any.
+    pub(super) fn is_landed(&self, index: Option<u16>) -> bool {
+        self.binds.iter().filter(|b| index.is_none_or(|index| index == b.id.index)).all(|b| b.free >= b.window)
+    }
+
+    /// Binds that can send, slots of their windows, and those in use.
+    pub(super) fn windows(&self) -> (usize, i64, i64) {
+        let binds = self.binds.iter().filter(|b| b.window > 0);
+        binds.fold((0, 0, 0), |sum, b| (sum.0 + 1, sum.1 + b.window, sum.2 + b.window - b.free))
+    }
+
+    /// What keeps the next message from leaving, if anything does.
+    pub(super) fn waits_on(&self, now: Now) -> Option<String> {
+        let ms = |us: u64| us.saturating_sub(now.mono_us) / 1000;
+        if self.bucket.is_paused() {
+            return Some("rate 0: paused".to_owned());
+        }
+        if !self.binds.iter().any(|b| b.window > 0) {
+            return Some("no bind is up".to_owned());
+        }
+        if !self.is_usable() {
+            return Some("every bind is paused or drained".to_owned());
+        }
+        if let Some(until) = self.adaptive.paused(now) {
+            return Some(format!("the carrier asked to slow down: {} ms", ms(until)));
+        }
+        if self.wake_at != u64::MAX {
+            return Some(format!("permits: {} ms", ms(self.wake_at)));
+        }
+        self.roomiest(now).is_none().then(|| "room in the windows".to_owned())
     }
 
     /// What the metrics tell of it.
@@ -130,7 +207,7 @@ impl Dispatcher {
 
     /// The bind with most room and a permit, and the least urgent class that may use it: marketing leaves its reserve, at least one slot of a window over 1.
     fn roomiest(&self, now: Now) -> Option<(usize, Class)> {
-        let usable = |b: &&BindSlots| b.free > 0 && b.lacks_until <= now.mono_us;
+        let usable = |b: &&BindSlots| b.free > 0 && !b.closed && b.lacks_until <= now.mono_us;
         let by_room = |b: &BindSlots, at: usize| (b.free, std::cmp::Reverse(at));
         let (at, slots) = self.binds.iter().enumerate().filter(|(_, b)| usable(b)).max_by_key(|(at, b)| by_room(b, *at))?;
         let reserve = if slots.window > 1 { (slots.window * self.reserve_percent / 100).max(1) } else { 0 };
@@ -255,8 +332,9 @@ fn adaptive_bounds(carrier: &CarrierPlan) -> AdaptiveBounds {
 impl Engine {
     pub(super) fn bind_up(&mut self, bind: BindId, window: u32) {
         let Some(dispatcher) = self.dispatchers.get_mut(bind.carrier.0 as usize) else { return };
+        let closed = dispatcher.closed.iter().any(|index| index.is_none_or(|index| index == bind.index));
         let (window, bucket) = (i64::from(window), Bucket::new(self.plan.carrier(bind.carrier).bind_rate_per_s, 0, self.now));
-        dispatcher.binds.push(BindSlots { id: bind, window, free: window, bucket, lacks_until: 0, commands: Vec::new() });
+        dispatcher.binds.push(BindSlots { id: bind, window, free: window, bucket, lacks_until: 0, closed, commands: Vec::new() });
     }
 
     pub(super) fn bind_down(&mut self, bind: BindId, unsent: &[Ticket], in_doubt: &[Ticket]) {
@@ -294,6 +372,8 @@ impl Engine {
         if dispatcher.lanes.is_quiet() {
             return;
         }
+        self.move_on(carrier);
+        let dispatcher = &mut self.dispatchers[at];
         if let Some(until) = dispatcher.adaptive.paused(now) {
             dispatcher.wake_at = until;
             return;
@@ -486,7 +566,7 @@ impl Engine {
         let stream = self.messages.get(&id)?.stream();
         let dispatcher = &mut self.dispatchers[at];
         let Some((with, holds)) = dispatcher.flights.of(stream) else { return Some(bind) };
-        let same = dispatcher.binds.iter().position(|b| b.id == with && b.free >= open).filter(|_| !holds);
+        let same = dispatcher.binds.iter().position(|b| b.id == with && b.free >= open && !b.closed).filter(|_| !holds);
         if same.is_none() {
             dispatcher.flights.hold(stream, id);
         }
@@ -520,7 +600,7 @@ impl Engine {
             self.verdict(id, State::Expired, 0);
             return None;
         }
-        if self.rules_stop(id, carrier) {
+        if self.rules_stop(id, carrier) || (!self.overlay.is_quiet() && self.is_kept_back(id, carrier)) {
             return None;
         }
         let entry = self.messages.get(&id)?;
@@ -535,7 +615,7 @@ impl Engine {
         Some(Parts::unsent(count as u8))
     }
 
-    fn hand_out(&mut self, id: MessageId, carrier: CarrierId, bind: usize, mut parts: Parts, open: i64) {
+    pub(super) fn hand_out(&mut self, id: MessageId, carrier: CarrierId, bind: usize, mut parts: Parts, open: i64) {
         let plan = self.plan.clone();
         let slots = &mut self.dispatchers[carrier.0 as usize].binds[bind];
         slots.free -= open;
@@ -570,7 +650,7 @@ impl Engine {
         }
     }
 
-    /// The attempt is on record: to the socket with it. If the bind went away meanwhile, it was never sent.
+    /// The attempt is on record: to the socket with it. If the bind went away meanwhile, or it was cancelled, it was never sent.
     pub(super) fn send_attempted(&mut self, bind: BindId, id: MessageId) {
         let dispatcher = &mut self.dispatchers[bind.carrier.0 as usize];
         let Some(entry) = self.messages.get(&id).filter(|entry| entry.with == bind) else {
@@ -585,8 +665,8 @@ impl Engine {
             return;
         };
         let (parts, is_up) = (entry.parts.len() as u8, dispatcher.binds.iter().any(|b| b.id == bind));
-        // A number that was listed meanwhile: it waits again, and is stopped there.
-        if is_up && !self.rules_forbid(id, bind.carrier) {
+        // A number that was listed meanwhile, or a cancel: it waits again, and is stopped there.
+        if is_up && !self.rules_forbid(id, bind.carrier) && !self.is_cancelled(id) {
             return self.send(bind, id);
         }
         for part in 0..parts {

@@ -95,6 +95,8 @@ pub enum Event {
     Past { message: MessageId, tried: Tried, reroutes: u8, whole: bool, failed: Option<PartReceipt> },
     /// All parts of a set that upstream cut under one reference leave with another. `pair` and `set` as [`super::references`] names them.
     Renamed { pair: u64, set: u64, upstream: u16, reference: u16 },
+    /// Something was changed while running, or was done by an operator: a [`super::overlay::Record`] as JSON.
+    Changed { octets: Box<[u8]> },
 }
 
 impl Event {
@@ -229,6 +231,7 @@ mod kind {
     pub const SENT_EARLIER: u8 = 48;
     pub const PAST: u8 = 49;
     pub const RENAMED: u8 = 60;
+    pub const CHANGED: u8 = 35;
 }
 
 /// Appends `event` to the batch in `out`.
@@ -442,6 +445,10 @@ pub fn write(event: &Event, out: &mut Vec<u8>) {
             put_u64(*set, out);
             put_u16(*upstream, out);
             put_u16(*reference, out);
+        }
+        Event::Changed { octets } => {
+            out.push(kind::CHANGED);
+            put_octets(octets, out);
         }
     }
 }
@@ -1017,6 +1024,7 @@ fn read(at: &mut Reader<'_>) -> Result<Event, EventError> {
             failed: if at.flag()? { Some(at.part_receipt()?) } else { None },
         },
         kind::RENAMED => Event::Renamed { pair: at.u64()?, set: at.u64()?, upstream: at.u16()?, reference: at.u16()? },
+        kind::CHANGED => Event::Changed { octets: at.octets()? },
         other => return Err(EventError::Kind(other)),
     })
 }

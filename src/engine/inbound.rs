@@ -40,12 +40,19 @@ fn key_of(carrier: CarrierId, source: &Address, destination: &Address, part: Par
     PartKey { source: (carrier, source.clone(), destination.clone()), reference: part.reference, wide: false, total: part.total }
 }
 
+fn limits(bounds: &Bounds) -> ReassemblyLimits {
+    ReassemblyLimits { parts_per_source: PARTS_PER_SOURCE, parts: bounds.max_inbound_parts, age_ms: bounds.inbound_age_ms }
+}
+
 impl Joining {
     /// Nothing waits.
     pub fn new(bounds: &Bounds) -> Joining {
-        let limits =
-            ReassemblyLimits { parts_per_source: PARTS_PER_SOURCE, parts: bounds.max_inbound_parts, age_ms: bounds.inbound_age_ms };
-        Joining { waiting: Reassembly::new(limits), places: HashMap::new(), last: 0 }
+        Joining { waiting: Reassembly::new(limits(bounds)), places: HashMap::new(), last: 0 }
+    }
+
+    /// Other bounds from now on.
+    pub(super) fn follow(&mut self, bounds: &Bounds) {
+        self.waiting.set_limits(limits(bounds));
     }
 
     /// For carrying: writes the part if it still lives at `home`, and moves it.

@@ -83,19 +83,17 @@ impl IdIndex {
 
     /// An empty index for the carriers of `plan`, with the forms that it fixes.
     pub fn of(plan: &Plan) -> IdIndex {
-        let mut index = IdIndex::new(plan.carriers.len());
-        for (at, carrier) in plan.carriers.iter().enumerate() {
-            if let Some(form) = carrier.id_form {
-                index.fix_form(CarrierId(at as u16), form);
-            }
-        }
+        let mut index = IdIndex::new(0);
+        index.follow(plan);
         index
     }
 
-    /// Fixes a carrier's form, instead of finding it out.
-    fn fix_form(&mut self, carrier: CarrierId, form: IdForm) {
-        let at = FORMS.iter().position(|&f| f == form).unwrap_or(0);
-        self.learned[carrier.0 as usize].fixed = Some(at);
+    /// The carriers of `plan` from now on, with the forms that it fixes; what was found out about the others stays.
+    pub(super) fn follow(&mut self, plan: &Plan) {
+        self.learned.resize_with(plan.carriers.len(), Learned::default);
+        for (learned, carrier) in self.learned.iter_mut().zip(&plan.carriers) {
+            learned.fixed = carrier.id_form.map(|form| FORMS.iter().position(|&f| f == form).unwrap_or(0));
+        }
     }
 
     /// Remembers a part under the id of its answer; gives the key. Ids come round after days: the newest open submission is meant.

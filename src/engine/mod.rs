@@ -21,6 +21,7 @@
 //! | past its time | [`sweep`] |
 //! | handed in twice; paid for | [`dedupe`], [`balance`] |
 //! | out of memory for a while | [`cold`], [`old`], [`runs`], [`seek`], [`search`] |
+//! | control while running | [`control`], [`overlay`], [`scope`], [`cancel`], [`look`], [`trial`] |
 //! | what is written down | [`event`], [`homes`], [`carry`], [`recover`] |
 //!
 //! Two rules hold the promises. *An effect that promises something waits for its batch*: the yes to a submission, the answer to a receipt, the
@@ -30,10 +31,12 @@
 pub mod adaptive;
 pub mod balance;
 pub mod campaigns;
+pub mod cancel;
 pub mod carry;
 pub mod choice;
 pub mod cold;
 mod cold_chunk;
+pub mod control;
 pub mod counts;
 pub mod dedupe;
 pub mod dispatch;
@@ -49,11 +52,13 @@ pub mod intake;
 pub mod lane;
 pub mod lanes;
 pub mod limits;
+pub mod look;
 pub mod lookup;
 pub mod messages;
 pub mod old;
 pub mod outbox;
 pub mod outcome;
+pub mod overlay;
 pub mod parked;
 pub mod plan;
 pub mod port;
@@ -67,11 +72,14 @@ pub mod route;
 pub mod routes;
 pub mod rules;
 pub mod runs;
+pub mod scope;
 pub mod search;
 pub mod seek;
+mod swap;
 pub mod sweep;
 pub mod throttle;
 pub mod timers;
+pub mod trial;
 pub mod waits;
 pub mod why;
 
@@ -102,6 +110,8 @@ enum Effect {
     Stored { bind: BindId, token: u64 },
     /// An otp whose attempt is on record may be written to the socket.
     Send { bind: BindId, message: MessageId },
+    /// The answer to an operator who changed something.
+    Controlled { token: u64, answer: Box<control::Answer> },
     /// A delivery may go to upstream.
     Deliver { account: AccountId, token: DeliveryToken },
     /// The answer to a change of a list: numbers that came or went, and those that stand in it now.
@@ -141,7 +151,13 @@ struct Writing {
 /// The engine.
 #[derive(Debug)]
 pub struct Engine {
+    /// The plan in force: the configured one, with the limits of the overlay.
     plan: Arc<Plan>,
+    /// The configured one.
+    base: Arc<Plan>,
+    overlay: overlay::Overlay,
+    /// When a test message is to be looked at again, mono_us.
+    trial_due: Option<u64>,
     now: Now,
     ids: MessageIds,
     messages: Messages,
@@ -242,6 +258,9 @@ impl Engine {
             replaying: false,
             dirty_sessions: Vec::new(),
             dirty_accounts: Vec::new(),
+            overlay: overlay::Overlay::default(),
+            trial_due: None,
+            base: Arc::clone(&plan),
             plan,
         };
         engine.watch_carriers();
@@ -260,6 +279,7 @@ impl Engine {
         }
         self.fire_timers();
         self.avoid_ill();
+        self.tend_overlay(outputs);
         for carrier in 0..self.dispatchers.len() {
             self.dispatch(CarrierId(carrier as u16));
         }
@@ -279,7 +299,7 @@ impl Engine {
         let walking = self.carrying.as_ref().is_some_and(carry::Carrying::is_walking) || self.cold.is_leaving();
         let carrying = walking.then_some(self.now.mono_us);
         let sweeping = (self.sweep_left > 0).then_some(self.now.mono_us + 1000);
-        [self.timers.next(), wakes, carrying, sweeping].into_iter().flatten().min()
+        [self.timers.next(), wakes, carrying, sweeping, self.overlay_deadline()].into_iter().flatten().min()
     }
 
     fn take(&mut self, input: Input, outputs: &mut Vec<Output>) {
@@ -311,6 +331,8 @@ impl Engine {
             Input::Disk(state) => self.disk = state,
             Input::Drain => self.draining = true,
             Input::Rules { token, request } => self.rules_asked(token, *request, outputs),
+            Input::Control { token, request } => self.control(token, *request, outputs),
+            Input::Plan(plan) => self.swap_plan(plan),
         }
     }
 
@@ -344,6 +366,12 @@ impl Engine {
                 Effect::Done { session, token } => self.reply(session, UpstreamReply::Done { token, result: Ok(()) }),
                 Effect::Stored { bind, token } => self.command(bind, BindCommand::Answer { token, stored: true }),
                 Effect::Send { bind, message } => self.send_attempted(bind, message),
+                Effect::Controlled { token, answer } => {
+                    if let control::Answer::Testing(id) = *answer {
+                        self.trial_accepted(id);
+                    }
+                    outputs.push(Output::Controlled { token, answer: Box::new(Ok(*answer)) });
+                }
                 Effect::Deliver { account, token } => self.outbox_ready(account, token),
                 Effect::Listed { token, changed, total } => {
                     outputs.push(Output::Rules { token, answer: Ok(port::RulesAnswer::Changed { changed, total }) });

@@ -56,6 +56,11 @@ impl Outboxes {
         Outboxes { items: HashMap::new(), by_account: (0..accounts).map(|_| Outbox::default()).collect(), last: 0 }
     }
 
+    /// There are so many accounts now.
+    pub(super) fn grow(&mut self, accounts: usize) {
+        self.by_account.resize_with(accounts, Outbox::default);
+    }
+
     /// Takes a delivery in; it waits until it is made ready.
     pub fn insert(&mut self, waiting: Waiting) -> DeliveryToken {
         self.last += 1;

@@ -38,6 +38,7 @@ impl Engine {
             dispatcher.count_outcome(&outcome, held, now);
             self.observe(id, carrier, &outcome);
         }
+        self.trial_outcome(bind, ticket, &outcome);
         let Some(entry) = self.messages.get_mut(&id) else {
             // A late answer to a message that has ended meanwhile, or is out of memory: its id is still worth knowing only while it lives.
             return self.seek_answer(bind, ticket, outcome);

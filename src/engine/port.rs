@@ -70,6 +70,10 @@ pub enum Input {
     Drain,
     /// Lists of numbers are changed or asked; answered by [`Output::Rules`], a change once it is durable.
     Rules { token: u64, request: Box<RulesRequest> },
+    /// An operator asks; answered by [`Output::Controlled`], durably where something changes.
+    Control { token: u64, request: Box<super::control::Request> },
+    /// The configuration says something else: the plan from now on.
+    Plan(Arc<super::plan::Plan>),
 }
 
 /// What the journal's thread says of the disk.
@@ -224,6 +228,10 @@ pub enum Output {
     Balance { token: u64, result: Result<Balance, Refusal> },
     /// For the ledger: read this page, as it is after the updates before; answered by [`Input::Page`].
     ReadPage { kind: u8, id: u64 },
+    /// For the operator who asked.
+    Controlled { token: u64, answer: Box<super::control::Answered> },
+    /// For the links: these binds (`None`: all of the carrier) stay down, all others are held up.
+    StayDown(Vec<(CarrierId, Option<u16>)>),
 }
 
 /// What the engine says to an upstream session.

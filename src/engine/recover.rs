@@ -85,6 +85,10 @@ pub fn recover(plan: Arc<Plan>, journal: &mut dyn Journal, ledger: &mut dyn Ledg
         replay.engine.read_campaigns(&blob);
     }
     replay.engine.restore_rules(ledger)?;
+    if let Some(blob) = ledger.blob(super::overlay::OVERLAY_BLOB)? {
+        let loaded = replay.engine.load_overlay(&blob);
+        loaded.map_err(|source| RecoverError::Event { place: "the overlay's blob".to_owned(), source })?;
+    }
     let absorbed = ledger.absorbed()?;
     if let Some(blob) = ledger.blob(BALANCE_BLOB)? {
         replay.engine.load_balances(&blob);
@@ -225,6 +229,9 @@ impl Replay {
             self.engine.counting = batch > self.counted;
             match event {
                 Event::Cooled { .. } | Event::Warmed { .. } if batch <= self.counted => {}
+                // The overlay's blob is as old as the counters.
+                Event::Changed { .. } if batch <= self.counted => {}
+                Event::Changed { octets } => failed = failed.or(self.engine.replay_change(&octets).err()),
                 Event::Cooled { chunk, place } => self.engine.apply_cooled(chunk, place),
                 Event::Warmed { chunk } => {
                     if let Some((found, dead)) = read(chunk)
@@ -399,8 +406,8 @@ impl Replay {
             Event::Renamed { pair, set, upstream, reference } => {
                 engine.references.renamed(pair, set, [upstream, reference], engine.now.mono_us)
             }
-            // Of chunks, not of messages: see `group`.
-            Event::Cooled { .. } | Event::Warmed { .. } => {}
+            // Of chunks and of the overlay, not of messages: see `group`.
+            Event::Cooled { .. } | Event::Warmed { .. } | Event::Changed { .. } => {}
         }
         self.learn_tokens();
         None
@@ -424,6 +431,7 @@ impl Replay {
         engine.homes.read_up_to(engine.writing.batch - 1);
         engine.recount();
         engine.outbox_recovered();
+        engine.overlay_changed();
         let mut ids: Vec<MessageId> = engine.messages.keys().copied().collect();
         ids.sort_unstable();
         engine.cold.by_age = true;

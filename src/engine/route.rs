@@ -75,6 +75,7 @@ impl Engine {
                 None => self.defer(id, 1000),
             };
         };
+        let chosen = self.other_carrier(&entry.message, chosen).unwrap_or(chosen);
         let chosen = match entry.message.part {
             Some(part) => self.references.carrier(&entry.message, part, chosen, self.now.mono_us),
             None => chosen,
@@ -99,7 +100,7 @@ impl Engine {
 
     /// A carrier has had no bind for a while: what waits there goes to the next carrier of its route that has one.
     pub(super) fn failover(&mut self, carrier: CarrierId) {
-        if self.dispatchers[carrier.0 as usize].is_usable() {
+        if self.dispatchers[carrier.0 as usize].is_usable() || self.dispatchers[carrier.0 as usize].is_paused {
             return;
         }
         self.timers.set(self.now.mono_us + self.plan.bounds.failover_after_ms * 1000, Timer::Failover(carrier));

@@ -28,6 +28,7 @@ fn meant(input: &Input) -> Option<MessageId> {
     match input {
         Input::Query { message, .. } | Input::Replace { message, .. } => Some(*message),
         Input::Cancel { what: CancelWhat::One { message, .. }, .. } => Some(*message),
+        Input::Control { request, .. } => super::control::meant(request),
         _ => None,
     }
 }
@@ -52,6 +53,13 @@ pub fn fits(message: &Message, source: &Address, destination: &Address, service_
 impl Engine {
     /// Gives the input back if all that it means is in memory; else it waits for that.
     pub(super) fn seek(&mut self, input: Input) -> Option<Input> {
+        if let Input::Control { .. } = &input {
+            // An operator is no session: where too much waits nobody answers, and the question runs into its time.
+            return match meant(&input) {
+                Some(message) => self.seek_one(input, message, SessionId(0)),
+                None => Some(input),
+            };
+        }
         let (Input::Query { session, .. }
         | Input::Cancel { session, .. }
         | Input::Replace { session, .. }

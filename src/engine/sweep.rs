@@ -24,6 +24,7 @@ impl Engine {
         self.sweep_inbound();
         self.sweep_outboxes();
         self.sweep_dedupe();
+        self.follow_cancels();
         let oldest_ms = self.now.wall_ms.saturating_sub(self.plan.bounds.parked_age_ms);
         while let Some((_, parked)) = self.parked.pop_old(oldest_ms, self.plan.bounds.max_parked) {
             self.tally.receipts_orphaned += 1;
@@ -38,7 +39,10 @@ impl Engine {
     }
 
     pub(super) fn sweep_some(&mut self) {
-        for _ in 0..SLICE.min(self.sweep_left) {
+        for _ in 0..SLICE {
+            if !self.may_sweep() || self.sweep_left == 0 {
+                return;
+            }
             self.sweep_left -= 1;
             let Some(id) = self.sweeping.pop_front() else { return };
             self.sweep_one(id);
@@ -50,6 +54,7 @@ impl Engine {
 
     /// Ends one message whose time is over; notes what may leave memory or must soon be woken.
     pub(super) fn sweep_one(&mut self, id: MessageId) {
+        self.sweep_cancelled(id);
         let now_ms = self.now.wall_ms;
         let Some(entry) = self.messages.get(&id) else { return };
         match entry.phase {

@@ -89,6 +89,8 @@ struct Bench {
     deliveries: Vec<(DeliveryToken, Arc<Delivery>)>,
     sends: Vec<(BindId, MessageId, u8, u8)>,
     stored: Vec<u64>,
+    controlled: Vec<(u64, control::Answered)>,
+    down: Vec<(CarrierId, Option<u16>)>,
     done: Vec<(u64, Result<(), Refusal>)>,
     queried: Vec<(u64, Result<State, Refusal>)>,
     ruled: Vec<(u64, Result<RulesAnswer, RulesError>)>,
@@ -141,6 +143,8 @@ impl Bench {
             deliveries: Vec::new(),
             sends: Vec::new(),
             stored: Vec::new(),
+            controlled: Vec::new(),
+            down: Vec::new(),
             done: Vec::new(),
             queried: Vec::new(),
             ruled: Vec::new(),
@@ -187,6 +191,8 @@ impl Bench {
                         let found = self.ledger.page(kind, id).unwrap();
                         inputs.push(Input::Page { kind, id, found });
                     }
+                    Output::Controlled { token, answer } => self.controlled.push((token, *answer)),
+                    Output::StayDown(down) => self.down = down,
                     Output::Upstream { replies, .. } => replies.into_iter().for_each(|reply| match reply {
                         UpstreamReply::Answer { token, result } => self.answers.push((token, result)),
                         UpstreamReply::Deliver { token, item } => self.deliveries.push((token, item)),
@@ -285,7 +291,7 @@ impl Bench {
     fn crash_to(self, window: u32) -> Bench {
         let mut next = Bench::with(self.engine.plan.bounds.clone());
         let (mut journal, mut ledger) = (self.journal, self.ledger);
-        let (engine, _) = recover(self.engine.plan.clone(), &mut journal, &mut ledger, self.now).unwrap();
+        let (engine, _) = recover(self.engine.base.clone(), &mut journal, &mut ledger, self.now).unwrap();
         next.now = self.now.plus_us(1000);
         next.engine = engine;
         next.journal = journal;
@@ -298,6 +304,8 @@ impl Bench {
         self.engine.counts().by_state[state as usize]
     }
 }
+
+mod while_running;
 
 #[test]
 fn a_message_goes_out_and_its_receipt_comes_back() {

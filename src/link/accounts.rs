@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 /// Most argon2id checks of one account under way at once; the rest is told to come back.
 pub const CHECKS_MAX: usize = 4;
@@ -23,7 +23,7 @@ pub struct AccountEntry {
     pub id: AccountId,
     /// Its settings.
     pub settings: Account,
-    refusals: [AtomicU64; REFUSAL_CAUSES],
+    refusals: Arc<[AtomicU64; REFUSAL_CAUSES]>,
 }
 
 impl AccountEntry {
@@ -83,15 +83,33 @@ impl BindCause {
     }
 }
 
-/// All accounts that may bind. Shared by all sessions; the accounts never change, the small state beside them does.
+/// All accounts that may bind. Shared by all sessions; the accounts are swapped as a whole ([`Accounts::replace`]), the small state beside them stays.
 #[derive(Debug)]
 pub struct Accounts {
-    by_system_id: HashMap<Box<[u8]>, Arc<AccountEntry>>,
+    directory: RwLock<Directory>,
     failed_bind_delay_ms: u64,
     /// Keys of the hash under which verified passwords are remembered: drawn anew in each run, never written anywhere.
     keys: (RandomState, RandomState),
     state: Mutex<State>,
     bind_refusals: [AtomicU64; BIND_REFUSALS.len()],
+}
+
+/// Accounts by their place, which is their id, and by system_id.
+#[derive(Debug, Default)]
+struct Directory {
+    by_id: Vec<Arc<AccountEntry>>,
+    by_system_id: HashMap<Box<[u8]>, Arc<AccountEntry>>,
+    any_long_credentials: bool,
+}
+
+impl Directory {
+    fn new(by_id: Vec<Arc<AccountEntry>>) -> Directory {
+        Directory {
+            by_system_id: by_id.iter().map(|entry| (entry.settings.system_id.as_bytes().into(), Arc::clone(entry))).collect(),
+            any_long_credentials: by_id.iter().any(|entry| entry.settings.long_credentials),
+            by_id,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -184,16 +202,12 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 impl Accounts {
     /// The directory of these accounts; their place is their id. `failed_bind_delay_ms`: the first delay after a failure.
     pub fn new(accounts: &[Account], failed_bind_delay_ms: u64) -> Accounts {
-        let by_system_id = accounts
-            .iter()
-            .enumerate()
-            .map(|(index, settings)| {
-                let entry = AccountEntry { id: AccountId(index as u32), settings: settings.clone(), refusals: Default::default() };
-                (settings.system_id.as_bytes().into(), Arc::new(entry))
-            })
-            .collect();
+        let of = |(index, settings): (usize, &Account)| {
+            let refusals = Arc::new(std::array::from_fn(|_| AtomicU64::new(0)));
+            Arc::new(AccountEntry { id: AccountId(index as u32), settings: settings.clone(), refusals })
+        };
         Accounts {
-            by_system_id,
+            directory: RwLock::new(Directory::new(accounts.iter().enumerate().map(of).collect())),
             failed_bind_delay_ms,
             keys: (RandomState::new(), RandomState::new()),
             state: Mutex::default(),
@@ -208,7 +222,41 @@ impl Accounts {
 
     /// True if any account has credentials beyond the specification's bounds.
     pub fn any_long_credentials(&self) -> bool {
-        self.by_system_id.values().any(|entry| entry.settings.long_credentials)
+        self.directory().any_long_credentials
+    }
+
+    fn directory(&self) -> RwLockReadGuard<'_, Directory> {
+        // Nothing that can panic runs under this lock, so a poisoned one is still whole.
+        self.directory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The account as it is configured now; `None` if it is no more, and nobody may bind as it.
+    pub fn get(&self, id: AccountId) -> Option<Arc<AccountEntry>> {
+        self.directory().by_id.get(id.0 as usize).filter(|entry| !entry.settings.bind_types.is_empty()).cloned()
+    }
+
+    /// Other accounts from now on, at the same places as before and more behind them. Counters go on, remembered passwords of those that changed don't.
+    /// Sessions learn of it by [`super::registry::Registry::accounts_changed`].
+    pub fn replace(&self, accounts: &[Account]) {
+        let before = self.directory().by_id.clone();
+        let of = |(index, settings): (usize, &Account)| match before.get(index) {
+            Some(entry) if entry.settings == *settings => Arc::clone(entry),
+            other => {
+                let none = || Arc::new(std::array::from_fn(|_| AtomicU64::new(0)));
+                let refusals = other.map_or_else(none, |entry| Arc::clone(&entry.refusals));
+                Arc::new(AccountEntry { id: AccountId(index as u32), settings: settings.clone(), refusals })
+            }
+        };
+        let next = Directory::new(accounts.iter().enumerate().map(of).collect());
+        let mut state = self.state();
+        for (old, new) in before.iter().zip(&next.by_id).filter(|(old, new)| old.settings.secret != new.settings.secret) {
+            debug_assert_eq!(old.id, new.id);
+            if let Some(account) = state.per_account.get_mut(&new.id) {
+                account.verified = None;
+            }
+        }
+        drop(state);
+        *self.directory.write().unwrap_or_else(PoisonError::into_inner) = next;
     }
 
     /// Looks at a bind request. `Right` still needs [`Accounts::take_bind`].
@@ -228,9 +276,10 @@ impl Accounts {
         if self.is_delayed(peer, system_id, now) {
             return Err(BindCause::Delayed);
         }
-        let Some(entry) = self.by_system_id.get(system_id) else {
+        let Some(entry) = self.directory().by_system_id.get(system_id).cloned() else {
             return Err(BindCause::UnknownSystemId);
         };
+        let entry = &entry;
         let kind = match kind {
             BindKind::Transmitter => BindType::Tx,
             BindKind::Receiver => BindType::Rx,
@@ -293,7 +342,7 @@ impl Accounts {
 
     /// Requests refused since the start, for each account that has an entry in `of` (by its id).
     pub fn refusals(&self, of: &mut [[u64; REFUSAL_CAUSES]]) {
-        for entry in self.by_system_id.values() {
+        for entry in &self.directory().by_id {
             if let Some(place) = of.get_mut(entry.id.0 as usize) {
                 *place = entry.refusals();
             }

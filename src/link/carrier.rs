@@ -12,7 +12,7 @@ use crate::smpp::session::MAX_LATE;
 use crate::smpp::{Bind, BindKind, CloseCause, Event, Pdu, RequestError, Session, Settings, command, status};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Marks the token of a data_sm among deliveries.
 const DATA: u64 = 1 << 32;
@@ -51,6 +51,7 @@ pub struct BindProgress {
     status: AtomicU32,
     window: AtomicU32,
     in_flight: AtomicU32,
+    since_ms: AtomicU64,
 }
 
 /// How far a bind came.
@@ -79,6 +80,11 @@ impl BindProgress {
     /// Slots of its window; 0 for a receiver, and before it is bound.
     pub fn window(&self) -> u32 {
         self.window.load(Ordering::Relaxed)
+    }
+
+    /// Since when it is bound, wall milliseconds.
+    pub fn since_ms(&self) -> u64 {
+        self.since_ms.load(Ordering::Relaxed)
     }
 
     /// Slots in use at the end of the last batch.
@@ -354,6 +360,7 @@ impl Handler for CarrierBind {
             Event::Bound { .. } => {
                 let window = if self.kind.transmits() { session.settings().window as u32 } else { 0 };
                 self.progress.window.store(window, Ordering::Relaxed);
+                self.progress.since_ms.store(now.wall_ms, Ordering::Relaxed);
                 self.progress.status.store(BOUND, Ordering::Release);
                 self.is_up = true;
                 let (kind, version) = (self.kind.name(), session.peer_version());

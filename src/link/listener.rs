@@ -5,6 +5,7 @@ use super::accounts::{Accounts, AuthenticateJob, Verifier};
 use super::driver::{DriverLimits, Mailbox, drive, tune};
 use super::pool::LinkShared;
 use super::registry::Registry;
+use super::standing::SessionStanding;
 use super::upstream::{Upstream, UpstreamCommand, UpstreamContext};
 use crate::config::{Account, Listen};
 use crate::engine::port::SessionId;
@@ -56,7 +57,7 @@ impl Listener {
         let (stop, stopped) = watch::channel(false);
         let registry = Arc::clone(&shared.registry);
         let port = Port {
-            session_settings: session_settings(settings, accounts.any_long_credentials()),
+            session_settings: session_settings(settings),
             limits: limits(settings),
             context: Arc::new(context),
             connections: Arc::clone(&connections),
@@ -126,6 +127,16 @@ impl Port {
         }
     }
 
+    /// For a new connection; how long credentials may be depends on the accounts of the moment.
+    fn session_settings(&self) -> Settings {
+        let mut settings = self.session_settings;
+        if self.context.accounts.any_long_credentials() {
+            settings.limits.system_id = LONG_SYSTEM_ID;
+            settings.limits.password = LONG_PASSWORD;
+        }
+        settings
+    }
+
     /// Gives a connection its task; beyond the bound it is closed at once.
     fn serve(&self, stream: TcpStream, peer: SocketAddr, id: SessionId) {
         let Ok(place) = Arc::clone(&self.connections).try_acquire_owned() else {
@@ -137,10 +148,11 @@ impl Port {
             return;
         }
         let LinkShared { registry, engine, clock } = self.shared.clone();
-        let session = Session::new(self.session_settings, clock.now());
-        let handler = Upstream::new(id, peer.ip(), Arc::clone(&self.context)).from_port(peer.port());
+        let session = Session::new(self.session_settings(), clock.now());
+        let standing = Arc::new(SessionStanding::new(peer, clock.now().wall_ms));
+        let handler = Upstream::new(id, peer.ip(), Arc::clone(&self.context)).standing_as(Arc::clone(&standing));
         let mailbox: Mailbox<UpstreamCommand> = Mailbox::new();
-        registry.add_session(id, mailbox.clone());
+        registry.add_session(id, mailbox.clone(), standing);
         let limits = self.limits;
         tokio::spawn(async move {
             // The handler has told its end.
@@ -151,8 +163,8 @@ impl Port {
     }
 }
 
-fn session_settings(listen: &Listen, long_credentials: bool) -> Settings {
-    let mut settings = Settings {
+fn session_settings(listen: &Listen) -> Settings {
+    Settings {
         enquire_link_ms: listen.enquire_link_ms,
         enquire_link_timeout_ms: listen.enquire_link_timeout_ms,
         inactivity_ms: listen.inactivity_ms,
@@ -163,12 +175,7 @@ fn session_settings(listen: &Listen, long_credentials: bool) -> Settings {
         max_pdu: listen.max_pdu_bytes as usize,
         interface_version: listen.interface_version,
         ..Settings::server()
-    };
-    if long_credentials {
-        settings.limits.system_id = LONG_SYSTEM_ID;
-        settings.limits.password = LONG_PASSWORD;
     }
-    settings
 }
 
 fn limits(listen: &Listen) -> DriverLimits {

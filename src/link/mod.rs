@@ -13,6 +13,7 @@ pub mod listener;
 pub mod lists;
 pub mod pool;
 pub mod registry;
+pub mod standing;
 pub mod translate;
 pub mod upstream;
 

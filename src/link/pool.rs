@@ -4,6 +4,7 @@
 use super::carrier::{BindProgress, Bound, CarrierBind, CarrierContext};
 use super::driver::{DriverLimits, Mailbox, drive, tune};
 use super::registry::Registry;
+use super::standing::{Doing, Standing};
 use crate::config::{BindMode, Reconnect};
 use crate::engine::port::{BindId, Input};
 use crate::model::CarrierId;
@@ -46,7 +47,11 @@ impl Pool {
         for index in 0..context.settings.binds {
             for (offset, &kind) in kinds.iter().enumerate() {
                 let id = BindId { carrier, index: index * kinds.len() as u16 + offset as u16, generation: 0 };
-                let bind = BindLoop { id, kind, context: Arc::clone(context), shared: shared.clone(), stopped: stopped.clone() };
+                let standing = Arc::new(Standing::new(kind, shared.clock.now().wall_ms));
+                shared.registry.standings.insert((carrier, id.index), Arc::clone(&standing));
+                let down = shared.registry.watch_down();
+                let (context, shared, stopped) = (Arc::clone(context), shared.clone(), stopped.clone());
+                let bind = BindLoop { id, kind, context, shared, stopped, down, standing };
                 tasks.push(tokio::spawn(bind.run()));
             }
         }
@@ -117,20 +122,69 @@ struct BindLoop {
     context: Arc<CarrierContext>,
     shared: LinkShared,
     stopped: watch::Receiver<bool>,
+    /// What an operator wants to stay down.
+    down: watch::Receiver<Vec<(CarrierId, Option<u16>)>>,
+    standing: Arc<Standing>,
+}
+
+/// The bind is one of those that stay down.
+fn is_down(id: BindId, down: &[(CarrierId, Option<u16>)]) -> bool {
+    down.iter().any(|&(carrier, index)| carrier == id.carrier && index.is_none_or(|index| index == id.index))
+}
+
+/// Waits until what is to stay down is so.
+async fn until(down: &mut watch::Receiver<Vec<(CarrierId, Option<u16>)>>, is: impl Fn(&[(CarrierId, Option<u16>)]) -> bool) {
+    // The registry, whose sender it is, outlives the binds.
+    let _ = down.wait_for(|down| is(down)).await;
 }
 
 impl BindLoop {
     async fn run(mut self) {
         let mut backoff = Backoff::default();
         while !*self.stopped.borrow() {
+            if self.stays_down().await {
+                continue;
+            }
+            self.set(Doing::Connecting);
             let ended = self.hold().await;
             if *self.stopped.borrow() || self.shared.engine.is_closed() {
-                return;
+                break;
+            }
+            if is_down(self.id, &self.down.borrow()) {
+                continue;
             }
             let delay_ms = backoff.delay_ms(ended, &self.context.settings.reconnect, rand::random::<f64>());
             tracing::warn!(carrier = %self.context.settings.name, bind = self.id.index, cause = ?ended, delay_ms, "bind is down");
-            let _ = tokio::time::timeout(Duration::from_millis(delay_ms), self.stopped.changed()).await;
+            self.set(Doing::Waiting);
+            let id = self.id;
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(delay_ms)) => {}
+                _ = self.stopped.changed() => {}
+                () = self.standing.at_once.notified() => {}
+                () = until(&mut self.down, |down| is_down(id, down)) => {}
+            }
         }
+        // Unless another pool of this carrier has taken its place already.
+        self.shared.registry.standings.remove_if(&(self.id.carrier, self.id.index), |_, of| Arc::ptr_eq(of, &self.standing));
+    }
+
+    /// True after having waited for an operator (or the end of the pool).
+    async fn stays_down(&mut self) -> bool {
+        let id = self.id;
+        if !is_down(id, &self.down.borrow_and_update()) {
+            return false;
+        }
+        self.set(Doing::Down);
+        tracing::info!(carrier = %self.context.settings.name, bind = id.index, "bind stays down: an operator wants it so");
+        tokio::select! {
+            _ = self.stopped.changed() => {}
+            () = until(&mut self.down, |down| !is_down(id, down)) => {}
+        }
+        true
+    }
+
+    fn set(&self, doing: Doing) {
+        self.standing.set(doing, self.shared.clock.now().wall_ms);
     }
 
     /// One round over the hosts, in order, until one takes the bind; returns when it is over.
@@ -160,7 +214,7 @@ impl BindLoop {
 
     /// Drives one connection to its end.
     async fn drive(&mut self, stream: TcpStream) -> Bound {
-        self.id.generation += 1;
+        self.id.generation = self.shared.registry.next_generation();
         let id = self.id;
         let progress = Arc::new(BindProgress::default());
         let mailbox = Mailbox::new();
@@ -172,6 +226,10 @@ impl BindLoop {
         let cause = tokio::select! {
             cause = &mut driving => cause,
             _ = self.stopped.changed() => {
+                mailbox.close();
+                driving.await
+            }
+            () = until(&mut self.down, |down| is_down(id, down)) => {
                 mailbox.close();
                 driving.await
             }

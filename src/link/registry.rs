@@ -4,23 +4,42 @@
 use super::accounts::Accounts;
 use super::carrier::{BindProgress, Bound};
 use super::driver::Mailbox;
+use super::standing::{SessionStanding, Standing};
 use super::upstream::UpstreamCommand;
 use crate::engine::port::{BindCommand, BindId, Input, SessionId, Ticket, UpstreamReply};
+use crate::model::CarrierId;
 use crate::telemetry::{LinkSnapshot, REFUSAL_CAUSES, SessionFigures, WindowFigures};
 use dashmap::DashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
+use tokio::sync::watch;
 
 /// A live bind.
-struct LiveBind {
-    mailbox: Mailbox<Vec<BindCommand>>,
-    progress: Arc<BindProgress>,
+pub(super) struct LiveBind {
+    pub mailbox: Mailbox<Vec<BindCommand>>,
+    pub progress: Arc<BindProgress>,
 }
+
+/// A live session.
+pub(super) struct LiveSession {
+    pub mailbox: Mailbox<UpstreamCommand>,
+    pub standing: Arc<SessionStanding>,
+}
+
+/// Binds (`None`: all of the carrier) that stay down.
+type Down = Vec<(CarrierId, Option<u16>)>;
 
 /// The live sessions and binds of one gateway.
 #[derive(Default)]
 pub struct Registry {
-    sessions: DashMap<SessionId, Mailbox<UpstreamCommand>>,
-    binds: DashMap<BindId, LiveBind>,
+    pub(super) sessions: DashMap<SessionId, LiveSession>,
+    pub(super) binds: DashMap<BindId, LiveBind>,
+    /// Every configured bind, by carrier and index.
+    pub(super) standings: DashMap<(CarrierId, u16), Arc<Standing>>,
+    /// What an operator wants to stay down.
+    down: watch::Sender<Down>,
+    /// Connections with carriers so far.
+    generation: AtomicU32,
     /// The listener's, for what they have counted.
     accounts: OnceLock<Arc<Accounts>>,
 }
@@ -33,8 +52,8 @@ impl Registry {
 
     /// Leaves anything with a session.
     pub fn tell_session(&self, session: SessionId, command: UpstreamCommand) {
-        if let Some(mailbox) = self.sessions.get(&session) {
-            mailbox.push_one(command);
+        if let Some(live) = self.sessions.get(&session) {
+            live.mailbox.push_one(command);
         }
     }
 
@@ -51,8 +70,8 @@ impl Registry {
     }
 
     /// A session has begun.
-    pub fn add_session(&self, session: SessionId, mailbox: Mailbox<UpstreamCommand>) {
-        self.sessions.insert(session, mailbox);
+    pub fn add_session(&self, session: SessionId, mailbox: Mailbox<UpstreamCommand>, standing: Arc<SessionStanding>) {
+        self.sessions.insert(session, LiveSession { mailbox, standing });
     }
 
     /// A session has ended.
@@ -72,10 +91,32 @@ impl Registry {
         unsent(bind, live.mailbox.take().into_iter().flatten())
     }
 
+    /// The accounts are others from now on: every session looks its own up again.
+    pub fn accounts_changed(&self) {
+        for session in &self.sessions {
+            session.mailbox.push_one(UpstreamCommand::AccountsChanged);
+        }
+    }
+
+    /// These binds stay down from now on, all others are held up.
+    pub fn stay_down(&self, binds: Down) {
+        self.down.send_replace(binds);
+    }
+
+    /// Tells of changes to what is to stay down.
+    pub(super) fn watch_down(&self) -> watch::Receiver<Down> {
+        self.down.subscribe()
+    }
+
+    /// A number for the next connection with a carrier, never given before in this run.
+    pub(super) fn next_generation(&self) -> u32 {
+        self.generation.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     /// Asks all upstream sessions to end gracefully (unbind, wait for answers), or ends them at once.
     pub fn close_sessions(&self, at_once: bool) {
         for session in &self.sessions {
-            if at_once { session.kill() } else { session.close() }
+            if at_once { session.mailbox.kill() } else { session.mailbox.close() }
         }
     }
 
@@ -128,7 +169,6 @@ fn unsent(bind: BindId, commands: impl IntoIterator<Item = BindCommand>) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::CarrierId;
 
     const BIND: BindId = BindId { carrier: CarrierId(1), index: 0, generation: 1 };
 

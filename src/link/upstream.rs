@@ -9,6 +9,7 @@ mod multi;
 
 use super::accounts::{AccountEntry, Accounts, Authenticated, BindCheck, Verifier};
 use super::driver::Handler;
+use super::standing::SessionStanding;
 use super::translate::receipt::{self, DeliveryWriter};
 use super::translate::status::{cause, delivery_answer, of_refusal};
 use super::translate::submit::{self, Submitter};
@@ -34,6 +35,8 @@ pub enum UpstreamCommand {
     Replies(Vec<UpstreamReply>),
     /// A password was checked.
     Authenticated(Authenticated),
+    /// The accounts are others than before: the session's own may have other settings, or be gone.
+    AccountsChanged,
 }
 
 /// What all upstream sessions of a listener share.
@@ -75,6 +78,8 @@ pub struct Upstream {
     peer: IpAddr,
     /// Of the peer, for the log; 0 where nobody knows it.
     port: u16,
+    /// For operators.
+    standing: Option<Arc<SessionStanding>>,
     context: Arc<UpstreamContext>,
     account: Option<Arc<AccountEntry>>,
     pending: Option<Pending>,
@@ -98,6 +103,7 @@ impl Upstream {
             id,
             peer,
             port: 0,
+            standing: None,
             context,
             account: None,
             pending: None,
@@ -113,10 +119,28 @@ impl Upstream {
         }
     }
 
-    /// The same, with the peer's port for the log.
+    /// The same, with what operators see of it.
     #[must_use]
-    pub fn from_port(self, port: u16) -> Upstream {
-        Upstream { port, ..self }
+    pub fn standing_as(self, standing: Arc<SessionStanding>) -> Upstream {
+        Upstream { port: standing.peer().port(), standing: Some(standing), ..self }
+    }
+
+    /// The account's settings may have changed; without an account the session ends gracefully.
+    fn follow_account(&mut self, session: &mut Session, now: Now) {
+        let Some(entry) = &self.account else { return };
+        match self.context.accounts.get(entry.id) {
+            Some(new) => {
+                session.set_inbound_window(new.settings.window as usize, INBOUND_SLACK);
+                if let Some(standing) = &self.standing {
+                    standing.set_window(new.settings.window);
+                }
+                self.account = Some(new);
+            }
+            None => {
+                tracing::info!(session = self.id.0, account = %entry.settings.name, "the account is configured no more: unbinding");
+                session.unbind(now);
+            }
+        }
     }
 
     fn bind_request(&mut self, bind: Pending, request: &Bind<'_>, session: &mut Session, now: Now) {
@@ -156,6 +180,9 @@ impl Upstream {
         let (account, peer) = (&entry.settings.name, SocketAddr::new(self.peer, self.port));
         tracing::info!(session = self.id.0, %account, %peer, kind = bind.kind.name(), version = bind.version, "upstream bound");
         self.counted = session.counters();
+        if let Some(standing) = &self.standing {
+            standing.bound(account, bind.kind, settings.window, now.wall_ms);
+        }
         self.inputs.push(Input::SessionUp { session: self.id, account: entry.id, window });
         self.account = Some(entry);
     }
@@ -343,6 +370,7 @@ impl Handler for Upstream {
                     self.reply(reply, session, now);
                 }
             }
+            UpstreamCommand::AccountsChanged => self.follow_account(session, now),
             UpstreamCommand::Authenticated(done) => {
                 let check = self.context.accounts.finish(self.id, done, self.peer, now);
                 if let Some(bind) = self.pending.take() {

@@ -166,7 +166,7 @@ fn run_in<C: CarrierEnd>(
 /// The gateway's configuration: what differs from the defaults.
 fn configuration(args: &BenchArgs, carrier: SocketAddr, directory: &Path) -> String {
     let mut text = format!(
-        "[gateway]\ndata_dir = {:?}\n\n[gateway.log]\nlevel = \"warn\"\n\n[listen]\naddress = \"127.0.0.1:0\"\n\n[metrics]\naddress = \"127.0.0.1:0\"\n",
+        "[gateway]\ndata_dir = {:?}\n\n[gateway.log]\nlevel = \"warn\"\n\n[listen]\naddress = \"127.0.0.1:0\"\n\n[metrics]\naddress = \"127.0.0.1:0\"\n\n[admin]\nenabled = false\n",
         directory.join("data").display().to_string()
     );
     for account in 1..=args.accounts {

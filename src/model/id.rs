@@ -27,7 +27,7 @@ pub struct BindId {
     pub carrier: CarrierId,
     /// Which of its configured binds, from 0.
     pub index: u16,
-    /// Which connection of that bind, from 1.
+    /// Which connection, from 1; grows with each of them.
     pub generation: u32,
 }
 

@@ -95,6 +95,11 @@ impl<S: Hash + Eq + Clone, P> Reassembly<S, P> {
         Reassembly { limits, groups: HashMap::new(), by_age: BTreeMap::new(), sources: HashMap::new(), next_turn: 1, parts: 0 }
     }
 
+    /// Other limits from now on.
+    pub fn set_limits(&mut self, limits: ReassemblyLimits) {
+        self.limits = limits;
+    }
+
     /// Takes part `number` (from 1) of a message. Whatever has to go to make room is appended to `given_up`: the oldest
     /// message of the same source first if that source is over its bound, else the oldest of all.
     pub fn add(&mut self, key: PartKey<S>, number: u8, part: P, now: Now, given_up: &mut Vec<Incomplete<S, P>>) -> Added<P> {

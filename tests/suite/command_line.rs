@@ -75,8 +75,11 @@ fn the_store_commands_take_data_dir_as_the_others_do_and_data_as_before() {
 fn a_demo_whose_port_is_busy_names_the_option_that_chooses_another() {
     let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = busy.local_addr().unwrap().port().to_string();
-    for (smpp, metrics, option) in [(port.as_str(), "0", " --port "), ("0", port.as_str(), " --metrics-port ")] {
-        let done = hongyan(&["demo", "--port", smpp, "--metrics-port", metrics, "--seconds", "1"]);
+    let port = port.as_str();
+    for (smpp, metrics, admin, option) in
+        [(port, "0", "0", " --port "), ("0", port, "0", " --metrics-port "), ("0", "0", port, " --admin-port ")]
+    {
+        let done = hongyan(&["demo", "--port", smpp, "--metrics-port", metrics, "--admin-port", admin, "--seconds", "1"]);
         let said = text(&done.stderr);
         assert!(done.status.code() == Some(1) && said.contains(option) && !said.contains("listen.address"), "{said}");
     }
@@ -86,7 +89,7 @@ fn a_demo_whose_port_is_busy_names_the_option_that_chooses_another() {
 fn with_logs_as_json_a_gateway_says_everything_as_json() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("h.toml");
-    let config = "[gateway.log]\nformat = \"json\"\n[listen]\naddress = \"127.0.0.1:0\"\n[metrics]\naddress = \"127.0.0.1:0\"\n";
+    let config = "[gateway.log]\nformat = \"json\"\n[listen]\naddress = \"127.0.0.1:0\"\n[metrics]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n";
     std::fs::write(&file, config).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_hongyan"))
         .args(["serve", "--config", file.to_str().unwrap()])

@@ -20,7 +20,7 @@ fn the_annotated_file_equals_the_defaults() {
     assert_eq!(config.carriers, [carrier]);
     assert_eq!(config.routes, [Route::plain("", &["local"])]);
 
-    (config.accounts, config.carriers, config.routes) = Default::default();
+    (config.accounts, config.carriers, config.routes, config.file) = Default::default();
     assert_eq!(config, Config::default());
 }
 
@@ -36,11 +36,12 @@ fn keys<T: for<'de> Deserialize<'de>>() -> Vec<String> {
 #[test]
 fn every_key_stands_in_the_annotated_files() {
     use hongyan::config as c;
-    let sections: [(&str, Vec<String>, &str); 27] = [
+    let sections: [(&str, Vec<String>, &str); 28] = [
         ("gateway", keys::<c::Gateway>(), "config/hongyan.toml"),
         ("gateway.log", keys::<c::Log>(), "config/hongyan.toml"),
         ("listen", keys::<c::Listen>(), "config/hongyan.toml"),
         ("metrics", keys::<c::Metrics>(), "config/hongyan.toml"),
+        ("admin", keys::<c::Admin>(), "config/hongyan.toml"),
         ("class", keys::<c::Classes>(), "config/hongyan.toml"),
         ("ranges", keys::<c::Ranges>(), "config/hongyan.toml"),
         ("account", keys::<Account>(), "config/hongyan.toml"),

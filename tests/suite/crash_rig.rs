@@ -27,7 +27,7 @@ pub fn configure(directory: &Path, carrier: SocketAddr, more: &str) -> PathBuf {
         format!("[[account]]\nname = \"{name}\"\nsystem_id = \"{name}\"\npassword = \"secret\"\nclass = \"{class}\"\nwindow = 200\n")
     };
     let text = format!(
-        "[gateway]\ndata_dir = \"data\"\ndisk_slow_ms = 60000\n{more}\n[gateway.log]\nlevel = \"warn\"\n[listen]\naddress = \"127.0.0.1:0\"\n[metrics]\nenabled = false\n\
+        "[gateway]\ndata_dir = \"data\"\ndisk_slow_ms = 60000\n{more}\n[gateway.log]\nlevel = \"warn\"\n[listen]\naddress = \"127.0.0.1:0\"\n[metrics]\nenabled = false\n[admin]\naddress = \"127.0.0.1:0\"\n\
         {}{}{}{}\
         [[carrier]]\nname = \"north\"\nhosts = [\"{carrier}\"]\nbinds = {BINDS}\nwindow = {WINDOW}\n\
         [carrier.reconnect]\nmin_ms = 100\nmax_ms = 1000\n\
@@ -47,6 +47,8 @@ pub struct GatewayProcess {
     child: Child,
     /// Where clients bind.
     pub address: SocketAddr,
+    /// Where operators ask.
+    pub admin: SocketAddr,
 }
 
 impl GatewayProcess {
@@ -65,9 +67,12 @@ impl GatewayProcess {
         while out.read_line(&mut said).unwrap() > 0 {
             if let Some(address) = said.lines().last().and_then(|line| line.strip_prefix("listening for SMPP on ")) {
                 let address = address.parse().unwrap();
+                let mut next = String::new();
+                out.read_line(&mut next).unwrap();
+                let admin = next.trim().strip_prefix("admin on ").expect("the admin port follows").parse().unwrap();
                 // What it says later is of no interest, but it must not block on a full pipe.
                 std::thread::spawn(move || out.read_to_end(&mut Vec::new()));
-                return GatewayProcess { child, address };
+                return GatewayProcess { child, address, admin };
             }
         }
         panic!("the gateway ended before it listened ({:?}); it said: {said}", child.wait());

@@ -4,6 +4,7 @@ use super::draw::Draw;
 use super::gateway::Gateway;
 use super::jobs::Job;
 use super::judge::{Judge, Judged, Wrong};
+use super::operator::OperatorDesk;
 use super::peers::{ClientSlot, Operator};
 use super::requests::Wish;
 use super::wire::{Connection, Side};
@@ -64,6 +65,8 @@ pub(super) enum Due {
     Inbound { number: usize, part: usize },
     /// An upstream answers a delivery.
     Respond { at: usize, sequence: u32, status: u32, what: Delivered },
+    /// The operator does something.
+    Operate,
     /// Something goes wrong.
     Misfortune(Misfortune),
     /// The disk is as it should be again.
@@ -125,6 +128,7 @@ pub struct World {
     pub(super) judge: Judge,
     pub(super) job: Job,
     pub(super) is_calm: bool,
+    pub(super) operator: OperatorDesk,
     pub(super) crashes: u64,
     pub(super) carried: u64,
     pub(super) chunks_read: u64,
@@ -159,6 +163,7 @@ impl World {
             judge: Judge::default(),
             job: Job::default(),
             is_calm: false,
+            operator: OperatorDesk::default(),
             crashes: 0,
             carried: 0,
             chunks_read: 0,
@@ -185,6 +190,7 @@ impl World {
         for kind in Misfortune::ALL {
             self.next_misfortune(kind);
         }
+        self.next_operation();
         self.after(self.settings.busy_ms * 1000, Due::Calm);
     }
 
@@ -239,6 +245,7 @@ impl World {
             Due::Wish { number, wish } => self.wish(number, wish),
             Due::Inbound { number, part } => self.inbound_due(number, part),
             Due::Respond { at, sequence, status, what } => self.respond(at, sequence, status, what),
+            Due::Operate => self.operate(),
             Due::Misfortune(kind) => self.misfortune(kind),
             Due::DiskWell { life } => self.disk_well(life),
             Due::Calm => self.calm(),
@@ -255,6 +262,7 @@ impl World {
         let rest = self.to_submit == 0
             && self.job_left() == 0
             && phones == 0
+            && self.operator.is_idle()
             && alive == 0
             && outbox == 0
             && parked == 0

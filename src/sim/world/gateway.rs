@@ -273,6 +273,9 @@ impl World {
         gateway.sessions.clear();
         gateway.binds.clear();
         gateway.upstream = context(&gateway.accounts);
+        self.cancels_taken_in();
+        self.operator.crashed();
+        let gateway = &mut self.gateway;
         let durable = gateway.last_durable;
         for at in 0..self.connections.len() {
             if self.connections[at].ends[Side::Gateway as usize].take().is_some() {
@@ -376,6 +379,7 @@ impl World {
         if counts.imbalance() != 0 || walked != [counts.by_state[0], counts.by_state[1]] {
             return Err(Wrong { what: format!("out of balance: {counts:?}, walked {walked:?}"), message: None });
         }
+        self.cancels_taken_in();
         for output in outputs {
             self.output(output)?;
         }
@@ -447,6 +451,8 @@ impl World {
                     self.leave(at, Mail::Upstream(UpstreamCommand::Replies(replies)));
                 }
             }
+            Output::Controlled { token, answer } => self.controlled(token, &answer)?,
+            Output::StayDown(_) => {}
             Output::Bind { bind, commands } => {
                 for command in &commands {
                     if let BindCommand::Send { message, first_part, end_part, .. } = command {
@@ -538,6 +544,7 @@ impl World {
             return Ok(());
         }
         self.gateway.last_durable = batch;
+        self.cancels_taken_in();
         self.judge.durable(batch)?;
         self.note(None, || format!("durable up to batch {batch}"));
         self.hand_in(vec![Input::Committed { batch, position }]);

@@ -355,6 +355,9 @@ impl Judge {
             if !record.accepted {
                 return wrong(number, "sent before its acceptance is durable");
             }
+            if record.must_not_leave {
+                return wrong(number, "sent though an operator was told that it is cancelled");
+            }
             if let Some(state) = record.conclusions.last() {
                 return wrong(number, format!("sent though it has ended as {state:?}"));
             }
@@ -556,6 +559,22 @@ impl Judge {
         match record.id == Some(id) && record.accepted {
             true => Ok(()),
             false => wrong(number, format!("a repetition was told {id}, but it is {:?}", record.id)),
+        }
+    }
+
+    /// An operator asks for a cancel of all of an account (or of one class): what is written down by now may end by it.
+    pub fn may_cancel(&mut self, account: usize) -> Vec<usize> {
+        let meant = self.records.iter().enumerate().filter(|(_, r)| r.account == account && r.id.is_some());
+        let meant: Vec<usize> = meant.map(|(number, _)| number).collect();
+        meant.iter().for_each(|&number| self.records[number].is_meant = true);
+        meant
+    }
+
+    /// The operator was told that it is so: of these, those accepted up to `upto` must not leave.
+    pub fn must_not_leave(&mut self, meant: &[usize], upto: u64) {
+        for &number in meant {
+            let record = &mut self.records[number];
+            record.must_not_leave |= record.id.is_some_and(|id| id.0 <= upto);
         }
     }
 

@@ -128,6 +128,8 @@ impl World {
         for operator in &mut self.operators {
             *operator.carrier.behaviour_mut() = calmed.clone();
         }
+        // Whatever is still in force is lifted.
+        self.after(0, Due::Operate);
         self.after(1_000_000, Due::Look);
         Ok(())
     }

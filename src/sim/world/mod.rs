@@ -28,6 +28,7 @@ mod jobs;
 mod judge;
 mod listing;
 mod misfortunes;
+mod operator;
 mod parts;
 mod peers;
 mod record;

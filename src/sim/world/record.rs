@@ -110,6 +110,10 @@ pub struct Record {
     pub cancels_all: bool,
     /// Another message, or a cancel of all, may end it.
     pub may_be_cancelled: bool,
+    /// An operator asked for a cancel that means it.
+    pub is_meant: bool,
+    /// That was answered: it must not leave any more.
+    pub must_not_leave: bool,
     /// Its replacement is written; is durable; was told to upstream.
     pub replaced: bool,
     /// See `replaced`.
@@ -185,6 +189,8 @@ impl Record {
             to_replace: false,
             cancels_all: false,
             may_be_cancelled: false,
+            is_meant: false,
+            must_not_leave: false,
             replaced: false,
             replaced_durably: false,
             replaced_told: false,
@@ -370,7 +376,12 @@ pub fn verdict(record: &mut Record, number: usize, state: State, at_ms: u64) -> 
     }
     let legal = match state {
         State::Expired => at_ms >= record.expires_ms && record.validity_s > 0,
-        State::Cancelled => (record.to_cancel || record.may_be_cancelled) && record.parts.iter().all(|p| p.standing == Standing::Free),
+        State::Cancelled => {
+            let asked = record.to_cancel || record.may_be_cancelled || record.is_meant;
+            asked && record.parts.iter().all(|p| p.standing == Standing::Free)
+        }
+        // What a cancel finds half sent.
+        State::Undelivered if record.is_meant => true,
         State::Rejected | State::Undelivered => record.refusals > 0 || record.crashed || record.listed,
         State::InDoubt => record.attempted || record.parts.iter().any(|p| p.sends > 0),
         State::SentFinal | State::NoReceipt => record.parts.iter().all(|p| p.sent_durably),

@@ -45,6 +45,8 @@ pub struct Settings {
     pub replacing_share: f64,
     /// Messages from phones.
     pub inbounds: usize,
+    /// An operator changes something while everything runs: pauses, cancels, reroutes, drains, limits, lifts, another plan.
+    pub operate_every_ms: u64,
     /// Octets of journal at which what is old is carried into the ledger.
     pub journal_octets: u64,
     /// Messages in memory at which the ends of lanes leave it.
@@ -124,6 +126,7 @@ impl Settings {
             cancel_all_share: 0.0,
             replacing_share: 0.0,
             inbounds: 0,
+            operate_every_ms: 0,
             journal_octets: 6_000,
             max_in_memory: 1_000_000,
             cold_after_ms: 600_000,
@@ -224,6 +227,8 @@ impl Settings {
         settings.job_lines = [0, 3, 30][twice.up_to(2) as usize];
         settings.limit = [None, Some(0), Some(200), Some(1_000)][twice.up_to(3) as usize];
         settings.top_up_every_ms = if settings.limit.is_some() { [300, 2_000][twice.up_to(1) as usize] } else { 0 };
+        let mut operator = Dice::new(seed ^ 0x0be7);
+        settings.operate_every_ms = [0, 0, 4_000, 600][operator.up_to(3) as usize];
         settings
     }
 

@@ -1,0 +1,148 @@
+//! What an operator is told: the engine's views, with what the links know beside them.
+
+use super::admin::Backstage;
+use super::extract::{Parameters, Who};
+use super::problem::Problem;
+use crate::engine::control::{Answer, Ask};
+use crate::engine::look::{AccountView, BindView, CarrierView, Look, SessionView, StatusView, View};
+use crate::engine::overlay::Action;
+use crate::engine::scope::Fault;
+use crate::model::MessageId;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use serde::{Deserialize, Serialize};
+
+/// The gateway, with what the process knows.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    version: &'static str,
+    uptime_s: u64,
+    #[serde(flatten)]
+    status: StatusView,
+}
+
+/// A carrier with its binds.
+#[derive(Debug, Serialize)]
+pub struct Carrier {
+    #[serde(flatten)]
+    carrier: CarrierView,
+    binds: Vec<BindView>,
+}
+
+/// An account with its sessions.
+#[derive(Debug, Serialize)]
+pub struct Account {
+    #[serde(flatten)]
+    account: AccountView,
+    binds: Vec<SessionView>,
+}
+
+/// Asks the engine for a view.
+async fn ask(backstage: &Backstage, look: Look) -> Result<View, Problem> {
+    match backstage.operator.ask("", "", Ask::Look(look)).await? {
+        Answer::View(view) => Ok(*view),
+        _ => Err(odd()),
+    }
+}
+
+/// The engine answers a look by what was asked for; anything else would be a mistake of ours.
+pub(super) fn odd() -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "odd_answer", "", "the engine answered something else", "report it, please")
+}
+
+pub(super) async fn status(State(backstage): State<Backstage>) -> Result<Json<Status>, Problem> {
+    let View::Status(status) = ask(&backstage, Look::Status).await? else { return Err(odd()) };
+    Ok(Json(Status { version: env!("CARGO_PKG_VERSION"), uptime_s: backstage.started.elapsed().as_secs(), status }))
+}
+
+pub(super) async fn carriers(State(backstage): State<Backstage>) -> Result<Json<Vec<Carrier>>, Problem> {
+    let View::Carriers(carriers) = ask(&backstage, Look::Carriers).await? else { return Err(odd()) };
+    let binds = backstage.links.binds();
+    let with_binds = carriers.into_iter().enumerate().map(|(at, carrier)| {
+        let binds = binds.iter().filter(|bind| usize::from(bind.carrier.0) == at).cloned().collect();
+        Carrier { carrier, binds }
+    });
+    // One that is configured no more is told of as long as something waits there.
+    let told =
+        |c: &Carrier| backstage.configured.has_carrier(&c.carrier.carrier) || c.carrier.waiting.0.iter().any(|&(_, waiting)| waiting > 0);
+    Ok(Json(with_binds.filter(told).collect()))
+}
+
+pub(super) async fn accounts(State(backstage): State<Backstage>) -> Result<Json<Vec<Account>>, Problem> {
+    let View::Accounts(accounts) = ask(&backstage, Look::Accounts).await? else { return Err(odd()) };
+    let sessions = backstage.links.sessions();
+    let with_sessions = accounts.into_iter().map(|account| {
+        let binds = sessions.iter().filter(|session| session.account.as_ref() == Some(&account.account)).cloned().collect();
+        Account { account, binds }
+    });
+    let told = |a: &Account| backstage.configured.has_account(&a.account.account) || a.account.waiting + a.account.outbox > 0;
+    Ok(Json(with_sessions.filter(told).collect()))
+}
+
+pub(super) async fn lanes(State(backstage): State<Backstage>) -> Result<Json<View>, Problem> {
+    ask(&backstage, Look::Lanes).await.map(Json)
+}
+
+pub(super) async fn changes(State(backstage): State<Backstage>) -> Result<Json<View>, Problem> {
+    ask(&backstage, Look::Changes).await.map(Json)
+}
+
+pub(super) async fn message(State(backstage): State<Backstage>, Path(id): Path<String>) -> Result<Json<View>, Problem> {
+    let bad = || Fault::of("bad_value", "message", format!("'{id}' is no message id"), "up to 19 digits, as in submit_sm_resp");
+    let id = MessageId::parse(id.as_bytes()).ok_or_else(bad)?;
+    ask(&backstage, Look::Message(id)).await.map(Json)
+}
+
+/// How many records.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Last {
+    last: Option<usize>,
+}
+
+pub(super) async fn audit(State(backstage): State<Backstage>, Parameters(Last { last }): Parameters<Last>) -> Result<Json<View>, Problem> {
+    ask(&backstage, Look::Audit(last.unwrap_or(50))).await.map(Json)
+}
+
+/// With secrets or without.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secrets {
+    #[serde(default)]
+    secrets: bool,
+}
+
+/// The merged truth as TOML: the configuration with the limits in force; what else is in force stands above it.
+pub(super) async fn config(
+    State(backstage): State<Backstage>,
+    Who(who): Who,
+    Parameters(Secrets { secrets }): Parameters<Secrets>,
+) -> Result<impl IntoResponse, Problem> {
+    let View::Changes(changes) = ask(&backstage, Look::Changes).await? else { return Err(odd()) };
+    if secrets {
+        backstage.operator.ask(&who, "", Ask::Note { what: "config export with secrets".to_owned() }).await?;
+    }
+    let mut text = String::from("# The configuration in force, limits changed while running included.\n");
+    let mut limits = Vec::new();
+    for view in changes {
+        let change = view.change;
+        match change.action {
+            Action::Limit { limit } => limits.push(limit),
+            ref action => {
+                let what = serde_json::to_string(action).unwrap_or_default();
+                let until = change.until_ms.map_or(String::new(), |until| format!(", until {until}"));
+                text += &format!(
+                    "# In force beside it: {} by {} ({}){until}: {what}\n",
+                    change.id,
+                    change.who,
+                    change.reason.replace('\n', " ")
+                );
+            }
+        }
+    }
+    text += "\n";
+    text += &backstage.configured.to_toml(&limits, secrets);
+    Ok(([(header::CONTENT_TYPE, "application/toml; charset=utf-8")], text))
+}

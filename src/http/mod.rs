@@ -1,0 +1,12 @@
+//! HTTP: the admin port, through which an operator sees and changes the running gateway. A file per resource, no state of its own: what is asked goes to
+//! the engine as [`crate::engine::control::Request`]s, what the links know comes from [`crate::engine::look::Links`], reloading is `app`'s ([`admin::Reload`]).
+
+pub mod admin;
+mod change;
+pub mod desk;
+mod extract;
+mod guard;
+mod look;
+pub mod problem;
+
+pub use guard::USER_HEADER;

@@ -1,0 +1,78 @@
+//! Why a request is refused, as `application/problem+json` (RFC 9457) with a stable code, the field and the fix. The one place where the engine's
+//! [`Fault`]s become HTTP statuses.
+
+use crate::engine::scope::Fault;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+/// A refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: u16,
+    /// In a few words.
+    pub title: Box<str>,
+    /// A stable word.
+    pub code: Box<str>,
+    /// What is wrong.
+    pub detail: Box<str>,
+    /// The field that is to blame; empty if none is.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub field: Box<str>,
+    /// What to do instead.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub fix: Box<str>,
+}
+
+fn is_empty(text: &str) -> bool {
+    text.is_empty()
+}
+
+impl Problem {
+    /// A refusal of this status.
+    pub fn new(status: StatusCode, code: &str, field: &str, detail: impl Into<Box<str>>, fix: impl Into<Box<str>>) -> Problem {
+        Problem {
+            status: status.as_u16(),
+            title: status.canonical_reason().unwrap_or("Refused").into(),
+            code: code.into(),
+            detail: detail.into(),
+            field: field.into(),
+            fix: fix.into(),
+        }
+    }
+
+    /// A body that is no JSON, or not of the right shape.
+    pub fn json(error: &serde_json::Error) -> Problem {
+        let told = error.to_string();
+        // serde names the field between backticks.
+        let field = told.split('`').nth(1).unwrap_or("").to_owned();
+        let (status, code) = match error.classify() {
+            serde_json::error::Category::Data => (StatusCode::UNPROCESSABLE_ENTITY, "bad_value"),
+            _ => (StatusCode::BAD_REQUEST, "malformed_json"),
+        };
+        let field = if code == "bad_value" { field } else { String::new() };
+        Problem::new(status, code, &field, told, "see `hongyan COMMAND --help` for what may be asked")
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Problem {
+        let status = match fault.code {
+            "unknown_message" | "not_in_force" => StatusCode::NOT_FOUND,
+            "ended" => StatusCode::GONE,
+            "bind_down" => StatusCode::CONFLICT,
+            "too_many_changes" | "busy" | "stopping" | "store_failed" | "no_answer" => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Problem::new(status, fault.code, fault.field, fault.what, fault.fix)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_string(&self).expect("plain data can be written");
+        (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+    }
+}

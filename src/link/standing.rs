@@ -1,0 +1,152 @@
+//! What an operator may see of binds and sessions, and do to them: small shared state beside each, and [`Links`] for whoever answers operators.
+
+use super::carrier::Bound;
+use super::registry::Registry;
+use crate::engine::look::{BindView, Links, SessionView};
+use crate::engine::port::SessionId;
+use crate::model::CarrierId;
+use crate::smpp::BindKind;
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use tokio::sync::Notify;
+
+/// What a bind that isn't bound is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Doing {
+    /// It connects or binds.
+    Connecting = 0,
+    /// It waits before the next try.
+    Waiting = 1,
+    /// An operator wants it down.
+    Down = 2,
+}
+
+/// One configured bind, whether it is up or not.
+#[derive(Debug)]
+pub struct Standing {
+    kind: BindKind,
+    doing: AtomicU8,
+    since_ms: AtomicU64,
+    /// An operator doesn't want to wait for the next try.
+    pub(super) at_once: Notify,
+}
+
+impl Standing {
+    /// One that is about to connect.
+    pub fn new(kind: BindKind, now_ms: u64) -> Standing {
+        Standing { kind, doing: AtomicU8::new(0), since_ms: AtomicU64::new(now_ms), at_once: Notify::new() }
+    }
+
+    /// It does something else from now on.
+    pub(super) fn set(&self, doing: Doing, now_ms: u64) {
+        if self.doing.swap(doing as u8, Ordering::Relaxed) != doing as u8 {
+            self.since_ms.store(now_ms, Ordering::Relaxed);
+        }
+    }
+}
+
+/// One upstream session.
+#[derive(Debug)]
+pub struct SessionStanding {
+    peer: SocketAddr,
+    since_ms: AtomicU64,
+    window: AtomicU32,
+    bound: OnceLock<(String, BindKind)>,
+}
+
+impl SessionStanding {
+    /// A connection that isn't bound yet.
+    pub fn new(peer: SocketAddr, now_ms: u64) -> SessionStanding {
+        SessionStanding { peer, since_ms: AtomicU64::new(now_ms), window: AtomicU32::new(0), bound: OnceLock::new() }
+    }
+
+    /// Where it connects from.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// It is bound as this account.
+    pub(super) fn bound(&self, account: &str, kind: BindKind, window: u32, now_ms: u64) {
+        self.since_ms.store(now_ms, Ordering::Relaxed);
+        self.set_window(window);
+        // A session binds once.
+        let _ = self.bound.set((account.to_owned(), kind));
+    }
+
+    /// It may have so many requests in progress.
+    pub(super) fn set_window(&self, window: u32) {
+        self.window.store(window, Ordering::Relaxed);
+    }
+
+    fn view(&self, session: SessionId) -> SessionView {
+        let bound = self.bound.get();
+        SessionView {
+            session: session.0,
+            account: bound.map(|(account, _)| account.clone()),
+            peer: self.peer.to_string(),
+            kind: bound.map_or("unbound", |(_, kind)| short(*kind)),
+            since_ms: self.since_ms.load(Ordering::Relaxed),
+            window: self.window.load(Ordering::Relaxed),
+        }
+    }
+}
+
+fn short(kind: BindKind) -> &'static str {
+    match kind {
+        BindKind::Transceiver => "trx",
+        BindKind::Transmitter => "tx",
+        BindKind::Receiver => "rx",
+    }
+}
+
+impl Links for Registry {
+    fn binds(&self) -> Vec<BindView> {
+        let mut views: Vec<BindView> = self
+            .standings
+            .iter()
+            .map(|standing| {
+                let &(carrier, bind) = standing.key();
+                let state = match standing.doing.load(Ordering::Relaxed) {
+                    0 => "connecting",
+                    1 => "waiting",
+                    _ => "down",
+                };
+                let since_ms = standing.since_ms.load(Ordering::Relaxed);
+                BindView { carrier, bind, state, kind: short(standing.kind), since_ms, window: 0, in_flight: 0 }
+            })
+            .collect();
+        for live in self.binds.iter().filter(|live| live.progress.bound() == Bound::Yes) {
+            let id = live.key();
+            if let Some(view) = views.iter_mut().find(|view| view.carrier == id.carrier && view.bind == id.index) {
+                view.state = "up";
+                view.since_ms = live.progress.since_ms();
+                (view.window, view.in_flight) = (live.progress.window(), live.progress.in_flight());
+            }
+        }
+        views.sort_by_key(|view| (view.carrier, view.bind));
+        views
+    }
+
+    fn sessions(&self) -> Vec<SessionView> {
+        let mut views: Vec<SessionView> = self.sessions.iter().map(|live| live.standing.view(*live.key())).collect();
+        views.sort_by_key(|view| view.session);
+        views
+    }
+
+    fn kick(&self, session: u64) -> bool {
+        let live = self.sessions.get(&SessionId(session));
+        live.is_some_and(|live| {
+            live.mailbox.close();
+            true
+        })
+    }
+
+    fn rebind(&self, carrier: CarrierId, bind: Option<u16>) -> usize {
+        let meant = |of: CarrierId, index: u16| of == carrier && bind.is_none_or(|bind| bind == index);
+        self.standings.iter().filter(|s| meant(s.key().0, s.key().1)).for_each(|standing| standing.at_once.notify_one());
+        let live = self.binds.iter().filter(|live| meant(live.key().carrier, live.key().index));
+        live.map(|live| live.mailbox.close()).count()
+    }
+}
