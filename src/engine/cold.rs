@@ -343,11 +343,10 @@ impl Engine {
         let names: HashSet<Name> = dead.iter().copied().collect();
         let mut ids = Vec::new();
         event::read_group(octets, &mut |_, event| match event {
+            Event::Accepted(message) if names.contains(&Name::message(message.id)) || self.messages.contains_key(&message.id) => {}
             Event::Accepted(message) => {
-                if !names.contains(&Name::message(message.id)) && !self.messages.contains_key(&message.id) {
-                    ids.push(message.id);
-                    self.take_back(Arc::from(message), Home::Chunk(id));
-                }
+                ids.push(message.id);
+                self.take_back(Arc::from(message), Home::Chunk(id));
             }
             // What follows an acceptance tells of the same message.
             event if ids.last().copied() == event.message() => self.thaw(&event),

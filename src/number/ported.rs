@@ -13,8 +13,22 @@ pub struct Ported {
     shift: u32,
     /// Where each bucket starts, and the end of the last.
     starts: Vec<u32>,
-    numbers: Vec<u64>,
-    values: Vec<u32>,
+    entries: Vec<Entry>,
+}
+
+/// A number in two halves and its value side by side: twelve octets in one place.
+#[derive(Debug, Clone, Copy, Default)]
+struct Entry {
+    low: u32,
+    high: u32,
+    value: u32,
+}
+
+impl Entry {
+    #[inline]
+    fn number(self) -> u64 {
+        (u64::from(self.high) << 32) | u64::from(self.low)
+    }
 }
 
 impl Ported {
@@ -28,20 +42,15 @@ impl Ported {
         }
         assert!(u32::try_from(entries.len()).is_ok(), "fewer numbers than the world has");
         let buckets = entries.len().div_ceil(PER_BUCKET).next_power_of_two().max(2);
-        let mut table = Ported {
-            shift: 64 - buckets.trailing_zeros(),
-            starts: vec![0; buckets + 1],
-            numbers: vec![0; entries.len()],
-            values: vec![0; entries.len()],
-        };
+        let mut table =
+            Ported { shift: 64 - buckets.trailing_zeros(), starts: vec![0; buckets + 1], entries: vec![Entry::default(); entries.len()] };
         let bucket = |number: u64| (mix(number) >> table.shift) as usize;
         entries.iter().for_each(|&(number, _)| table.starts[bucket(number) + 1] += 1);
         (0..buckets).for_each(|at| table.starts[at + 1] += table.starts[at]);
         let mut free = table.starts.clone();
         for &(number, value) in entries {
             let place = &mut free[(mix(number) >> table.shift) as usize];
-            table.numbers[*place as usize] = number;
-            table.values[*place as usize] = value;
+            table.entries[*place as usize] = Entry { low: number as u32, high: (number >> 32) as u32, value };
             *place += 1;
         }
         table
@@ -50,32 +59,32 @@ impl Ported {
     /// The value of a number.
     #[inline]
     pub fn get(&self, number: u64) -> Option<u32> {
-        if self.numbers.is_empty() {
+        if self.entries.is_empty() {
             return None;
         }
         let bucket = (mix(number) >> self.shift) as usize;
         let (start, end) = (self.starts[bucket] as usize, self.starts[bucket + 1] as usize);
-        self.numbers[start..end].iter().position(|&other| other == number).map(|at| self.values[start + at])
+        self.entries[start..end].iter().find(|entry| entry.number() == number).map(|entry| entry.value)
     }
 
     /// All numbers with their values, in an order that only their content decides.
     pub fn iter(&self) -> impl Iterator<Item = (u64, u32)> {
-        self.numbers.iter().copied().zip(self.values.iter().copied())
+        self.entries.iter().map(|entry| (entry.number(), entry.value))
     }
 
     /// Numbers in it.
     pub fn len(&self) -> usize {
-        self.numbers.len()
+        self.entries.len()
     }
 
     /// True if there is none.
     pub fn is_empty(&self) -> bool {
-        self.numbers.is_empty()
+        self.entries.is_empty()
     }
 
     /// Octets that it takes.
     pub fn octets(&self) -> usize {
-        self.starts.len() * 4 + self.numbers.len() * 12
+        self.starts.len() * 4 + self.entries.len() * size_of::<Entry>()
     }
 }
 

@@ -24,7 +24,7 @@ pub fn from_text(text: &[u8], home: HomeRegion) -> Result<u64, NumberError> {
 /// As [`from_text`], by the tables alone.
 pub fn by_tables(text: &[u8], home: HomeRegion) -> Result<u64, NumberError> {
     let (digits, plus) = digits_of(&plain(text)?)?;
-    if plus { international(&digits) } else { by_hand(&digits, home) }
+    by_plus(&digits, plus, home)
 }
 
 /// As [`from_text`], by the phone library alone. Slow.
@@ -48,10 +48,17 @@ fn asking_library(text: &[u8], home: HomeRegion, error: NumberError) -> Result<u
 }
 
 fn from_odd_text(text: &[u8], home: HomeRegion) -> Result<u64, NumberError> {
+    // A plus and digits, with blanks and dashes between them, need no second look; a dot may be a spreadsheet's.
+    if let Some((digits, plus)) = digits_of(text).ok().filter(|_| !text.contains(&b'.')) {
+        return by_plus(&digits, plus, home).or_else(|error| asking_library(text, home, error));
+    }
     let plain = plain(text)?;
     let (digits, plus) = digits_of(&plain)?;
-    let read = if plus { international(&digits) } else { by_hand(&digits, home) };
-    read.or_else(|error| asking_library(&plain, home, error))
+    by_plus(&digits, plus, home).or_else(|error| asking_library(&plain, home, error))
+}
+
+fn by_plus(digits: &[u8], plus: bool, home: HomeRegion) -> Result<u64, NumberError> {
+    if plus { international(digits) } else { by_hand(digits, home) }
 }
 
 /// The text in ASCII where it can be: full-width forms and the many dashes, blanks and quotes that programs put in become plain ones, marks that nobody sees
@@ -117,6 +124,7 @@ fn exponent(text: &[u8]) -> Option<Result<ArrayVec<u8, TEXT_MAX>, NumberError>> 
 }
 
 /// The digits of a plain text, and whether a plus stood before them.
+#[inline]
 fn digits_of(plain: &[u8]) -> Result<(ArrayVec<u8, WRITTEN_MAX>, bool), NumberError> {
     let mut digits = ArrayVec::new();
     let mut plus = false;
