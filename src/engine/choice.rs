@@ -32,7 +32,7 @@ impl Router {
     }
 
     /// The plan may have been swapped: what was learned of other routes is forgotten, what was learned of carriers stays.
-    fn follow(&mut self, plan: &Plan) {
+    pub(super) fn follow(&mut self, plan: &Plan) {
         if !Arc::ptr_eq(&self.routes, &plan.routes) || !Arc::ptr_eq(&self.ranges, &plan.ranges) {
             let healths = std::mem::take(&mut self.healths);
             *self = Router::new(plan);

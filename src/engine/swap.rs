@@ -33,6 +33,8 @@ impl Engine {
         self.inbound.follow(&self.base.bounds);
         let (campaigns, now) = (&self.campaigns, self.now);
         self.limits.replan(&self.base.limits, &self.base.ranges, |name| campaigns.find(name), now);
+        let base = Arc::clone(&self.base);
+        self.router.follow(&base);
         self.overlay_changed();
         for at in 0..self.dispatchers.len() {
             for (account, plan) in self.plan.accounts.iter().enumerate() {
