@@ -113,7 +113,7 @@ impl Engine {
     pub(super) fn carry_some(&mut self, outputs: &mut Vec<Output>) {
         if self.carrying.is_none() && !self.cold.is_leaving() {
             let crowded = self.is_crowded();
-            if crowded || self.is_journal_long() || self.are_old_many() || self.are_far_many() {
+            if crowded || self.is_journal_long() || self.are_old_many() || self.are_far_many() || self.cold.is_directory_old() {
                 self.start_carrying(crowded);
             }
         }
@@ -152,7 +152,7 @@ impl Engine {
         }
         let first = self.homes.first_batch();
         if first.is_none_or(|first| first >= upto) {
-            if !self.cold.old.has_names() {
+            if !self.cold.old.has_names() && !self.cold.is_directory_old() {
                 return;
             }
             // No batch is walked: what there is to do is in chunks.

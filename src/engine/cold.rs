@@ -34,6 +34,8 @@ const COOLED_PER_STEP: usize = 2_000;
 const COOLED_WHEN_CROWDED: usize = 5_000;
 /// Messages beyond twice the bound at which memory is overfull.
 const OVERFULL_LEAST: usize = 1_000;
+/// Chunks that come back before the directory is written anew: replay must read each of them again.
+const WARMED_MAX: usize = 5_000;
 /// How long a chunk of sent messages stays after one of them was needed: more receipts may come for it.
 const LINGER_US: u64 = 500_000;
 /// How many such chunks stay.
@@ -107,6 +109,8 @@ pub struct Cold {
     reading: usize,
     /// Chunks that are in the ledger and may leave memory.
     leaving: VecDeque<(u64, Place)>,
+    /// Chunks that came back since the directory was last written.
+    warmed: usize,
     /// Chunks of sent messages that came back and may leave again at this instant, mono_us; with their messages, which no sweep looks at meanwhile.
     lingering: VecDeque<(u64, u64, Vec<MessageId>)>,
     /// Sent messages that have waited long, as the last whole sweep saw them, and as the present one sees them.
@@ -155,12 +159,18 @@ impl Cold {
 
     /// The directory as it stands now, for the ledger: what changed since it was last written.
     pub(super) fn write_directory(&mut self, update: &mut LedgerUpdate) {
+        self.warmed = 0;
         for id in std::mem::take(&mut self.changed) {
             match self.chunks.get(&id) {
                 Some(chunk) => update.pages.push(Page { kind: DIRECTORY, id, octets: chunk.to_octets() }),
                 None => update.drop_pages.push((DIRECTORY, id..=id)),
             }
         }
+    }
+
+    /// So many chunks came back that the directory should be written, or the next start takes long.
+    pub(super) fn is_directory_old(&self) -> bool {
+        self.warmed > WARMED_MAX
     }
 
     /// Chunk `id` has come back and may soon leave again as it is.
@@ -339,6 +349,7 @@ impl Engine {
     pub(super) fn apply_warmed(&mut self, id: u64, octets: &[u8], dead: &[u8]) -> Result<Vec<MessageId>, EventError> {
         let lead_ms = self.lead_ms();
         let Some(cold) = self.cold.remove(id, lead_ms) else { return Ok(Vec::new()) };
+        self.cold.warmed += 1;
         let dead = self.homes.dead_of(id, dead);
         let names: HashSet<Name> = dead.iter().copied().collect();
         let mut ids = Vec::new();

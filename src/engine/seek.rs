@@ -115,7 +115,8 @@ impl Engine {
         }
         let mut keys = Keys::new();
         let targets: Targets = match found {
-            Found::Nothing => {
+            // One that has ended may have had this id in another form: what is out of memory comes first, as it does in memory.
+            Found::Nothing | Found::Ended => {
                 keys = self.keys_of(arrived.bind.carrier, &arrived.facts);
                 keys.iter().map(|&key| Target::Part(key)).collect()
             }
@@ -281,7 +282,7 @@ impl Engine {
         let here = match &seek.what {
             What::Receipt { arrived, .. } => match self.find(arrived.bind.carrier, &arrived.facts) {
                 Found::Part(id, ..) => self.messages.contains_key(&id),
-                found => found == Found::Ended,
+                Found::Ended | Found::Nothing => false,
             },
             What::Answer { ticket, .. } => self.messages.contains_key(&ticket.message),
             What::Input { message, .. } => self.messages.contains_key(message),
@@ -303,9 +304,9 @@ impl Engine {
         match seek.what {
             What::Receipt { arrived, keys, behind } => {
                 self.seeks.waiting -= behind.len();
-                for key in keys {
-                    if self.seeks.by_key.get(&key) == Some(&number) {
-                        self.seeks.by_key.remove(&key);
+                for key in &keys {
+                    if self.seeks.by_key.get(key) == Some(&number) {
+                        self.seeks.by_key.remove(key);
                     }
                 }
                 let carrier = arrived.bind.carrier;
@@ -317,13 +318,28 @@ impl Engine {
                     _ => self.find(carrier, &arrived.facts),
                 };
                 self.receipt_found(arrived, found);
-                behind.into_iter().for_each(|arrived| self.receipt(arrived));
+                behind.into_iter().for_each(|arrived| self.receipt_behind(arrived, &keys));
             }
             What::Answer { bind, ticket, outcome: Outcome::Sent { carrier_id } } if self.messages.contains_key(&ticket.message) => {
                 self.part_taken(ticket.message, ticket.part, bind.carrier, &carrier_id);
             }
             What::Answer { .. } => {}
             What::Input { input, .. } => self.take_here(input, outputs),
+        }
+    }
+}
+
+impl Engine {
+    /// A receipt that waited behind one with `keys`, which are known by now: what they mean is in memory, has ended, or is nowhere.
+    fn receipt_behind(&mut self, arrived: Arrived, keys: &Keys) {
+        if self.keys_of(arrived.bind.carrier, &arrived.facts).iter().any(|key| !keys.contains(key)) {
+            return self.receipt(arrived);
+        }
+        match self.find(arrived.bind.carrier, &arrived.facts) {
+            Found::Part(id, ..) if !self.messages.contains_key(&id) => self.receipt(arrived),
+            // Another phone than the one before it: what it means was not looked for.
+            Found::Nothing => self.receipt(arrived),
+            found => self.receipt_found(arrived, found),
         }
     }
 }

@@ -221,3 +221,18 @@ fn memory_holds_little_more_than_it_may_while_very_many_arrive() {
     assert!(most < 1_000, "{most} in memory");
     assert_eq!(bench.engine.alive(), 6_000, "none was refused");
 }
+
+#[test]
+fn an_ended_message_whose_id_reads_the_same_in_another_form_hides_none_that_is_out_of_memory() {
+    // 24 in decimal is 18 in hexadecimal: both are ids of this carrier.
+    let (mut bench, ids) = sent(few(), 40, |n| n.to_string());
+    for n in [24, 36, 18, 22] {
+        bench.receipt(n, &n.to_string(), ReceiptState::Delivered, n);
+    }
+    let reported: Vec<_> = bench.reported().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(reported, [24, 36, 18, 22].map(|n: usize| ids[n]));
+    assert_eq!((bench.state(State::Delivered), bench.engine.parked()), (4, 0));
+    let before = bench.engine.tally().receipts_repeated;
+    bench.receipt(99, "18", ReceiptState::Delivered, 18);
+    assert_eq!(bench.engine.tally().receipts_repeated, before + 1);
+}
