@@ -164,7 +164,7 @@ impl Reloader {
     /// Makes the table of names durable.
     async fn keep(&self, names: &Names) -> Result<(), Problem> {
         let (done, kept) = oneshot::channel();
-        let sent = self.asides.send((names.update(), done)).await.is_ok();
+        let sent = self.asides.send((Box::new(names.update()), done)).await.is_ok();
         match sent && kept.await.is_ok() {
             true => Ok(()),
             false => {

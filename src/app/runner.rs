@@ -39,7 +39,7 @@ pub struct Stores {
     backlog: VecDeque<(u64, Vec<u8>, bool)>,
     updates: u64,
     absorbed: u64,
-    waiting_update: Option<LedgerUpdate>,
+    waiting_update: Option<Box<LedgerUpdate>>,
     /// The update that is not the engine's and is being made durable, if there is one, and who waits for it.
     asides: Option<(u64, oneshot::Sender<()>)>,
     last_aside: u64,
@@ -58,7 +58,7 @@ enum Unread {
 const ASIDE: u64 = 1 << 63;
 
 /// A blob that the ledger is to keep, and who waits for it to be durable.
-pub type Aside = (LedgerUpdate, oneshot::Sender<()>);
+pub type Aside = (Box<LedgerUpdate>, oneshot::Sender<()>);
 
 enum StoreEvent {
     Input(Input),
@@ -131,7 +131,7 @@ impl Stores {
         }
     }
 
-    fn update(&mut self, update: LedgerUpdate) {
+    fn update(&mut self, update: Box<LedgerUpdate>) {
         self.absorbed = update.absorbed;
         self.updates += 1;
         self.waiting_update = self.ledger.apply(self.updates, update).err();
@@ -253,7 +253,7 @@ impl EngineTask {
             Output::Upstream { session, replies } => self.registry.reply(session, replies),
             Output::Bind { bind, commands } => inputs.extend(self.registry.command(bind, commands)),
             Output::Append { batch, events, urgent } => self.stores.append(batch, events, urgent),
-            Output::Ledger(update) => self.stores.update(*update),
+            Output::Ledger(update) => self.stores.update(update),
             Output::ReadChunk(id) => self.stores.read(Unread::Chunk(id)),
             Output::ReadPage { kind, id } => self.stores.read(Unread::Page(kind, id)),
             Output::Rules { token, answer } => self.lists.answered(token, answer),

@@ -52,7 +52,7 @@ pub enum LedgerEvent {
 }
 
 enum Request {
-    Apply { number: u64, update: LedgerUpdate },
+    Apply { number: u64, update: Box<LedgerUpdate> },
     Read { id: u64 },
     ReadPage { kind: u8, id: u64 },
 }
@@ -84,7 +84,7 @@ pub struct LedgerHandle {
 
 impl LedgerHandle {
     /// Hands an update in under a number of the caller's; never waits. It comes back if too many wait or the ledger has failed.
-    pub fn apply(&self, number: u64, update: LedgerUpdate) -> Result<(), LedgerUpdate> {
+    pub fn apply(&self, number: u64, update: Box<LedgerUpdate>) -> Result<(), Box<LedgerUpdate>> {
         match self.send(Request::Apply { number, update }) {
             Err(Request::Apply { update, .. }) => Err(update),
             _ => Ok(()),

@@ -48,7 +48,7 @@ impl Told {
 
 /// One life of the client: hands in what has no yes, and some of what has one, until `answers` have come or all is answered.
 fn live(peer: &mut RawPeer, told: &mut Told, dice: &mut Dice, answers: u64) {
-    let again = |n: &u64| told.ids.contains_key(n) && n % 5 == 0;
+    let again = |n: &u64| told.ids.contains_key(n) && n.is_multiple_of(5);
     let mut left: Vec<u64> = (0..MESSAGES).filter(|n| !told.ids.contains_key(n) || again(n)).collect();
     let mut open: HashMap<u32, u64> = HashMap::new();
     let (mut come, end) = (0, Instant::now() + PATIENCE);

@@ -219,9 +219,9 @@ fn the_ledgers_thread_applies_and_reads_in_order() {
     let (events, seen) = channel();
     let handle = LedgerWriter::spawn(Box::new(ledger), Box::new(move |event| drop(events.send(event)))).unwrap();
     let chunk = Chunk { id: 1, kind: 2, key: 3, octets: vec![4] };
-    handle.apply(10, LedgerUpdate { put: vec![chunk.clone()], absorbed: 5, ..LedgerUpdate::default() }).unwrap();
+    handle.apply(10, Box::new(LedgerUpdate { put: vec![chunk.clone()], absorbed: 5, ..LedgerUpdate::default() })).unwrap();
     assert!(handle.read(1) && handle.read(2));
-    handle.apply(11, LedgerUpdate { delete: vec![1], absorbed: 6, ..LedgerUpdate::default() }).unwrap();
+    handle.apply(11, Box::new(LedgerUpdate { delete: vec![1], absorbed: 6, ..LedgerUpdate::default() })).unwrap();
     assert!(handle.read(1));
     let mut told = Vec::new();
     for _ in 0..6 {
@@ -237,9 +237,9 @@ fn the_ledgers_thread_applies_and_reads_in_order() {
         });
     }
     assert_eq!(told, ["applied 10 up to 5", "1 found", "2 gone", "full 11", "applied 11 up to 6", "1 gone"]);
-    handle.apply(12, LedgerUpdate::default()).unwrap();
+    handle.apply(12, Box::new(LedgerUpdate::default())).unwrap();
     assert!(matches!(seen.recv_timeout(PATIENCE).unwrap(), LedgerEvent::Applied { number: 12, .. }));
-    handle.apply(13, LedgerUpdate::default()).unwrap();
+    handle.apply(13, Box::new(LedgerUpdate::default())).unwrap();
     assert!(matches!(seen.recv_timeout(PATIENCE).unwrap(), LedgerEvent::Failed { .. }));
     handle.shutdown();
 }

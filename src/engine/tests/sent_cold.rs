@@ -26,7 +26,8 @@ fn sent(bounds: Bounds, count: u64, id: impl Fn(u64) -> String) -> (Bench, Vec<M
 
 #[test]
 fn a_receipt_finds_its_message_out_of_memory_in_whatever_form_it_writes_the_id_also_across_crashes() {
-    let forms: [(&dyn Fn(u64) -> String, &dyn Fn(u64) -> String); 3] = [
+    type Form<'f> = &'f dyn Fn(u64) -> String;
+    let forms: [(Form, Form); 3] = [
         (&|n| format!("{:x}", 0xabcd_0000 + n), &|n| (0xabcd_0000 + n).to_string()),
         (&|n| (5_000_000 + n).to_string(), &|n| format!("{:X}", 5_000_000 + n)),
         (&|n| format!("00-{n}-q"), &|n| format!("00-{n}-Q")),
