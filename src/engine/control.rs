@@ -286,6 +286,8 @@ impl Engine {
                 self.timers.set(self.now.mono_us, Timer::Failover(carrier));
             }
         }
+        // Lanes that were held as a whole look again.
+        self.dispatchers.iter_mut().for_each(|dispatcher| dispatcher.lanes.release_all());
         for back in self.overlay.released() {
             for (carrier, id) in back.into_iter().rev() {
                 if self.messages.get(&id).is_some_and(|entry| entry.phase == Phase::Waiting(carrier)) {
@@ -339,6 +341,16 @@ impl Engine {
         let now = self.now;
         let end = self.overlay.next_end_ms().map(|end| now.mono_us + end.saturating_sub(now.wall_ms).min(86_400_000) * 1000);
         [end, self.trial_due].into_iter().flatten().min()
+    }
+
+    /// Messages that pauses keep back, one by one or with their whole lane; of one change, or of all.
+    pub(super) fn held(&self, change: Option<ChangeId>) -> usize {
+        let single = change.map_or_else(|| self.overlay.held(), |id| self.overlay.held_by(id));
+        let lanes = self.lane_reports().into_iter().filter(|report| {
+            let pause = self.overlay.holds_lane(&report.lane, report.carrier);
+            pause.is_some() && (change.is_none() || pause == change)
+        });
+        single + lanes.map(|report| (report.in_memory + report.on_disk) as usize).sum::<usize>()
     }
 
     /// A message that is about to leave by `carrier` doesn't: it was cancelled, is paused, or goes elsewhere.

@@ -385,6 +385,10 @@ impl Engine {
             if key.zone != 0 && self.is_closed(carrier, lane, key) {
                 continue;
             }
+            if !self.overlay.is_quiet() && self.overlay.holds_lane(&key, carrier).is_some() {
+                self.dispatchers[at].lanes.hold(lane, u64::MAX, Hold::Paused);
+                continue;
+            }
             let dispatcher = &mut self.dispatchers[at];
             let Some(id) = dispatcher.lanes.pop(lane) else { continue };
             let Some(parts) = self.parts_to_send(id, carrier) else { continue };

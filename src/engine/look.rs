@@ -309,7 +309,7 @@ impl Engine {
             states: states(&counts.by_state),
             lost: counts.imbalance(),
             on_disk: self.cold.total(),
-            held: self.overlay.held(),
+            held: self.held(None),
             parked_receipts: self.parked.len(),
             journal_bytes: self.homes.journal_octets(),
             changes: self.overlay.changes().count(),
@@ -385,7 +385,7 @@ impl Engine {
         let of = self.overlay.closed.iter().find(|(id, _, _)| drained && *id == change.id);
         ChangeView {
             change: change.clone(),
-            held: matches!(change.action, Action::Pause { .. }).then(|| self.overlay.held_by(change.id)),
+            held: matches!(change.action, Action::Pause { .. }).then(|| self.held(Some(change.id))),
             ended: cancel.map(|cancel| cancel.ended),
             left: cancel.map(|cancel| cancel.left().0),
             empty: of.map(|&(_, carrier, bind)| self.dispatchers[carrier.0 as usize].is_landed(bind)),

@@ -6,6 +6,7 @@
 #![allow(missing_docs)] // every variant has its line; its fields are the words of the design
 
 use super::cancel::Cancelling;
+use super::lanes::LaneKey;
 use super::plan::Plan;
 use super::port::CarrierId;
 use super::scope::{Fault, Matcher, Scope, account_of, carrier_of};
@@ -177,6 +178,11 @@ impl Overlay {
     /// The pause that keeps this message from leaving by `carrier`.
     pub fn holds(&self, message: &Message, carrier: CarrierId) -> Option<ChangeId> {
         self.pauses.iter().find(|(_, matcher)| matcher.matches(message, Some(carrier))).map(|&(id, _)| id)
+    }
+
+    /// The pause that means all of this lane: it waits as a whole, on disk too.
+    pub(super) fn holds_lane(&self, lane: &LaneKey, carrier: CarrierId) -> Option<ChangeId> {
+        self.pauses.iter().find(|(_, matcher)| matcher.means_lane(lane, carrier)).map(|&(id, _)| id)
     }
 
     /// Where the message goes instead of `carrier`: the latest reroute that means it decides.

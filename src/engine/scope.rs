@@ -1,6 +1,7 @@
 //! Which messages an operator means: conditions in the operator's words ([`Scope`], names as in the configuration), and the same in the engine's
 //! ([`Matcher`], a few comparisons). Leaves what is done with them to [`super::overlay`].
 
+use super::lanes::LaneKey;
 use super::plan::Plan;
 use super::port::CarrierId;
 use crate::model::{AccountId, CampaignId, Class, Message, MessageId};
@@ -175,6 +176,18 @@ impl Matcher {
             && (self.carrier.is_none() || self.carrier == carrier)
             && self.number.is_none_or(|number| number == message.number)
             && self.prefix.is_none_or(|(digits, value)| begins_with(message.number, digits, value))
+    }
+
+    /// True if it means all messages of a lane in front of `carrier`: nothing but what a lane's key tells is asked.
+    pub fn means_lane(&self, lane: &LaneKey, carrier: CarrierId) -> bool {
+        self.message.is_none()
+            && self.bind.is_none()
+            && self.prefix.is_none()
+            && self.number.is_none()
+            && self.carrier.is_none_or(|of| of == carrier)
+            && self.account.is_none_or(|of| of == lane.account)
+            && self.campaign.is_none_or(|of| of == lane.campaign)
+            && self.class.is_none_or(|of| of == lane.class)
     }
 
     /// Only the carrier (and maybe one of its binds) is named: nothing of a message is looked at.

@@ -63,7 +63,7 @@ fn a_pause_holds_only_what_it_means() {
     let held = [bench.submit(1, Class::Marketing, "x"), bench.submit(2, Class::Transactional, "x")];
     let free = bench.submit(3, Class::Transactional, "x");
     assert_eq!(bench.sent_to(BIND), [free]);
-    assert_eq!(bench.engine.overlay.held(), held.len());
+    assert_eq!(bench.engine.held(None), held.len());
 }
 
 #[test]
