@@ -4,14 +4,14 @@
 
 use super::event::{Event, EventError};
 use super::look::{Look, View};
-use super::messages::Phase;
+use super::messages::{Entry, Phase};
 use super::overlay::{Action, Change, ChangeId, Limit, Overlay, REASON_MAX, Record};
 use super::port::{CarrierId, Output};
 use super::scope::{Fault, Scope};
 use super::timers::Timer;
 use super::trial::Trial;
 use super::{Effect, Engine};
-use crate::model::{Message, MessageId};
+use crate::model::MessageId;
 
 /// What an operator asks of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -367,7 +367,7 @@ impl Engine {
         }
         if entry.message.part.is_none()
             && !entry.parts.any_taken()
-            && let Some(to) = self.other_carrier(&entry.message, carrier)
+            && let Some(to) = self.other_carrier(entry, carrier)
         {
             self.hand_over(id, to);
             return true;
@@ -382,12 +382,13 @@ impl Engine {
         self.dispatchers[to.0 as usize].wake_at = self.now.mono_us;
     }
 
-    /// Where reroutes lead from `carrier`, as far as carriers can send; `None`: nowhere else, or in a circle.
-    pub(super) fn other_carrier(&self, message: &Message, carrier: CarrierId) -> Option<CarrierId> {
+    /// Where reroutes lead from `carrier`, as far as carriers can send and aren't done with the message; `None`: nowhere else, or in a circle.
+    pub(super) fn other_carrier(&self, entry: &Entry, carrier: CarrierId) -> Option<CarrierId> {
         const HOPS_MAX: usize = 8;
         let mut at = carrier;
         for _ in 0..HOPS_MAX {
-            match self.overlay.rerouted(message, at).filter(|to| self.dispatchers[to.0 as usize].is_usable()) {
+            let takes = |to: &CarrierId| self.dispatchers[to.0 as usize].is_usable() && !entry.tried().contains(to);
+            match self.overlay.rerouted(&entry.message, at).filter(takes) {
                 None => return Some(at).filter(|&at| at != carrier),
                 Some(to) if to == carrier => return None,
                 Some(to) => at = to,
@@ -399,6 +400,7 @@ impl Engine {
     /// What waits at a carrier of which all goes elsewhere moves on, a slice at a time, in order.
     pub(super) fn move_on(&mut self, carrier: CarrierId) {
         const SLICE: usize = 5_000;
+        const STAY_MAX: usize = 100;
         if !self.overlay.empties(carrier) {
             return;
         }
@@ -413,10 +415,13 @@ impl Engine {
                 stay.push((lane, id));
                 continue;
             }
-            let Some(to) = self.other_carrier(&entry.message, carrier) else {
-                // Nor does what comes behind it.
+            let Some(to) = self.other_carrier(entry, carrier) else {
+                // The other carrier is done with it, or the way leads in a circle; then nothing behind it moves either.
                 stay.push((lane, id));
-                break;
+                if stay.len() >= STAY_MAX {
+                    break;
+                }
+                continue;
             };
             self.hand_over(id, to);
             moved += 1;

@@ -75,7 +75,7 @@ impl Engine {
                 None => self.defer(id, 1000),
             };
         };
-        let chosen = self.other_carrier(&entry.message, chosen).unwrap_or(chosen);
+        let chosen = self.other_carrier(entry, chosen).unwrap_or(chosen);
         let chosen = match entry.message.part {
             Some(part) => self.references.carrier(&entry.message, part, chosen, self.now.mono_us),
             None => chosen,

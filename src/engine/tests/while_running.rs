@@ -202,6 +202,17 @@ fn reroutes_in_a_circle_lead_nowhere_and_the_latest_of_two_decides() {
 }
 
 #[test]
+fn a_reroute_never_leads_back_to_a_carrier_that_is_done_with_the_message() {
+    let mut bench = Bench::new().up();
+    bench.step(vec![Input::BindUp { bind: OTHER, window: 10 }]);
+    bench.begin(Action::Reroute { scope: Scope::of_carrier("b", None), to: "a".into() });
+    let id = bench.submit(1, Class::Transactional, "x");
+    bench.outcome(id, 0, Outcome::Elsewhere { status: 0x15 });
+    bench.pass(1_000);
+    assert_eq!((bench.sent_to(BIND), bench.sent_to(OTHER)), (vec![id], vec![id]));
+}
+
+#[test]
 fn a_drained_carrier_takes_no_more_lets_its_window_empty_and_is_unbound_if_asked() {
     let mut bench = Bench::new().up();
     bench.step(vec![Input::BindUp { bind: OTHER, window: 10 }]);
