@@ -174,6 +174,31 @@ pub(super) enum Operate {
         after_help = "Examples:\n  hongyan limit --carrier north --rate 500 --burst 50\n  hongyan limit --account shop --rate 0 --for 1h       0 pauses: submissions are refused\n  hongyan limit --carrier north --default"
     )]
     Limit(LimitArgs),
+    /// What would become of a message: number, range, rules, price, route, buckets, what it would wait for. Nothing is sent
+    #[command(
+        after_help = "Examples:\n  hongyan explain '+86 138 0013 8000' --account shop --class marketing --text 'Sale today'\n  hongyan explain 13800138000 --account shop --json"
+    )]
+    Explain {
+        /// The number
+        to: String,
+        /// Whose message
+        #[arg(long, value_name = "NAME")]
+        account: String,
+        /// Its class: otp, transactional or marketing
+        #[arg(long, value_name = "CLASS", default_value = "transactional")]
+        class: String,
+        /// The sender
+        #[arg(long, value_name = "SENDER", default_value = "")]
+        from: String,
+        /// The campaign
+        #[arg(long, value_name = "NAME", default_value = "")]
+        campaign: String,
+        /// The text
+        #[arg(long, default_value = "")]
+        text: String,
+        #[command(flatten)]
+        at: Where,
+    },
     /// Send one test message through one named bind, past routes and pauses, and tell what the carrier says
     #[command(after_help = "Example:\n  hongyan test-message north/0 --account shop --from 10690001 --to +8613800138000 --text 'Hello'")]
     TestMessage {
@@ -465,6 +490,16 @@ pub(super) fn run(operate: &Operate, output: &mut Output) -> Result<(), String> 
             begin(at, json!({ "action": "cancel", "scope": scope, "reason": reason }), output)
         }
         Operate::Limit(args) => limit(args, output),
+        Operate::Explain { to, account, class, from, campaign, text, at } => {
+            let body = json!({ "to": to, "account": account, "class": class, "from": from, "campaign": campaign, "text": text });
+            let client = at.client()?;
+            let explained = client.post("/v1/explain", &body)?;
+            match client.json {
+                true => output.json(&explained, false),
+                false => tables::explained(&explained).iter().for_each(|line| output.line(line)),
+            }
+            Ok(())
+        }
         Operate::TestMessage { link, account, from, to, text, reason, at } => {
             let (carrier, bind) = link_of(&link.link)?;
             let body = json!({ "carrier": carrier, "bind": bind.unwrap_or(0), "account": account, "from": from, "to": to, "text": text, "reason": reason });

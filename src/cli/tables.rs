@@ -214,6 +214,35 @@ pub(super) fn message(value: &Value) -> Vec<String> {
     rows.into_iter().flatten().collect()
 }
 
+pub(super) fn explained(value: &Value) -> Vec<String> {
+    let row = |name: &str, what: String| (!what.is_empty()).then(|| format!("{name:<12} {what}"));
+    let list = |name: &str| value[name].as_array().map_or(Vec::new(), |items| items.iter().map(text).collect());
+    let bucket = |of: &Value| match of["per_s"].as_f64() {
+        Some(per_s) => format!("{}: {per_s:.1}/s, {:.1} there now", text(&of["bucket"]), of["level"].as_f64().unwrap_or(0.0)),
+        None => format!("{}: no limit", text(&of["bucket"])),
+    };
+    let range: Vec<String> = list("range").into_iter().filter(|part: &String| !part.is_empty()).collect();
+    let price = value["price"].as_array().map_or(String::new(), |price| format!("{} of {} thousandths of a credit", price[0], price[1]));
+    let mut lines: Vec<String> = [
+        row("number", text(&value["number"])),
+        row("range", range.join(", ")),
+        row("text", format!("{}, {} segment(s)", text(&value["encoding"]), value["segments"])),
+        row("repeats", text(&value["repeats"])),
+        row("price", price),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    lines.extend(list("rules").into_iter().filter_map(|rule| row("rule", rule)));
+    lines.extend(list("route").into_iter().filter_map(|why| row("route", why)));
+    lines.extend(row("carrier", text(&value["carrier"])));
+    lines.extend(value["buckets"].as_array().into_iter().flatten().filter_map(|of| row("bucket", bucket(of))));
+    lines.extend(row("before it", value["before_it"].to_string()));
+    lines.extend(row("waits on", value["waits_on"].as_str().unwrap_or("nothing: it would leave at once").to_owned()));
+    lines.extend(row("opens", time(&value["opens_ms"])));
+    lines
+}
+
 pub(super) fn audit(value: &Value) -> Vec<String> {
     let row = |record: &Value| {
         let what = match record["event"].as_str() {

@@ -135,6 +135,11 @@ impl Dispatcher {
         binds.fold((0, 0, 0), |sum, b| (sum.0 + 1, sum.1 + b.window, sum.2 + b.window - b.free))
     }
 
+    /// Its own buckets: the configured rate, and what its answers allow.
+    pub(super) fn own_buckets(&self) -> impl Iterator<Item = (&'static str, &Bucket)> + '_ {
+        [("carrier", &self.bucket), ("what the carrier's answers allow", self.adaptive.bucket())].into_iter()
+    }
+
     /// What keeps the next message from leaving, if anything does.
     pub(super) fn waits_on(&self, now: Now) -> Option<String> {
         let ms = |us: u64| us.saturating_sub(now.mono_us) / 1000;

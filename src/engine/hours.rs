@@ -57,6 +57,13 @@ impl ZoneHours {
         (!known.open).then_some(known.until_ms)
     }
 
+    /// The same for a message, without remembering what was looked up.
+    pub fn look_at(&self, plan: &Plan, message: &Message, now_ms: u64) -> Option<u64> {
+        let hours = &plan.class(message.class).hours;
+        let known = (!hours.is_empty()).then(|| look(hours, zone(plan, message.number), now_ms))?;
+        (!known.open).then_some(known.until_ms)
+    }
+
     /// Nothing is known any more: the plan changed.
     pub fn forget(&mut self) {
         self.known.clear();

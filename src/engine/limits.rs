@@ -162,6 +162,11 @@ impl Limits {
         self.splits.get(&split).cloned().unwrap_or_default()
     }
 
+    /// The limits that a message would pay in front of `carrier`, by name.
+    pub fn fitting_buckets(&self, carrier: CarrierId, message: &Message) -> impl Iterator<Item = (&str, &Bucket)> + '_ {
+        self.fitting(carrier, message).into_iter().map(|at| (self.name(at), self.bucket(at)))
+    }
+
     /// The bucket of a limit.
     pub fn bucket(&self, at: u16) -> &Bucket {
         &self.limits[at as usize].bucket

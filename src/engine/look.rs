@@ -2,6 +2,7 @@
 //! plain data for whoever shows it. What only the links know (sockets, addresses) stands beside it, behind [`Links`].
 
 use super::Engine;
+use super::explain::{Explained, Question};
 use super::messages::{Entry, PartState, Phase};
 use super::overlay::{Change, Record};
 use super::port::{CarrierId, DiskState};
@@ -27,6 +28,8 @@ pub enum Look {
     Message(MessageId),
     /// The last so many records of the audit.
     Audit(usize),
+    /// What would become of such a message.
+    Explain(Box<Question>),
 }
 
 /// What is told.
@@ -47,6 +50,8 @@ pub enum View {
     Message(MessageView),
     /// See [`Look::Audit`]; newest first.
     Audit(Vec<Record>),
+    /// See [`Look::Explain`].
+    Explained(Box<Explained>),
 }
 
 /// Counts under names, in order.
@@ -286,6 +291,7 @@ impl Engine {
             Look::Lanes => View::Lanes(self.lane_views()),
             Look::Changes => View::Changes(self.overlay.changes().map(|change| self.change_view(change)).collect()),
             Look::Audit(last) => View::Audit(self.overlay.audit().rev().take(*last).cloned().collect()),
+            Look::Explain(question) => View::Explained(Box::new(self.explain(question)?)),
             Look::Message(id) => {
                 let entry = self.messages.get(id).ok_or_else(|| no_message(*id, self.overlay.tests.outcome(*id)))?;
                 View::Message(self.message_view(entry))
@@ -324,7 +330,7 @@ impl Engine {
     }
 
     /// What keeps a carrier from taking the next message, if anything does.
-    fn carrier_waits_on(&self, at: usize) -> Option<String> {
+    pub(super) fn carrier_waits_on(&self, at: usize) -> Option<String> {
         self.closed_by(at).or_else(|| self.dispatchers[at].waits_on(self.now))
     }
 

@@ -17,7 +17,7 @@
 //! | back to the sender | [`outbox`] |
 //! | messages from phones | [`inbound`] |
 //! | query, cancel, replace | [`lookup`], [`replacing`] |
-//! | why it waits | [`waits`] |
+//! | why it waits; what would become of one | [`waits`], [`explain`] |
 //! | past its time | [`sweep`] |
 //! | handed in twice; paid for | [`dedupe`], [`balance`] |
 //! | out of memory for a while | [`cold`], [`old`], [`runs`], [`seek`], [`search`] |
@@ -41,6 +41,7 @@ pub mod counts;
 pub mod dedupe;
 pub mod dispatch;
 pub mod event;
+pub mod explain;
 pub mod fair;
 pub mod flights;
 pub mod health;

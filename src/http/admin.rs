@@ -105,6 +105,7 @@ fn router(backstage: Backstage, guarded: Arc<Guard>) -> Router {
         .route("/v1/accounts", get(look::accounts))
         .route("/v1/lanes", get(look::lanes))
         .route("/v1/messages/{id}", get(look::message))
+        .route("/v1/explain", post(look::explain))
         .route("/v1/audit", get(look::audit))
         .route("/v1/config", get(look::config))
         .route("/v1/changes", get(look::changes).post(change::begin))

@@ -1,9 +1,10 @@
 //! What an operator is told: the engine's views, with what the links know beside them.
 
 use super::admin::Backstage;
-use super::extract::{Parameters, Who};
+use super::extract::{Body, Parameters, Who};
 use super::problem::Problem;
 use crate::engine::control::{Answer, Ask};
+use crate::engine::explain::Question;
 use crate::engine::look::{AccountView, BindView, CarrierView, Look, SessionView, StatusView, View};
 use crate::engine::overlay::Action;
 use crate::engine::scope::Fault;
@@ -93,6 +94,11 @@ pub(super) async fn message(State(backstage): State<Backstage>, Path(id): Path<S
     let bad = || Fault::of("bad_value", "message", format!("'{id}' is no message id"), "up to 19 digits, as in submit_sm_resp");
     let id = MessageId::parse(id.as_bytes()).ok_or_else(bad)?;
     ask(&backstage, Look::Message(id)).await.map(Json)
+}
+
+pub(super) async fn explain(State(backstage): State<Backstage>, Body(body): Body) -> Result<Json<View>, Problem> {
+    let question: Question = serde_json::from_slice(&body).map_err(|error| Problem::json(&error))?;
+    ask(&backstage, Look::Explain(Box::new(question))).await.map(Json)
 }
 
 /// How many records.

@@ -297,3 +297,36 @@ fn what_cannot_leave_before_its_validity_ends_is_expired_at_once_and_nothing_els
     let sent = bench.run(10_500, 20_000).len() as u64;
     assert!(sent >= 98 && sent + bench.state(State::Expired) == 150, "{sent}");
 }
+
+#[test]
+fn what_would_become_of_a_message_is_told_by_what_decides_and_nothing_happens() {
+    use crate::engine::explain::Question;
+    let mut bench = planned(|plan| {
+        plan.limits = vec![LimitPlan { prefix: Some("86130".into()), ..limit("unicom", 10, 1) }];
+        plan.classes[Class::Marketing as usize].hours = vec!["09:00-20:00".parse().unwrap()];
+    })
+    .bind_up(10);
+    let ask = |to: &str, class: &str| Question {
+        to: to.into(),
+        account: "shop".into(),
+        class: Some(class.into()),
+        from: "SHOP".into(),
+        text: "你好".into(),
+        campaign: String::new(),
+    };
+    let told = bench.engine.explain(&ask("+86 130-0013-8000", "transactional")).unwrap();
+    assert_eq!((told.number.as_str(), told.encoding, told.segments), ("+8613000138000", "ucs2", 1));
+    assert_eq!((told.range[1].as_str(), told.carrier.as_deref()), ("China Unicom", Some("a")));
+    assert_eq!(told.buckets.last().map(|bucket| (bucket.bucket.as_str(), bucket.per_s)), Some(("limit unicom", Some(10.0))));
+    assert!(!told.route.is_empty() && !told.rules.is_empty() && told.waits_on.is_none(), "{told:?}");
+    let told = bench.engine.explain(&ask("13800138000", "marketing")).unwrap();
+    assert_eq!(told.waits_on.as_deref(), Some("the hours of its class"));
+    assert!(told.opens_ms.is_some_and(|at| at > bench.now.wall_ms));
+    bench.step(vec![Input::BindDown { bind: BIND, unsent: vec![], in_doubt: vec![] }]);
+    let told = bench.engine.explain(&ask("13800138000", "otp")).unwrap();
+    assert_eq!(told.waits_on.as_deref(), Some("no bind is up"));
+    for (to, class, field) in [("12", "otp", "to"), ("13800138000", "urgent", "class")] {
+        assert_eq!(bench.engine.explain(&ask(to, class)).unwrap_err().field, field);
+    }
+    assert_eq!((bench.engine.alive(), bench.engine.counts().accepted, bench.sends.len()), (0, 0, 0), "it was only asked");
+}
