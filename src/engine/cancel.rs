@@ -32,6 +32,8 @@ pub struct Cancelling {
     left: usize,
     /// What this pass found that can't end yet: it is with a carrier, or in doubt.
     spared: u64,
+    /// Sent ones that another carrier may get after a negative receipt were among them: it stays in force while such a receipt may come.
+    may_return: bool,
     /// Ended so far.
     pub ended: u64,
     /// Chunks out of memory that are still to be looked into; the first is being read if `asked`.
@@ -42,7 +44,7 @@ pub struct Cancelling {
 impl Cancelling {
     /// Begins with all that is in memory.
     pub fn new(id: ChangeId, matcher: Matcher, upto: MessageId, in_memory: usize) -> Cancelling {
-        Cancelling { id, matcher, upto, left: in_memory, spared: 0, ended: 0, chunks: VecDeque::new(), asked: false }
+        Cancelling { id, matcher, upto, left: in_memory, spared: 0, may_return: false, ended: 0, chunks: VecDeque::new(), asked: false }
     }
 
     fn means(&self, message: &Message, phase: Option<Phase>) -> bool {
@@ -61,7 +63,9 @@ impl Engine {
         let Some(entry) = self.messages.get(&id) else { return false };
         let Some(at) = self.overlay.cancels.iter().position(|cancel| cancel.means(&entry.message, Some(entry.phase))) else { return false };
         let Some(state) = end_of(entry) else {
-            self.overlay.cancels[at].spared += u64::from(matches!(entry.phase, Phase::InFlight(_) | Phase::Doubt(_)));
+            let cancel = &mut self.overlay.cancels[at];
+            cancel.spared += u64::from(matches!(entry.phase, Phase::InFlight(_) | Phase::Doubt(_)));
+            cancel.may_return |= matches!(entry.phase, Phase::Sent(_)) && !entry.body_cut;
             return false;
         };
         self.overlay.cancels[at].ended += 1;
@@ -109,6 +113,8 @@ impl Engine {
     /// Once a second: passes that are over are followed by the chunks, and cancels that mean nothing alive any more go out of force.
     pub(super) fn follow_cancels(&mut self) {
         let in_memory = self.sweeping.len();
+        let longest_ms = self.plan.carriers.iter().map(|carrier| carrier.no_receipt_after_ms).max().unwrap_or(0);
+        let now_ms = self.now.wall_ms;
         let mut over = Vec::new();
         for at in 0..self.overlay.cancels.len() {
             let cancel = &self.overlay.cancels[at];
@@ -118,6 +124,7 @@ impl Engine {
             let chunks = self.cold_chunks_of(&cancel.matcher, cancel.upto);
             let cancel = &mut self.overlay.cancels[at];
             match (cancel.spared, chunks.is_empty()) {
+                (0, true) if cancel.may_return && now_ms < cancel.upto.made_at_ms() + longest_ms => {}
                 (0, true) => over.push(cancel.id),
                 // What came back from a carrier since is in memory, what left memory in one of the chunks.
                 _ => (cancel.left, cancel.spared, cancel.chunks) = (in_memory, 0, chunks),

@@ -243,7 +243,7 @@ impl Engine {
     pub(super) fn cold_place(&self, entry: &Entry) -> Option<Place> {
         match entry.phase {
             // What another carrier may still report on is remembered in memory only.
-            Phase::Sent(_) if entry.past.is_some() => None,
+            Phase::Sent(_) if entry.past.is_some() || !entry.body_cut => None,
             Phase::Sent(_) => Some(Place::Sent),
             _ if !entry.is_fresh() => None,
             Phase::Deferred if self.is_far(&entry.message) => Some(Place::Time),

@@ -73,7 +73,11 @@ impl World {
         match self.dice.up_to(7) {
             0 | 1 => self.begin(Action::Pause { scope }, until_ms),
             2 => self.begin(Action::Drain { scope: Scope::of_carrier(carrier, None), then_unbind: false }, until_ms),
-            3 => self.begin(Action::Reroute { scope: Scope { bind: None, ..scope }, to: other.to_owned() }, until_ms),
+            3 => {
+                // An operator's word goes over every route.
+                self.judge.opened.insert(u16::from(other == "south"));
+                self.begin(Action::Reroute { scope: Scope { bind: None, ..scope }, to: other.to_owned() }, until_ms);
+            }
             4 => {
                 let rate_per_s = Some([0, 5, 50][self.dice.up_to(2) as usize]);
                 self.begin(Action::Limit { limit: Limit { carrier: Some(carrier.to_owned()), rate_per_s, ..Limit::default() } }, until_ms);
