@@ -12,7 +12,7 @@ use hongyan::engine::port::{
 use hongyan::engine::routes::Routes;
 use hongyan::model::message::Report;
 use hongyan::model::state::ReceiptState;
-use hongyan::model::{AccountId, Address, Body, Class, Encoding, Message, MessageId, Now, State};
+use hongyan::model::{AccountId, Address, Body, Class, Encoding, Message, Now, State};
 use hongyan::store::memory::{MemoryJournal, MemoryLedger};
 use hongyan::store::{Journal, Ledger};
 use hongyan::text::segment::SegmentRule;
@@ -112,25 +112,14 @@ impl World {
         let draft = |token: u64| {
             let digits = format!("86138{:08}", (self.number + token) * 7_919 % 100_000_000);
             let message = Message {
-                id: MessageId(0),
-                account: AccountId(0),
-                class: Class::Transactional,
-                source: Address::new(5, 0, b"SHOP").expect("short enough"),
-                destination: Address::new(1, 1, digits.as_bytes()).expect("short enough"),
-                number: hongyan::number::pack(digits.as_bytes()).expect("digits"),
-                body: Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: TEXT.as_slice().into() },
-                part: None,
                 report: Report { on_success: true, on_failure: true, intermediate: false },
-                service_type: Default::default(),
-                protocol_id: 0,
-                priority: 0,
-                accepted_ms: 0,
-                due_ms: 0,
-                expires_ms: 0,
-                tlvs: Box::default(),
-                campaign: hongyan::model::CampaignId::NONE,
-                identity: 0,
-                charge: 0,
+                ..Message::new(
+                    AccountId(0),
+                    Class::Transactional,
+                    [Address::new(5, 0, b"SHOP").expect("short enough"), Address::new(1, 1, digits.as_bytes()).expect("short enough")],
+                    hongyan::number::pack(digits.as_bytes()).expect("digits"),
+                    Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: TEXT.as_slice().into() },
+                )
             };
             Draft { token, message: Arc::new(message), campaign: None }
         };

@@ -794,27 +794,11 @@ impl<'a> Reader<'a> {
         })
     }
     fn accepted(&mut self) -> Result<Message, EventError> {
-        let mut message = Message {
-            id: self.message()?,
-            account: self.account()?,
-            class: Class::from_u8(self.u8()?).ok_or(EventError::Value("class"))?,
-            source: self.address()?,
-            destination: self.address()?,
-            number: self.u64()?,
-            body: self.body()?,
-            part: self.part()?,
-            report: Report::default(),
-            service_type: ArrayVec::new(),
-            protocol_id: 0,
-            priority: 0,
-            accepted_ms: 0,
-            due_ms: 0,
-            expires_ms: 0,
-            tlvs: Box::default(),
-            campaign: CampaignId::NONE,
-            identity: 0,
-            charge: 0,
-        };
+        let (id, account) = (self.message()?, self.account()?);
+        let class = Class::from_u8(self.u8()?).ok_or(EventError::Value("class"))?;
+        let addresses = [self.address()?, self.address()?];
+        let (number, body) = (self.u64()?, self.body()?);
+        let mut message = Message { id, part: self.part()?, ..Message::new(account, class, addresses, number, body) };
         let bits = self.u8()?;
         message.report = report_of(bits & !8)?;
         message.service_type = self.short("service_type")?;

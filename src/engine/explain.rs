@@ -5,7 +5,7 @@ use super::Engine;
 use super::dedupe::Remembered;
 use super::port::CarrierId;
 use super::scope::{Fault, account_of};
-use crate::model::{Address, CampaignId, Class, Message, MessageId, Report};
+use crate::model::{Address, CampaignId, Class, Message};
 use crate::text::choose::{self, Options};
 use crate::text::segment;
 use serde::{Deserialize, Serialize};
@@ -101,25 +101,10 @@ impl Engine {
         let chosen =
             choose::choose(&asked.text, &Options::default()).map_err(|error| bad("text", error.to_string(), "a text that can be sent"))?;
         Ok(Message {
-            id: MessageId(0),
-            account,
-            class,
-            source,
-            destination,
-            number,
-            body: chosen.body,
-            part: None,
-            report: Report::default(),
-            service_type: Default::default(),
-            protocol_id: 0,
-            priority: 0,
             accepted_ms: self.now.wall_ms,
-            due_ms: 0,
             expires_ms: self.now.wall_ms + self.plan.class(class).validity_ms,
-            tlvs: Box::default(),
             campaign: self.campaigns.find(&asked.campaign).unwrap_or(CampaignId::NONE),
-            identity: 0,
-            charge: 0,
+            ..Message::new(account, class, [source, destination], number, chosen.body)
         })
     }
 

@@ -288,8 +288,7 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AccountId, Address, Body, CampaignId, Class, Encoding, Report};
-    use arrayvec::ArrayVec;
+    use crate::model::{AccountId, Address, Body, Class, Encoding};
 
     const MINUTE_US: u64 = 60_000_000;
 
@@ -297,24 +296,14 @@ mod tests {
         let octets = text.as_bytes().into();
         Message {
             id: MessageId(7_000_000),
-            account: AccountId(account),
-            class: Class::Transactional,
-            source: Address::new(5, 0, b"SHOP").unwrap(),
-            destination: Address::new(1, 1, b"8613800138000").unwrap(),
-            number: crate::number::pack(b"8613800138000").unwrap(),
-            body: Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets },
             part: Some(Part { reference, total: 2, number }),
-            report: Report::default(),
-            service_type: ArrayVec::new(),
-            protocol_id: 0,
-            priority: 0,
-            accepted_ms: 0,
-            due_ms: 0,
-            expires_ms: 0,
-            tlvs: Box::default(),
-            campaign: CampaignId::NONE,
-            identity: 0,
-            charge: 0,
+            ..Message::new(
+                AccountId(account),
+                Class::Transactional,
+                [Address::new(5, 0, b"SHOP").unwrap(), Address::new(1, 1, b"8613800138000").unwrap()],
+                crate::number::pack(b"8613800138000").unwrap(),
+                Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets },
+            )
         }
     }
 

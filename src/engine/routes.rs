@@ -530,30 +530,19 @@ pub struct Memo(HashMap<MemoKey, Box<[u32]>>);
 mod tests {
     use super::*;
     use crate::engine::why::Nobody;
-    use crate::model::{Body, CampaignId, MessageId, Report};
+    use crate::model::{Body, MessageId};
     use crate::number::pack;
 
     fn message(account: u32, class: Class, number: &str, sender: &[u8], text: &str) -> Message {
         Message {
             id: MessageId(1),
-            account: AccountId(account),
-            class,
-            source: Address::new(5, 0, sender).unwrap(),
-            destination: Address::new(1, 1, number.as_bytes()).unwrap(),
-            number: pack(number.as_bytes()).unwrap(),
-            body: Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: text.as_bytes().into() },
-            part: None,
-            report: Report::default(),
-            service_type: Default::default(),
-            protocol_id: 0,
-            priority: 0,
-            accepted_ms: 0,
-            due_ms: 0,
-            expires_ms: 0,
-            tlvs: Box::default(),
-            campaign: CampaignId::NONE,
-            identity: 0,
-            charge: 0,
+            ..Message::new(
+                AccountId(account),
+                class,
+                [Address::new(5, 0, sender).unwrap(), Address::new(1, 1, number.as_bytes()).unwrap()],
+                pack(number.as_bytes()).unwrap(),
+                Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: text.as_bytes().into() },
+            )
         }
     }
 

@@ -227,25 +227,15 @@ impl Bench {
 
     fn submit(&mut self, token: u64, class: Class, text: &str) -> MessageId {
         let message = Message {
-            id: MessageId(0),
-            account: AccountId(0),
-            class,
-            source: Address::new(5, 0, b"SHOP").unwrap(),
-            destination: Address::new(1, 1, b"8613800138000").unwrap(),
-            number: crate::number::pack(b"8613800138000").unwrap() + token,
-            body: Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: text.as_bytes().into() },
-            part: None,
             report: Wish { on_success: true, on_failure: true, intermediate: false },
-            service_type: ArrayVec::new(),
-            protocol_id: 0,
-            priority: 0,
-            accepted_ms: 0,
             due_ms: if self.due_in_ms == 0 { 0 } else { self.now.wall_ms + self.due_in_ms },
-            expires_ms: 0,
-            tlvs: Box::default(),
-            campaign: crate::model::CampaignId::NONE,
-            identity: 0,
-            charge: 0,
+            ..Message::new(
+                AccountId(0),
+                class,
+                [Address::new(5, 0, b"SHOP").unwrap(), Address::new(1, 1, b"8613800138000").unwrap()],
+                crate::number::pack(b"8613800138000").unwrap() + token,
+                Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: text.as_bytes().into() },
+            )
         };
         self.step(vec![Input::Submit { session: SESSION, drafts: vec![Draft { token, message: Arc::new(message), campaign: None }] }]);
         self.answers.iter().find(|a| a.0 == token).and_then(|a| a.1.ok()).unwrap_or_default()

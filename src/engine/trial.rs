@@ -6,7 +6,7 @@ use super::event;
 use super::messages::{PartState, Parts, Phase};
 use super::port::{BindId, CarrierId, Outcome, Ticket};
 use super::scope::{Fault, account_of, carrier_of};
-use crate::model::{Address, Body, Class, Encoding, Message, MessageId, Report, State};
+use crate::model::{Address, Body, Class, Encoding, Message, MessageId, State};
 use crate::text::segment;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -94,24 +94,9 @@ impl Engine {
         let body = Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: trial.text.as_bytes().into() };
         let message = Message {
             id: self.ids.next(now_ms),
-            account,
-            class: Class::Otp,
-            source,
-            destination,
-            number,
-            body,
-            part: None,
-            report: Report::default(),
-            service_type: Default::default(),
-            protocol_id: 0,
-            priority: 0,
             accepted_ms: now_ms,
-            due_ms: 0,
             expires_ms: now_ms + WAIT_MS,
-            tlvs: Box::default(),
-            campaign: crate::model::CampaignId::NONE,
-            identity: 0,
-            charge: 0,
+            ..Message::new(account, Class::Otp, [source, destination], number, body)
         };
         let id = message.id;
         self.open_batch();

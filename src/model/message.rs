@@ -166,3 +166,30 @@ pub struct Message {
     /// Credits reserved for it at intake, in thousandths; 0: none.
     pub charge: u32,
 }
+
+impl Message {
+    /// A message with nothing but what every message has: whole, due at once, without end of validity, reports, campaign, identity or charge.
+    pub fn new(account: AccountId, class: Class, [source, destination]: [Address; 2], number: u64, body: Body) -> Message {
+        Message {
+            id: MessageId(0),
+            account,
+            class,
+            source,
+            destination,
+            number,
+            body,
+            part: None,
+            report: Report::default(),
+            service_type: arrayvec::ArrayVec::new(),
+            protocol_id: 0,
+            priority: 0,
+            accepted_ms: 0,
+            due_ms: 0,
+            expires_ms: 0,
+            tlvs: Box::default(),
+            campaign: CampaignId::NONE,
+            identity: 0,
+            charge: 0,
+        }
+    }
+}

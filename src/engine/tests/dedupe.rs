@@ -28,25 +28,14 @@ impl Bench {
         let token = 1_000_000 + self.now.mono_us;
         self.now = self.now.plus_us(1_000);
         let mut message = Message {
-            id: MessageId(0),
-            account: AccountId(0),
-            class: Class::Transactional,
-            source: Address::new(5, 0, b"SHOP").unwrap(),
-            destination: Address::new(1, 1, b"8613800138000").unwrap(),
-            number: crate::number::pack(b"8613800138000").unwrap() + phone,
-            body: Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: text.as_bytes().into() },
-            part: None,
             report: Wish { on_success: true, on_failure: true, intermediate: false },
-            service_type: ArrayVec::new(),
-            protocol_id: 0,
-            priority: 0,
-            accepted_ms: 0,
-            due_ms: 0,
-            expires_ms: 0,
-            tlvs: Box::default(),
-            campaign: crate::model::CampaignId::NONE,
-            identity: 0,
-            charge: 0,
+            ..Message::new(
+                AccountId(0),
+                Class::Transactional,
+                [Address::new(5, 0, b"SHOP").unwrap(), Address::new(1, 1, b"8613800138000").unwrap()],
+                crate::number::pack(b"8613800138000").unwrap() + phone,
+                Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: text.as_bytes().into() },
+            )
         };
         change(&mut message);
         self.step(vec![Input::Submit { session: SESSION, drafts: vec![Draft { token, message: Arc::new(message), campaign: None }] }]);

@@ -5,25 +5,15 @@ use super::*;
 impl Bench {
     fn draft(&self, token: u64, text: &str) -> Draft {
         let message = Message {
-            id: MessageId(0),
-            account: AccountId(0),
-            class: Class::Transactional,
-            source: Address::new(5, 0, b"SHOP").unwrap(),
-            destination: Address::new(1, 1, b"8613800138000").unwrap(),
-            number: 0,
-            body: Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: text.as_bytes().into() },
-            part: None,
             report: Wish { on_success: true, on_failure: true, intermediate: false },
-            service_type: ArrayVec::new(),
-            protocol_id: 0,
-            priority: 0,
-            accepted_ms: 0,
             due_ms: if self.due_in_ms == 0 { 0 } else { self.now.wall_ms + self.due_in_ms },
-            expires_ms: 0,
-            tlvs: Box::default(),
-            campaign: crate::model::CampaignId::NONE,
-            identity: 0,
-            charge: 0,
+            ..Message::new(
+                AccountId(0),
+                Class::Transactional,
+                [Address::new(5, 0, b"SHOP").unwrap(), Address::new(1, 1, b"8613800138000").unwrap()],
+                0,
+                Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: text.as_bytes().into() },
+            )
         };
         Draft { token, message: Arc::new(message), campaign: None }
     }

@@ -6,8 +6,7 @@ use super::course::{Due, World};
 use super::gateway::ACCOUNTS;
 use super::judge::{Judged, Said};
 use crate::engine::port::{Balance, Draft, Input, SessionId, UpstreamReply};
-use crate::model::{AccountId, Address, Body, CampaignId, Encoding, Message, MessageId, Refusal, Report};
-use arrayvec::ArrayVec;
+use crate::model::{AccountId, Address, Body, Encoding, Message, Refusal, Report};
 use std::sync::Arc;
 
 /// The job's session with the engine. No wire: it is the gateway's own.
@@ -69,25 +68,15 @@ impl World {
     fn line(&self, number: usize) -> Message {
         let record = &self.judge.records[number];
         Message {
-            id: MessageId(0),
-            account: AccountId(record.account as u32),
-            class: record.class,
-            source: Address::new(5, 0, b"SHOP").expect("it is short"),
-            destination: Address::new(1, 1, record.digits.as_bytes()).expect("it is short"),
-            number: crate::number::pack(record.digits.as_bytes()).expect("digits"),
-            body: Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: record.text.clone().into_bytes().into() },
-            part: None,
             report: Report { on_success: true, on_failure: true, intermediate: false },
-            service_type: ArrayVec::new(),
-            protocol_id: 0,
-            priority: 0,
-            accepted_ms: 0,
-            due_ms: 0,
-            expires_ms: 0,
-            tlvs: Box::default(),
-            campaign: CampaignId::NONE,
             identity: number as u64 + 1,
-            charge: 0,
+            ..Message::new(
+                AccountId(record.account as u32),
+                record.class,
+                [Address::new(5, 0, b"SHOP").expect("it is short"), Address::new(1, 1, record.digits.as_bytes()).expect("it is short")],
+                crate::number::pack(record.digits.as_bytes()).expect("digits"),
+                Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: record.text.clone().into_bytes().into() },
+            )
         }
     }
 
