@@ -27,7 +27,8 @@ pub struct Cancelling {
     /// Its change.
     pub id: ChangeId,
     matcher: Matcher,
-    upto: MessageId,
+    /// The latest id that it means.
+    pub upto: MessageId,
     /// Messages in memory that this pass has still to look at.
     left: usize,
     /// What this pass found that can't end yet: it is with a carrier, or in doubt.

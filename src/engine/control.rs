@@ -273,6 +273,7 @@ impl Engine {
     /// Another overlay, or another plan below it: limits, closed carriers and binds, and what was kept back follow.
     pub(super) fn overlay_changed(&mut self) {
         self.overlay.compile(&self.base, self.sweeping.len());
+        self.overlay.cancelled_upto().into_iter().for_each(|id| self.ids.advance_past(id));
         self.merge_plan();
         for at in 0..self.dispatchers.len() {
             let carrier = CarrierId(at as u16);

@@ -253,6 +253,12 @@ impl Overlay {
         self.cancels.retain(|cancel| cancel.id != id);
     }
 
+    /// The latest id that a cancel in force means. A message accepted later must get a later one: also after a crash lost the group of the message that
+    /// had this id, with a wall clock that was set back meanwhile.
+    pub(super) fn cancelled_upto(&self) -> Option<MessageId> {
+        self.cancels.iter().map(|cancel| cancel.upto).max()
+    }
+
     /// Makes the lists that are asked from the changes in force. What names something that is gone means nothing.
     pub(super) fn compile(&mut self, plan: &Plan, in_memory: usize) {
         let before = std::mem::take(&mut self.cancels);
