@@ -173,8 +173,9 @@ impl Judge {
             record.refusals += 1;
         }
         record.doubted |= *outcome == Outcome::InDoubt;
-        let part = record.part(ticket.part);
-        if part.standing == Standing::Out(bind) {
+        if let Some(part) = record.parts.get_mut(usize::from(ticket.part))
+            && part.standing == Standing::Out(bind)
+        {
             part.standing = match outcome {
                 Outcome::Sent { .. } => Standing::Known,
                 Outcome::InDoubt => Standing::Doubt,
@@ -496,8 +497,9 @@ impl Judge {
     /// A carrier delivers its final report on `copy`; `answered`: the gateway has just said 0 to it.
     pub fn carrier_reports(&mut self, carrier: usize, copy: u64, state: ReceiptState, answered: bool) -> Option<usize> {
         let &(number, part) = self.copies.get(&(carrier, copy))?;
-        let part = self.records[number].part(part);
+        // A part of a text that another with fewer parts has replaced is none any more.
         if state.is_final()
+            && let Some(part) = self.records[number].parts.get_mut(usize::from(part))
             && let Some(copy) = part.copies.iter_mut().find(|c| c.carrier == carrier && c.number == copy)
         {
             copy.reported.push(state);
