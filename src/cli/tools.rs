@@ -39,9 +39,18 @@ pub(super) fn relay(args: &RelayArgs, output: &mut Output) -> Result<(), String>
 }
 
 pub(super) fn bench(args: &BenchArgs, output: &mut Output) -> Result<(), String> {
-    let start = |window| {
-        Smsc::start(SmscSettings { window, ..SmscSettings::default() }).map_err(|error| format!("can't start the carrier: {error}"))
+    let start = |window, clock| {
+        Smsc::start(SmscSettings { window, clock, ..SmscSettings::default() }).map_err(|error| format!("can't start the carrier: {error}"))
     };
+    if let Some(scenario) = &args.scenario {
+        let scene = scenario.run(&start, &mut progress)?;
+        if scenario.json() {
+            output.json(&scene.result, false);
+        } else {
+            scene.lines.iter().for_each(|line| output.line(line));
+        }
+        return judge(&scene.problems);
+    }
     let result = bench::run(args, &start, &mut progress)?;
     if args.json {
         output.json(&result, false);
@@ -67,5 +76,25 @@ impl CarrierEnd for Smsc {
 
     fn cpu_us(&self) -> u64 {
         Smsc::cpu_us(self)
+    }
+
+    fn taken_and_throttled(&self) -> (u64, u64) {
+        let counts = self.stats();
+        (counts.taken, counts.throttled)
+    }
+
+    fn time(&self, run: RunId, count: usize) {
+        Smsc::time(self, run, count);
+    }
+
+    fn allow(&self, rate_per_s: u32, burst: u32) {
+        self.change(|behaviour| (behaviour.rate_per_s, behaviour.burst) = (rate_per_s, burst));
+    }
+
+    fn fall_silent(&self) {
+        self.change(|behaviour| {
+            behaviour.lost_answers = 1.0;
+            behaviour.receipts.clear();
+        });
     }
 }

@@ -104,7 +104,7 @@ impl Engine {
         let budget = &mut self.overlay.budget;
         if self.now.mono_us >= budget.since_us + 1000 {
             let passed_ms = (self.now.mono_us - budget.since_us) / 1000;
-            *budget = Budget { ends: (passed_ms * ENDS_PER_MS).min(10 * ENDS_PER_MS), since_us: self.now.mono_us };
+            *budget = Budget { ends: (passed_ms * ENDS_PER_MS).min(2 * ENDS_PER_MS), since_us: self.now.mono_us };
         }
         let left = self.overlay.cancels.iter().map(|cancel| cancel.left).max().unwrap_or(0);
         self.sweep_left = self.sweep_left.max(left.min(self.sweeping.len()));

@@ -298,6 +298,18 @@ impl Dispatcher {
     }
 }
 
+/// The head of a lane doesn't leave; the step has spent so much on finding that.
+struct Passed(u32);
+
+/// Its place in the lane is left over: it is elsewhere by now.
+const STALE: Passed = Passed(1);
+/// It has ended, or went elsewhere: something was written down.
+const ENDED: Passed = Passed(16);
+/// How much a step may spend on heads that don't leave, for one carrier: a hundred of a million that were just cancelled, not all of them. Beyond it every
+/// lane that has such a head rests for [`PASSING_US`]; what can leave by other lanes does.
+const PASSED_MAX: u32 = 1_600;
+const PASSING_US: u64 = 1_000;
+
 /// Which level had no permit, and when (mono_us) it is worth asking again.
 #[derive(Debug, Clone, Copy)]
 enum Lacks {
@@ -383,6 +395,7 @@ impl Engine {
             dispatcher.wake_at = until;
             return;
         }
+        let mut passed = 0;
         while let Some((bind, least)) = self.dispatchers[at].roomiest(now) {
             let dispatcher = &mut self.dispatchers[at];
             let Some(lane) = dispatcher.lanes.next(least, now.mono_us) else { break };
@@ -396,7 +409,16 @@ impl Engine {
             }
             let dispatcher = &mut self.dispatchers[at];
             let Some(id) = dispatcher.lanes.pop(lane) else { continue };
-            let Some(parts) = self.parts_to_send(id, carrier) else { continue };
+            let parts = match self.parts_to_send(id, carrier) {
+                Ok(parts) => parts,
+                Err(Passed(cost)) => {
+                    passed += cost;
+                    if passed > PASSED_MAX {
+                        self.dispatchers[at].lanes.hold(lane, now.mono_us + PASSING_US, Hold::Passing);
+                    }
+                    continue;
+                }
+            };
             if !self.is_its_lane(id, carrier, lane) {
                 continue;
             }
@@ -599,29 +621,26 @@ impl Engine {
         }
     }
 
-    /// The parts of a message that waits at `carrier`; `None` if it doesn't wait there any more, or has just expired.
-    fn parts_to_send(&mut self, id: MessageId, carrier: CarrierId) -> Option<Parts> {
-        let entry = self.messages.get(&id)?;
-        if entry.phase != Phase::Waiting(carrier) {
-            return None;
-        }
+    /// The parts of a message that waits at `carrier`, and may leave.
+    fn parts_to_send(&mut self, id: MessageId, carrier: CarrierId) -> Result<Parts, Passed> {
+        let Some(entry) = self.messages.get(&id).filter(|entry| entry.phase == Phase::Waiting(carrier)) else { return Err(STALE) };
         if entry.message.expires_ms <= self.now.wall_ms {
             self.verdict(id, State::Expired, 0);
-            return None;
+            return Err(ENDED);
         }
         if self.rules_stop(id, carrier) || (!self.overlay.is_quiet() && self.is_kept_back(id, carrier)) {
-            return None;
+            return Err(ENDED);
         }
-        let entry = self.messages.get(&id)?;
+        let Some(entry) = self.messages.get(&id) else { return Err(ENDED) };
         if entry.parts.any_taken() {
-            return Some(entry.parts.clone());
+            return Ok(entry.parts.clone());
         }
         let count = segment::count(&entry.message.body, &self.plan.carrier(carrier).segments);
         if count > 255 {
             self.verdict(id, State::Rejected, 0);
-            return None;
+            return Err(ENDED);
         }
-        Some(Parts::unsent(count as u8))
+        Ok(Parts::unsent(count as u8))
     }
 
     pub(super) fn hand_out(&mut self, id: MessageId, carrier: CarrierId, bind: usize, mut parts: Parts, open: i64) {

@@ -36,6 +36,8 @@ pub enum Hold {
     Paused,
     /// Its class may not be sent at this hour of its recipients.
     Hours,
+    /// So many at its head don't leave (cancelled, stopped, expired) that they are cleared away a part at a time.
+    Passing,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -67,6 +67,8 @@ pub enum LaneWait {
     Limit(String, u64),
     /// It was paused.
     Paused,
+    /// Much at its head doesn't leave (cancelled, stopped, expired) and is cleared away, a part each millisecond.
+    Passing,
     /// Its class may not be sent at this hour of its recipients, or leaves spread over the time after an opening; until then.
     Hours(u64),
     /// Its messages are on disk and on their way into memory.
@@ -111,6 +113,7 @@ impl LaneWait {
             LaneWait::Carrier(CarrierWait::BindRate(_)) => "bind_rate",
             LaneWait::Limit(..) => "limit",
             LaneWait::Paused => "paused",
+            LaneWait::Passing => "clearing",
             LaneWait::Hours(_) => "hours",
             LaneWait::Disk => "on_disk",
             LaneWait::Turn => "turn",
@@ -129,6 +132,7 @@ impl Engine {
                 let cause = match (lane.hold, whole) {
                     (Some((Hold::Limit(limit), until)), _) => LaneWait::Limit(self.limits.name(limit).to_owned(), until),
                     (Some((Hold::Paused, _)), _) => LaneWait::Paused,
+                    (Some((Hold::Passing, _)), _) => LaneWait::Passing,
                     (Some((Hold::Hours, until)), _) => LaneWait::Hours(until),
                     (None, Some(whole)) => LaneWait::Carrier(whole),
                     (None, None) if lane.in_memory == 0 => LaneWait::Disk,

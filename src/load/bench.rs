@@ -3,17 +3,15 @@
 
 use super::command::{ShapeArgs, follow, fresh_run_id};
 use super::generator::{Load, LoadSettings};
+use super::subject::Subject;
 use super::verdict;
+use crate::model::clock::SystemClock;
 use crate::model::mark::{RunId, RunMarks};
-use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// The carrier's end of the benchmark.
 pub trait CarrierEnd {
@@ -23,17 +21,35 @@ pub trait CarrierEnd {
     fn marks(&self, run: RunId) -> Option<RunMarks>;
     /// CPU that it has used, microseconds.
     fn cpu_us(&self) -> u64;
+    /// Submits that it took so far, and that it refused because they were above its rate.
+    fn taken_and_throttled(&self) -> (u64, u64);
+    /// Keeps from now on when the first `count` messages of a run come.
+    fn time(&self, run: RunId, count: usize);
+    /// What it allows from now on: submits a second (0: any), and so many at once.
+    fn allow(&self, rate_per_s: u32, burst: u32);
+    /// From now on it takes every submit and answers none.
+    fn fall_silent(&self);
 }
+
+/// Makes a carrier with this window for each bind and this clock.
+pub type StartCarrier<'a, C> = &'a dyn Fn(usize, SystemClock) -> Result<C, String>;
 
 /// Arguments of `hongyan bench`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  \
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  \
     hongyan bench                                      a million messages through the gateway, as fast as it goes\n  \
     hongyan bench --relay                              the same, and through a bare relay for comparison\n  \
     hongyan bench --rate 20000 --messages 400000       at a fixed rate\n  \
-    hongyan bench --json > result.json\n\n\
-    Exit codes: 0 measured and nothing lost or doubled, 1 failed (the reason is on standard error), 2 wrong usage.")]
+    hongyan bench --json > result.json\n  \
+    hongyan bench otp                                  one-time codes beside ten million waiting campaign messages\n\n\
+    Exit codes: 0 measured and nothing lost or doubled, 1 failed (the reason is on standard error), 2 wrong usage."
+)]
 pub struct BenchArgs {
+    /// One question about the engine instead of the whole
+    #[command(subcommand)]
+    pub scenario: Option<super::scenario::Scenario>,
     /// Messages in all
     #[arg(long, default_value_t = 1_000_000)]
     pub messages: u64,
@@ -112,11 +128,7 @@ pub struct Measured {
 ///
 /// # Errors
 /// In words: a subject can't be started or ends early, the directory can't be written.
-pub fn run<C: CarrierEnd>(
-    args: &BenchArgs,
-    start_carrier: &dyn Fn(usize) -> Result<C, String>,
-    line: &mut dyn FnMut(&str),
-) -> Result<Value, String> {
+pub fn run<C: CarrierEnd>(args: &BenchArgs, start_carrier: StartCarrier<'_, C>, line: &mut dyn FnMut(&str)) -> Result<Value, String> {
     let directory = args.data_dir.join(format!("hongyan-bench-{}", std::process::id()));
     std::fs::create_dir_all(&directory).map_err(|error| format!("can't make {}: {error}", directory.display()))?;
     let result = run_in(&directory, args, start_carrier, line);
@@ -130,7 +142,7 @@ pub fn run<C: CarrierEnd>(
 fn run_in<C: CarrierEnd>(
     directory: &Path,
     args: &BenchArgs,
-    start_carrier: &dyn Fn(usize) -> Result<C, String>,
+    start_carrier: StartCarrier<'_, C>,
     line: &mut dyn FnMut(&str),
 ) -> Result<Value, String> {
     let mut result = json!({
@@ -140,17 +152,17 @@ fn run_in<C: CarrierEnd>(
         }
     });
     if !args.only_relay {
-        let carrier = start_carrier(args.window)?;
+        let carrier = start_carrier(args.window, SystemClock::start())?;
         let config = directory.join("hongyan.toml");
         std::fs::write(&config, configuration(args, carrier.address(), directory)).map_err(|error| error.to_string())?;
         let subject = Subject::start(&["serve", "--config", &config.display().to_string()], &directory.join("gateway.log"))?;
-        line(&format!("gateway: process {}, data in {}", subject.child.id(), directory.display()));
+        line(&format!("gateway: process {}, data in {}", subject.id(), directory.display()));
         result["gateway"] = serde_json::to_value(measure(subject, args, &carrier, line)?).map_err(|error| error.to_string())?;
     }
     if args.relay || args.only_relay {
-        let carrier = start_carrier(args.window)?;
+        let carrier = start_carrier(args.window, SystemClock::start())?;
         let subject = Subject::start(&["relay", "--port", "0", "--target", &carrier.address().to_string()], &directory.join("relay.log"))?;
-        line(&format!("relay: process {}", subject.child.id()));
+        line(&format!("relay: process {}", subject.id()));
         result["relay"] = serde_json::to_value(measure(subject, args, &carrier, line)?).map_err(|error| error.to_string())?;
     }
     let ratio = |key: &str| Some(result["gateway"][key].as_f64()? / result["relay"][key].as_f64()?);
@@ -166,7 +178,7 @@ fn run_in<C: CarrierEnd>(
 /// The gateway's configuration: what differs from the defaults.
 fn configuration(args: &BenchArgs, carrier: SocketAddr, directory: &Path) -> String {
     let mut text = format!(
-        "[gateway]\ndata_dir = {:?}\n\n[gateway.log]\nlevel = \"warn\"\n\n[listen]\naddress = \"127.0.0.1:0\"\n\n[metrics]\naddress = \"127.0.0.1:0\"\n\n[admin]\nenabled = false\n",
+        "[gateway]\ndata_dir = {:?}\n\n[gateway.log]\nlevel = \"warn\"\n\n[listen]\naddress = \"127.0.0.1:0\"\n\n[metrics]\naddress = \"127.0.0.1:0\"\n\n[admin]\naddress = \"127.0.0.1:0\"\n",
         directory.join("data").display().to_string()
     );
     for account in 1..=args.accounts {
@@ -185,106 +197,6 @@ fn configuration(args: &BenchArgs, carrier: SocketAddr, directory: &Path) -> Str
     text
 }
 
-/// One process under measurement.
-struct Subject {
-    child: Child,
-    address: SocketAddr,
-    /// Its metrics page, if it has one.
-    metrics: Option<SocketAddr>,
-}
-
-/// How long a subject may take to listen.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long it may take to stop before it is killed.
-const STOP_TIMEOUT: Duration = Duration::from_secs(20);
-
-impl Subject {
-    /// Starts this very binary with `args`; what it says on standard error goes to `log`.
-    fn start(args: &[&str], log: &Path) -> Result<Subject, String> {
-        let binary = std::env::current_exe().map_err(|error| format!("can't find this binary: {error}"))?;
-        let errors = std::fs::File::create(log).map_err(|error| format!("can't write {}: {error}", log.display()))?;
-        let mut child = Command::new(binary)
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(errors)
-            .spawn()
-            .map_err(|error| format!("can't start `hongyan {}`: {error}", args[0]))?;
-        let stdout = child.stdout.take().expect("standard output is piped");
-        let (sender, lines) = std::sync::mpsc::channel();
-        // Reads to the end, so that the subject never blocks on its output.
-        std::thread::spawn(move || BufReader::new(stdout).lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
-        let deadline = Instant::now() + START_TIMEOUT;
-        while let Ok(said) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            if let Some(address) = said.strip_prefix("listening for SMPP on ") {
-                let address = address.parse().map_err(|_| format!("`{address}` is no address"))?;
-                // The gateway names its metrics page next; the relay has none.
-                let next = if args[0] == "serve" { lines.recv_timeout(Duration::from_secs(2)).ok() } else { None };
-                let page = next.as_deref().and_then(|said| said.strip_prefix("metrics on http://")?.strip_suffix("/metrics"));
-                return Ok(Subject { child, address, metrics: page.and_then(|page| page.parse().ok()) });
-            }
-        }
-        let _ = child.kill();
-        let _ = child.wait();
-        let said = std::fs::read_to_string(log).unwrap_or_default();
-        Err(format!("`hongyan {}` does not listen:\n{}", args[0], said.trim()))
-    }
-
-    fn usage(&self) -> Usage {
-        let file = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).unwrap_or_default();
-        let (stat, status, io) = (file("stat"), file("status"), file("io"));
-        // utime and stime are fields 14 and 15; the name before them, in brackets, may hold blanks. USER_HZ is 100 on Linux.
-        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let ticks = |place: usize| after_name.split_whitespace().nth(place).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-        let value = |text: &str, key: &str| -> u64 {
-            let found = text.lines().find_map(|line| line.strip_prefix(key));
-            found.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
-        };
-        Usage {
-            user_us: ticks(11) * 10_000,
-            system_us: ticks(12) * 10_000,
-            switches: self.switches(),
-            written: value(&io, "write_bytes:"),
-            peak_rss: value(&status, "VmHWM:") * 1024,
-            rss: value(&status, "VmRSS:") * 1024,
-        }
-    }
-
-    /// Context switches of all threads that live now.
-    fn switches(&self) -> u64 {
-        let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", self.child.id())) else { return 0 };
-        let of_thread = |thread: std::fs::DirEntry| {
-            let status = std::fs::read_to_string(thread.path().join("status")).unwrap_or_default();
-            let counts = status.lines().filter(|line| line.contains("ctxt_switches:"));
-            counts.filter_map(|line| line.split_whitespace().last()?.parse::<u64>().ok()).sum::<u64>()
-        };
-        threads.flatten().map(of_thread).sum()
-    }
-
-    fn stop(mut self) {
-        let pid = Pid::from_child(&self.child);
-        // It may be gone already; then there is nothing to stop.
-        let _ = kill_process(pid, Signal::TERM);
-        let deadline = Instant::now() + STOP_TIMEOUT;
-        while matches!(self.child.try_wait(), Ok(None)) {
-            if Instant::now() > deadline {
-                let _ = self.child.kill();
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Usage {
-    user_us: u64,
-    system_us: u64,
-    switches: u64,
-    written: u64,
-    peak_rss: u64,
-    rss: u64,
-}
-
 fn measure<C: CarrierEnd>(mut subject: Subject, args: &BenchArgs, carrier: &C, line: &mut dyn FnMut(&str)) -> Result<Measured, String> {
     let settings = LoadSettings {
         target: subject.address,
@@ -301,16 +213,14 @@ fn measure<C: CarrierEnd>(mut subject: Subject, args: &BenchArgs, carrier: &C, l
         let warm = start(LoadSettings { messages: args.warm_up, run: *b"warm", ..settings.clone() })?;
         warm.join(|| None);
     }
-    let syncs_before = sync_buckets(subject.metrics);
+    let syncs_before = sync_buckets(&subject.metrics_page());
     let (before, carrier_before) = (subject.usage(), carrier.cpu_us());
     let load = start(LoadSettings { messages: args.messages, rate_per_s: args.rate.unwrap_or(0.0), ..settings.clone() })?;
     follow(&load, line)?;
     let (report, judged) = load.join(|| carrier.marks(settings.run));
     let (after, carrier_after) = (subject.usage(), carrier.cpu_us());
-    let journal = sync_summary(&syncs_before, &sync_buckets(subject.metrics));
-    if let Ok(Some(status)) = subject.child.try_wait() {
-        return Err(format!("the subject ended in mid-run: {status}"));
-    }
+    let journal = sync_summary(&syncs_before, &sync_buckets(&subject.metrics_page()));
+    subject.still_runs()?;
     subject.stop();
     let messages = report.tally.accepted.max(1) as f64;
     let each = |after: u64, before: u64| after.saturating_sub(before) as f64 / messages;
@@ -395,16 +305,7 @@ pub fn problems(result: &Value) -> Vec<&str> {
 }
 
 /// The journal's histogram of syncs on a metrics page: (upper bound in seconds, syncs up to it), ascending.
-fn sync_buckets(address: Option<SocketAddr>) -> Vec<(f64, u64)> {
-    let ask = |address: SocketAddr| -> std::io::Result<String> {
-        let mut stream = std::net::TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-        let mut page = Vec::new();
-        stream.take(4 << 20).read_to_end(&mut page)?;
-        Ok(String::from_utf8_lossy(&page).into_owned())
-    };
-    let page = address.and_then(|address| ask(address).ok()).unwrap_or_default();
+fn sync_buckets(page: &str) -> Vec<(f64, u64)> {
     let bucket = |line: &str| {
         let (bound, count) = line.strip_prefix("hongyan_journal_sync_seconds_bucket{le=\"")?.split_once("\"}")?;
         Some((bound.replace("+Inf", "inf").parse().ok()?, count.trim().parse().ok()?))

@@ -93,6 +93,7 @@ impl ShapeArgs {
             first_destination: self.first_number,
             source: self.source.clone(),
             registered_delivery: self.registered_delivery,
+            schedule: String::new(),
         }
     }
 }

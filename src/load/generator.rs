@@ -52,6 +52,10 @@ pub struct LoadSettings {
     pub give_up_ms: u64,
     /// Four letters or digits; tells runs apart.
     pub run: RunId,
+    /// Keep when each message was accepted, in [`LoadReport::accepted_us`].
+    pub timed: bool,
+    /// Its clock: whoever compares times with it shares it.
+    pub clock: SystemClock,
 }
 
 impl Default for LoadSettings {
@@ -71,12 +75,15 @@ impl Default for LoadSettings {
                 first_destination: 8_613_800_000_000,
                 source: "10690000".to_owned(),
                 registered_delivery: 1,
+                schedule: String::new(),
             },
             wait_ms: 10_000,
             response_timeout_ms: 30_000,
             reconnect_ms: 200,
             give_up_ms: 10_000,
             run: *b"run0",
+            timed: false,
+            clock: SystemClock::start(),
         }
     }
 }
@@ -107,6 +114,9 @@ pub struct LoadReport {
     pub lost_sessions: std::collections::BTreeMap<&'static str, u64>,
     /// Why a session could not be bound, in words: the last time that happened.
     pub bind_problem: Option<String>,
+    /// By number: when its acceptance came, microseconds of the load's clock; 0: not accepted. Only of a timed run.
+    #[serde(skip)]
+    pub accepted_us: Vec<u64>,
     /// Ended before its time by [`Load::stop`]: what was still to come is not lost.
     pub interrupted: bool,
 }
@@ -130,13 +140,13 @@ struct Course {
 impl Load {
     /// Connects and begins; sending starts when the first session is bound (open loop: when all are, or after a second).
     pub fn start(settings: LoadSettings) -> io::Result<Load> {
-        let clock = SystemClock::start();
+        let clock = settings.clock;
         let sessions = settings.binds.max(1) * if settings.separate { 2 } else { 1 };
         let until_us = if settings.duration_ms == 0 { u64::MAX } else { clock.now().mono_us + settings.duration_ms * 1000 };
         let messages = settings.messages.min(MESSAGES_MAX);
         let shared = Arc::new(Shared {
             shape: settings.shape.clone(),
-            ledger: Ledger::new(settings.run, settings.shape.registered_delivery & 3 != 0).into(),
+            ledger: Ledger::new(settings.run, settings.shape.registered_delivery & 3 != 0, settings.timed).into(),
             schedule: Schedule::new(messages, until_us, settings.rate_per_s, 0, sessions).into(),
             bind_problem: None.into(),
         });
@@ -192,6 +202,7 @@ impl Load {
             cpu_us_per_message: course.cpu_us as f64 / tally.sent.max(1) as f64,
             lost_sessions: course.lost_sessions,
             bind_problem: lock(&self.shared.bind_problem).clone(),
+            accepted_us: ledger.take_accepted_us(),
             interrupted: self.stop.load(Ordering::Relaxed),
             tally,
         };

@@ -152,11 +152,13 @@ pub struct Ledger {
     receipt: Latency,
     lag: Latency,
     last_us: u64,
+    /// Of a timed run: when each number was accepted.
+    accepted_us: Option<Vec<u64>>,
 }
 
 impl Ledger {
-    /// An empty ledger; `awaits_receipts`: every accepted message shall get one.
-    pub fn new(run: RunId, awaits_receipts: bool) -> Self {
+    /// An empty ledger; `awaits_receipts`: every accepted message shall get one; `timed`: it keeps when each was accepted.
+    pub fn new(run: RunId, awaits_receipts: bool, timed: bool) -> Self {
         Ledger {
             run,
             awaits_receipts,
@@ -171,6 +173,7 @@ impl Ledger {
             receipt: Latency::default(),
             lag: Latency::default(),
             last_us: 0,
+            accepted_us: timed.then(Vec::new),
         }
     }
 
@@ -200,6 +203,11 @@ impl Ledger {
         self.tally.accepted += 1;
         self.last_us = now_us;
         self.accepted.insert(answer.number);
+        if let Some(times) = &mut self.accepted_us {
+            let at = answer.number as usize;
+            times.resize(times.len().max(at + 1), 0);
+            times[at] = now_us;
+        }
         if !self.awaits_receipts {
             return;
         }
@@ -211,6 +219,11 @@ impl Ledger {
         } else {
             self.awaited.insert(answer.id, Awaited { number: answer.number, intended_us: answer.intended_us });
         }
+    }
+
+    /// Of a timed run: when each number was accepted, microseconds; 0: it wasn't.
+    pub fn take_accepted_us(&mut self) -> Vec<u64> {
+        self.accepted_us.take().unwrap_or_default()
     }
 
     fn take_early(&mut self, answer: &Answer) -> bool {
@@ -336,7 +349,7 @@ mod tests {
 
     #[test]
     fn receipts_are_matched_by_id_whether_they_come_late_early_or_twice() {
-        let mut ledger = Ledger::new(*b"test", true);
+        let mut ledger = Ledger::new(*b"test", true, false);
         ledger.sent(4, 100, 100);
         ledger.received(&receipt(11, None), 140);
         ledger.answered(&accepted(1, 11), false, 150);
@@ -354,7 +367,7 @@ mod tests {
 
     #[test]
     fn marks_match_what_ids_do_not_and_show_receipts_for_the_wrong_message() {
-        let mut ledger = Ledger::new(*b"test", true);
+        let mut ledger = Ledger::new(*b"test", true, false);
         ledger.sent(3, 100, 100);
         ledger.answered(&accepted(1, 11), false, 150);
         ledger.answered(&accepted(2, 12), false, 150);
@@ -370,7 +383,7 @@ mod tests {
 
     #[test]
     fn the_carriers_end_shows_what_never_arrived() {
-        let mut ledger = Ledger::new(*b"test", false);
+        let mut ledger = Ledger::new(*b"test", false, false);
         ledger.sent(2, 0, 0);
         ledger.answered(&accepted(1, 11), false, 150);
         ledger.answered(&accepted(2, 12), false, 150);

@@ -5,6 +5,8 @@ pub mod command;
 pub mod generator;
 pub mod ledger;
 pub mod relay;
+pub mod scenario;
 pub mod schedule;
 pub mod session;
+pub mod subject;
 pub mod verdict;

@@ -24,6 +24,8 @@ pub struct Shape {
     pub source: String,
     /// registered_delivery.
     pub registered_delivery: u8,
+    /// schedule_delivery_time; empty: at once.
+    pub schedule: String,
 }
 
 /// What all sessions of a run share.
@@ -314,6 +316,7 @@ struct Writer {
     first_destination: u64,
     destinations: u64,
     registered_delivery: u8,
+    schedule: String,
 }
 
 /// Steps through the destinations in an order that looks like none; odd and no multiple of 5, so that it meets each of 10^n once.
@@ -332,6 +335,7 @@ impl Writer {
             first_destination: shape.first_destination,
             destinations: shape.destinations.max(1),
             registered_delivery: shape.registered_delivery,
+            schedule: shape.schedule.clone(),
         }
     }
 
@@ -346,6 +350,7 @@ impl Writer {
             source: Addr { ton: 0, npi: 1, addr: self.source.as_bytes() },
             destination: Addr { ton: 1, npi: 1, addr: &self.destination },
             registered_delivery: self.registered_delivery,
+            schedule_delivery_time: self.schedule.as_bytes(),
             short_message: &self.text,
             ..Sm::default()
         })
@@ -372,6 +377,7 @@ mod tests {
             first_destination: 8_613_800_000_000,
             source: "1069".into(),
             registered_delivery: 1,
+            schedule: String::new(),
         };
         let mut writer = Writer::new(&shape, *b"run1");
         let mut seen = std::collections::BTreeSet::new();

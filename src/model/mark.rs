@@ -93,6 +93,10 @@ pub struct RunMarks {
     pub seen: Bits,
     /// How often a number came that had been seen before.
     pub duplicates: u64,
+    /// When each number came first, monotonic microseconds, 0: not yet. Kept only where [`Marks::time`] asked for it.
+    pub first_us: Vec<u64>,
+    /// When the latest one came, monotonic microseconds.
+    pub last_us: u64,
 }
 
 /// The marks of all runs that came by. At most [`MARK_RUNS_MAX`] runs; marks of further ones are not counted.
@@ -103,19 +107,33 @@ pub struct Marks {
 
 impl Marks {
     /// Counts the mark at the start of `text`, if there is one.
-    pub fn note(&mut self, text: &[u8]) {
+    pub fn note(&mut self, text: &[u8], now_us: u64) {
         let Some((run, number)) = read_mark(text) else { return };
+        let Some(marks) = self.run_mut(run) else { return };
+        marks.last_us = now_us;
+        if !marks.seen.insert(number) {
+            marks.duplicates += 1;
+        } else if let Some(first_us) = marks.first_us.get_mut(number as usize) {
+            *first_us = now_us;
+        }
+    }
+
+    fn run_mut(&mut self, run: RunId) -> Option<&mut RunMarks> {
         let place = match self.runs.iter().position(|(known, _)| *known == run) {
             Some(place) => place,
             None if self.runs.len() < MARK_RUNS_MAX => {
                 self.runs.push((run, RunMarks::default()));
                 self.runs.len() - 1
             }
-            None => return,
+            None => return None,
         };
-        let marks = &mut self.runs[place].1;
-        if !marks.seen.insert(number) {
-            marks.duplicates += 1;
+        Some(&mut self.runs[place].1)
+    }
+
+    /// From now on the times at which the first `count` numbers of `run` come are kept.
+    pub fn time(&mut self, run: RunId, count: usize) {
+        if let Some(marks) = self.run_mut(run) {
+            marks.first_us.resize(count, 0);
         }
     }
 
@@ -147,12 +165,14 @@ mod tests {
         assert_eq!(read_mark(b"a1Zz00000012345678 9a"), None);
         assert_eq!(read_mark(b"short"), None);
         let mut marks = Marks::default();
-        for number in [3, 70, 3, 0] {
-            marks.note(&write_mark(*b"run1", number));
+        marks.time(*b"run1", 4);
+        for (at, number) in [3, 70, 3, 0].into_iter().enumerate() {
+            marks.note(&write_mark(*b"run1", number), 10 + at as u64);
         }
-        marks.note(b"an ordinary text without a mark");
+        marks.note(b"an ordinary text without a mark", 20);
         let run = marks.run(*b"run1").unwrap();
         assert_eq!((run.seen.len(), run.duplicates, run.seen.contains(70), run.seen.contains(69)), (3, 1, true, false));
+        assert_eq!((&run.first_us[..], run.last_us), (&[13, 0, 0, 10][..], 13), "times of the first four, each the first time it came");
         let mut other = Bits::default();
         other.insert(70);
         assert_eq!((run.seen.without(&other), other.without(&run.seen)), (2, 0));

@@ -221,6 +221,11 @@ impl Carrier {
         &self.marks
     }
 
+    /// The same, to ask that times be kept.
+    pub fn marks_mut(&mut self) -> &mut Marks {
+        &mut self.marks
+    }
+
     /// A session is bound.
     pub fn bind_up(&mut self, receives: bool, now: Now) -> BindKey {
         self.counts.binds += 1;
@@ -283,7 +288,7 @@ impl Carrier {
         self.counts.taken += 1;
         let mut unpacked = std::mem::take(&mut self.unpacked);
         let read = Submit { text: self.read(submit, &mut unpacked), ..*submit };
-        self.marks.note(read.text);
+        self.marks.note(read.text, now.mono_us);
         let id = self.next_id;
         self.next_id += 1;
         let whole = match submit.part.filter(|part| self.behaviour.one_receipt && part.total > 1) {

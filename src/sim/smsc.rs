@@ -44,6 +44,8 @@ pub struct SmscSettings {
     pub behaviour: Behaviour,
     /// Seed of its dice.
     pub seed: u64,
+    /// Its clock: whoever compares times with it shares it.
+    pub clock: SystemClock,
 }
 
 impl Default for SmscSettings {
@@ -58,6 +60,7 @@ impl Default for SmscSettings {
             interface_version: 0x34,
             behaviour: Behaviour::default(),
             seed: 1,
+            clock: SystemClock::start(),
         }
     }
 }
@@ -125,6 +128,11 @@ impl Smsc {
         lock(&self.hub).carrier.marks().run(run).cloned()
     }
 
+    /// Keeps from now on when the first `count` texts of a run come, by its clock.
+    pub fn time(&self, run: RunId, count: usize) {
+        lock(&self.hub).carrier.marks_mut().time(run, count);
+    }
+
     /// Every run with its distinct marks and repeats.
     pub fn runs(&self) -> Vec<(RunId, u64, u64)> {
         lock(&self.hub).carrier.marks().runs().collect()
@@ -162,7 +170,7 @@ pub const CPU_LOOK_MS: u64 = 50;
 async fn serve(listener: std::net::TcpListener, settings: SmscSettings, hub: SharedHub, mut stopped: oneshot::Receiver<()>) {
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     let settings = Arc::new(settings);
-    let clock = SystemClock::start();
+    let clock = settings.clock;
     let mut sessions = tokio::task::JoinSet::new();
     let mut look = tokio::time::interval(std::time::Duration::from_millis(CPU_LOOK_MS));
     loop {

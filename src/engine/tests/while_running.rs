@@ -108,6 +108,21 @@ fn nothing_of_what_is_cancelled_leaves_once_the_cancel_is_answered() {
 }
 
 #[test]
+fn a_cancel_of_many_is_in_force_at_once_and_clears_its_lanes_a_part_at_a_time() {
+    let mut bench = Bench::new().up();
+    let ids: Vec<MessageId> = (1..=3_000).map(|n| bench.submit(n, Class::Transactional, "x")).collect();
+    let left = bench.sends.len();
+    let marketing = bench.submit(3_001, Class::Marketing, "x");
+    bench.begin(Action::Cancel { scope: Scope { class: Some("transactional".into()), ..account() }, upto: 0 });
+    ids[..left].iter().for_each(|&id| bench.sent(id, 0, &id.to_string()));
+    let ended = bench.state(State::Cancelled);
+    assert!((1..1_000).contains(&ended), "{ended} ended before anything else could be done");
+    assert_eq!(bench.sent_to(BIND), [&ids[..left], &[marketing]].concat(), "what isn't meant doesn't wait for that");
+    bench.pass(2_000);
+    assert_eq!((bench.state(State::Cancelled), bench.sends.len()), ((3_000 - left) as u64, left + 1));
+}
+
+#[test]
 fn a_cancel_that_was_answered_holds_after_a_crash_before_anything_was_swept() {
     let mut bench = Bench::new();
     bench.step(vec![Input::SessionUp { session: SESSION, account: AccountId(0), window: 10 }]);
