@@ -3,6 +3,7 @@
 
 use super::command::{ShapeArgs, follow, fresh_run_id};
 use super::generator::{Load, LoadSettings};
+use super::ledger::AtCarrier;
 use super::subject::Subject;
 use super::verdict;
 use crate::model::clock::SystemClock;
@@ -224,7 +225,7 @@ fn measure<C: CarrierEnd>(mut subject: Subject, args: &BenchArgs, carrier: &C, l
     subject.stop();
     let messages = report.tally.accepted.max(1) as f64;
     let each = |after: u64, before: u64| after.saturating_sub(before) as f64 / messages;
-    let (reached, repeated, accepted_not_reached) = judged.unwrap_or_default();
+    let AtCarrier { reached, repeated, missing: accepted_not_reached } = judged.unwrap_or_default();
     Ok(Measured {
         per_s: report.per_s,
         cpu_us_per_message: each(after.user_us + after.system_us, before.user_us + before.system_us),

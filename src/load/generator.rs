@@ -1,7 +1,7 @@
 //! Runs a load: sessions, schedule, pacer and the end, on a thread of its own. What a session does is in `session`,
 //! what is counted in `ledger`.
 
-use super::ledger::{LatencySummary, Ledger, Tally};
+use super::ledger::{AtCarrier, LatencySummary, Ledger, Tally};
 use super::schedule::{Portion, Schedule};
 use super::session::{LoadSession, Order, Shape, Shared, lock};
 use crate::link::driver::{self, DriverLimits, Mailbox};
@@ -177,13 +177,13 @@ impl Load {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// What the carrier's end saw of this run: (reached, seen more than once, accepted here and never seen there).
-    pub fn judge(&self, carrier: &RunMarks) -> (u64, u64, u64) {
+    /// What the carrier's end saw of this run.
+    pub fn judge(&self, carrier: &RunMarks) -> AtCarrier {
         lock(&self.shared.ledger).judge(carrier)
     }
 
     /// Waits for the end, then compares with what the carrier's end saw, if that is known.
-    pub fn join(self, carrier: impl FnOnce() -> Option<RunMarks>) -> (LoadReport, Option<(u64, u64, u64)>) {
+    pub fn join(self, carrier: impl FnOnce() -> Option<RunMarks>) -> (LoadReport, Option<AtCarrier>) {
         // A panic there has been printed; its counts are still worth having.
         let course = self.thread.join().unwrap_or_default();
         let mut ledger = lock(&self.shared.ledger);

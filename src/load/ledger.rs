@@ -34,6 +34,17 @@ pub fn hash_id(id: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(id)
 }
 
+/// What the carrier's end saw of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AtCarrier {
+    /// Messages that came.
+    pub reached: u64,
+    /// How often one came that had come before.
+    pub repeated: u64,
+    /// Accepted, and never came.
+    pub missing: u64,
+}
+
 /// The answer to a submit.
 #[derive(Debug, Clone, Copy)]
 pub struct Answer {
@@ -330,8 +341,8 @@ impl Ledger {
     }
 
     /// What the carrier's end saw: (messages reached, seen more than once, accepted here and never seen there).
-    pub fn judge(&self, carrier: &RunMarks) -> (u64, u64, u64) {
-        (carrier.seen.len(), carrier.duplicates, self.accepted.without(&carrier.seen))
+    pub fn judge(&self, carrier: &RunMarks) -> AtCarrier {
+        AtCarrier { reached: carrier.seen.len(), repeated: carrier.duplicates, missing: self.accepted.without(&carrier.seen) }
     }
 }
 
@@ -389,6 +400,6 @@ mod tests {
         ledger.answered(&accepted(2, 12), false, 150);
         let mut carrier = RunMarks { duplicates: 3, ..RunMarks::default() };
         carrier.seen.insert(2);
-        assert_eq!(ledger.judge(&carrier), (1, 3, 1));
+        assert_eq!(ledger.judge(&carrier), AtCarrier { reached: 1, repeated: 3, missing: 1 });
     }
 }

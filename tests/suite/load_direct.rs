@@ -1,6 +1,7 @@
 //! Load generator and simulated carrier face to face over real sockets: what one end counts, the other confirms.
 
 use hongyan::load::generator::{Load, LoadReport, LoadSettings};
+use hongyan::load::ledger::AtCarrier;
 use hongyan::sim::behaviour::{Behaviour, IdForm, ReceiptBind, ReceiptPlace, Share, StateNumber};
 use hongyan::sim::carrier::Counts;
 use hongyan::sim::smsc::{Smsc, SmscSettings};
@@ -19,7 +20,7 @@ fn face_to_face(behaviour: Behaviour, load: LoadSettings) -> Outcome {
     let load = Load::start(LoadSettings { target: smsc.local_addr(), ..load }).unwrap();
     let run = *b"run0";
     let (report, judged) = load.join(|| smsc.marks(run));
-    let (reached, repeated, missing) = judged.unwrap_or_default();
+    let AtCarrier { reached, repeated, missing } = judged.unwrap_or_default();
     Outcome { report, reached, repeated, missing, carrier: smsc.stop() }
 }
 

@@ -15,7 +15,7 @@ async fn a_relay_passes_every_message_answer_and_receipt() {
     let load = Load::start(LoadSettings { target, messages: 20_000, binds: 3, window: 300, ..LoadSettings::default() }).unwrap();
     let (report, reached) = tokio::task::spawn_blocking(move || {
         let (report, judged) = load.join(|| smsc.marks(*b"run0"));
-        (report, judged.map(|(reached, repeated, missing)| (reached, repeated, missing, smsc.stop().binds)))
+        (report, judged.map(|seen| (seen.reached, seen.repeated, seen.missing, smsc.stop().binds)))
     })
     .await
     .unwrap();

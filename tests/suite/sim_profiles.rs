@@ -4,6 +4,7 @@
 use hongyan::app::Gateway;
 use hongyan::config::{Config, Profile, SHIPPED_PROFILES};
 use hongyan::load::generator::{Load, LoadSettings};
+use hongyan::load::ledger::AtCarrier;
 use hongyan::sim::profile::settings_of;
 use hongyan::sim::smsc::Smsc;
 
@@ -30,7 +31,7 @@ async fn each_shipped_profile_gives_back_every_receipt_once() {
         let tally = &report.tally;
         assert_eq!((tally.accepted, tally.reported, tally.unreported), (200, 200, 0), "{name}: {tally:?}");
         assert_eq!((tally.duplicate_receipts, tally.mismatched_receipts, tally.unmatched_receipts), (0, 0, 0), "{name}: {tally:?}");
-        assert_eq!(reached.0, Some((200, 0, 0)), "{name}: {:?}", reached.1);
+        assert_eq!(reached.0, Some(AtCarrier { reached: 200, repeated: 0, missing: 0 }), "{name}: {:?}", reached.1);
         gateway.stop().await;
     }
 }

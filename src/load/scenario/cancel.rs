@@ -3,6 +3,7 @@
 
 use super::{Common, Scene, Setup, Stage, sleep_ms, start};
 use crate::load::bench::CarrierEnd;
+use crate::load::ledger::AtCarrier;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -58,7 +59,7 @@ pub(super) fn run<C: CarrierEnd>(args: &Args, stage: &mut Stage<'_, C>) -> Resul
     let marks = carrier.marks(RUN).unwrap_or_default();
     let difference = gateway.metric("hongyan_conservation_difference", "");
     gateway.kill();
-    let (reached, repeated, _) = judged.unwrap_or_default();
+    let AtCarrier { reached, repeated, .. } = judged.unwrap_or_default();
     let last_ms = (marks.last_us as i64 - answered_us as i64) as f64 / 1000.0;
     let in_force_ms = (answered_us - asked_us) as f64 / 1000.0;
     let deleted = report.tally.states.iter().filter(|(state, _)| **state == 4).map(|(_, count)| *count).sum::<u64>();

@@ -3,6 +3,7 @@
 
 use super::{Common, Scene, Setup, Stage, sleep_ms, start, without_receipts};
 use crate::load::bench::CarrierEnd;
+use crate::load::ledger::AtCarrier;
 use serde_json::json;
 
 /// Arguments of `hongyan bench halving`.
@@ -56,8 +57,8 @@ pub(super) fn run<C: CarrierEnd>(args: &Args, stage: &mut Stage<'_, C>) -> Resul
         sleep_ms(LOOK_MS);
         looks.push(carrier.taken_and_throttled());
     }
-    let judged = load.join(|| carrier.marks(*b"half"));
-    let (report, (reached, repeated, _)) = (judged.0, judged.1.unwrap_or_default());
+    let (report, judged) = load.join(|| carrier.marks(*b"half"));
+    let AtCarrier { reached, repeated, .. } = judged.unwrap_or_default();
     gateway.kill();
     let last = looks.last().copied().unwrap_or_default();
     let before_per_s = (halved.0 - first.0) as f64 / args.before.max(1) as f64;

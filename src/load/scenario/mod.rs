@@ -11,7 +11,7 @@ mod stuck;
 use super::bench::{CarrierEnd, StartCarrier};
 use super::command::follow;
 use super::generator::{Load, LoadReport, LoadSettings};
-use super::ledger::Latency;
+use super::ledger::{AtCarrier, Latency};
 use super::session::Shape;
 use super::subject::Subject;
 use crate::model::clock::SystemClock;
@@ -151,7 +151,7 @@ impl<C: CarrierEnd> Stage<'_, C> {
         &mut self,
         settings: LoadSettings,
         carrier: impl FnOnce() -> Option<RunMarks>,
-    ) -> Result<(LoadReport, Option<(u64, u64, u64)>), String> {
+    ) -> Result<(LoadReport, Option<AtCarrier>), String> {
         let load = start(settings)?;
         follow(&load, self.line)?;
         Ok(load.join(carrier))

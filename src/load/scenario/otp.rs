@@ -105,9 +105,9 @@ fn codes<C: CarrierEnd>(
     let (report, judged) = stage.run(settings, || carrier.marks(run))?;
     let value: Value = serde_json::to_value(&report).map_err(|error| error.to_string())?;
     problems.extend(verdict::of_load(&value, true));
-    let (_, repeated, missing) = judged.unwrap_or_default();
-    if repeated + missing > 0 {
-        problems.push(format!("{repeated} codes came twice to the carrier, {missing} accepted ones never"));
+    let at_carrier = judged.unwrap_or_default();
+    if at_carrier.repeated + at_carrier.missing > 0 {
+        problems.push(format!("{} codes came twice to the carrier, {} accepted ones never", at_carrier.repeated, at_carrier.missing));
     }
     Ok(accept_to_submit(&report, &carrier.marks(run).unwrap_or_default()).summary())
 }
