@@ -47,7 +47,7 @@ pub(super) fn run<C: CarrierEnd>(args: &Args, stage: &mut Stage<'_, C>) -> Resul
     }
     // Until what loading left to do is done.
     sleep_ms(1_000);
-    let waiting = gateway.metric("hongyan_lane", "") as u64;
+    let waiting = gateway.metric("hongyan_messages", "state=\"waiting\"") as u64;
     let asked_us = stage.clock.now().mono_us;
     gateway.post("/v1/changes", &json!({ "action": "cancel", "scope": { "account": "sales" }, "reason": "bench" }))?;
     let answered_us = stage.clock.now().mono_us;

@@ -52,7 +52,7 @@ pub(super) fn run<C: CarrierEnd>(args: &Args, stage: &mut Stage<'_, C>) -> Resul
     let before = carrier.taken_and_throttled();
     let beside = codes(args, stage, &gateway, &carrier, *b"besi", &mut problems)?;
     let after = carrier.taken_and_throttled();
-    let waiting = gateway.metric("hongyan_lane", "class=\"marketing\"") as u64;
+    let waiting = gateway.metric("hongyan_messages", "state=\"waiting\"") as u64;
     let usage = gateway.usage();
     gateway.kill();
     let ratio = beside.p99_us as f64 / alone.p99_us.max(1) as f64;
