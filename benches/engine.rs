@@ -46,6 +46,7 @@ fn plan() -> Arc<Plan> {
         max_waiting: 1_000_000,
         max_outbox: 1_000_000,
         outbox_age_ms: 72 * 3_600_000,
+        inbound_by_hook: false,
         correcting_receipt: false,
         service_numbers: Vec::new(),
         dedupe: Default::default(),

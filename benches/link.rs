@@ -98,6 +98,7 @@ fn message(id: u64) -> Arc<Message> {
         campaign: hongyan::model::CampaignId::NONE,
         identity: 0,
         charge: 0,
+        notes: None,
     })
 }
 
@@ -196,6 +197,7 @@ fn links(criterion: &mut Criterion) {
         parts_delivered: 1,
         text: TEXT[..20].try_into().expect("it fits"),
         text_encoding: Encoding::Gsm7,
+        notes: None,
     }));
     let mut sequence = 1;
     group.bench_function("report to deliver_sm and answer", |bencher| {

@@ -15,6 +15,9 @@ use crate::model::message::{Part, Report};
 use crate::model::state::ReceiptState;
 use crate::model::{AccountId, Address, Body, CampaignId, CarrierId, Class, Encoding, Message, MessageId, State};
 use arrayvec::ArrayVec;
+use notes::put_notes;
+
+mod notes;
 
 /// Version of the encoding, the first octet of every batch.
 pub const VERSION: u8 = 2;
@@ -465,7 +468,7 @@ pub fn write_accepted(message: &Message, charge: u32, out: &mut Vec<u8>) {
     put_body(&message.body, out);
     put_part(message.part, out);
     let more = message.campaign != CampaignId::NONE || message.identity != 0 || charge != 0;
-    out.push(report_bits(message.report) | u8::from(more) << 3);
+    out.push(report_bits(message.report) | u8::from(more) << 3 | u8::from(message.notes.is_some()) << 4);
     put_short(&message.service_type, out);
     out.push(message.protocol_id);
     out.push(message.priority);
@@ -478,6 +481,7 @@ pub fn write_accepted(message: &Message, charge: u32, out: &mut Vec<u8>) {
         put_u64(message.identity, out);
         put_u32(charge, out);
     }
+    put_notes(message.notes.as_deref(), out);
 }
 
 /// [`Event::Sent`] from its fields; `part` is (this part, number of parts).
@@ -577,7 +581,7 @@ fn put_report(report: &PortReport, out: &mut Vec<u8>) {
     put_address(&report.source, out);
     put_address(&report.destination, out);
     out.push(report.state as u8);
-    out.push(u8::from(report.intermediate));
+    out.push(u8::from(report.intermediate) | u8::from(report.notes.is_some()) << 1);
     put_short(&report.error, out);
     out.push(u8::from(report.network_error.is_some()));
     out.extend_from_slice(&report.network_error.unwrap_or_default());
@@ -587,6 +591,7 @@ fn put_report(report: &PortReport, out: &mut Vec<u8>) {
     out.push(report.parts_delivered);
     put_short(&report.text, out);
     out.push(report.text_encoding as u8);
+    put_notes(report.notes.as_deref(), out);
 }
 
 /// A list's name.
@@ -777,12 +782,14 @@ impl<'a> Reader<'a> {
         })
     }
     fn port_report(&mut self) -> Result<PortReport, EventError> {
+        let (message, source, destination, state) = (self.message()?, self.address()?, self.address()?, self.receipt_state()?);
+        let flags = Some(self.u8()?).filter(|flags| *flags < 4).ok_or(EventError::Value("flags of a report"))?;
         Ok(PortReport {
-            message: self.message()?,
-            source: self.address()?,
-            destination: self.address()?,
-            state: self.receipt_state()?,
-            intermediate: self.flag()?,
+            message,
+            source,
+            destination,
+            state,
+            intermediate: flags & 1 != 0,
             error: self.short("error")?,
             network_error: self.network_error()?,
             submit_ms: self.u64()?,
@@ -791,6 +798,7 @@ impl<'a> Reader<'a> {
             parts_delivered: self.u8()?,
             text: self.short("text")?,
             text_encoding: self.encoding()?,
+            notes: self.notes(flags & 2 != 0)?,
         })
     }
     fn accepted(&mut self) -> Result<Message, EventError> {
@@ -800,7 +808,7 @@ impl<'a> Reader<'a> {
         let (number, body) = (self.u64()?, self.body()?);
         let mut message = Message { id, part: self.part()?, ..Message::new(account, class, addresses, number, body) };
         let bits = self.u8()?;
-        message.report = report_of(bits & !8)?;
+        message.report = report_of(bits & !24)?;
         message.service_type = self.short("service_type")?;
         message.protocol_id = self.u8()?;
         message.priority = self.u8()?;
@@ -816,6 +824,7 @@ impl<'a> Reader<'a> {
                 return Err(EventError::Value("campaign"));
             }
         }
+        message.notes = self.notes(bits & 16 != 0)?;
         Ok(message)
     }
     fn list(&mut self) -> Result<ListName, EventError> {

@@ -93,6 +93,7 @@ use dispatch::Dispatcher;
 use event::Event;
 use hashbrown::HashMap;
 use messages::{Entry, Messages, Phase};
+use outbox::Way;
 use plan::Plan;
 use port::{BindCommand, BindId, CarrierId, DeliveryToken, DiskState, Input, Output, SessionId, UpstreamReply};
 use std::collections::VecDeque;
@@ -125,6 +126,7 @@ enum Effect {
 #[derive(Debug)]
 struct Session {
     account: AccountId,
+    way: Way,
     window: usize,
     with: hashbrown::HashSet<DeliveryToken>,
     replies: Vec<UpstreamReply>,
@@ -312,7 +314,8 @@ impl Engine {
     /// Takes an input that means nothing outside of memory.
     fn take_here(&mut self, input: Input, outputs: &mut Vec<Output>) {
         match input {
-            Input::SessionUp { session, account, window } => self.session_up(session, account, window),
+            Input::SessionUp { session, account, window } => self.session_up(session, account, Way::Sessions, window),
+            Input::HookUp { session, account, window } => self.session_up(session, account, Way::Hook, window),
             Input::SessionDown { session } => self.session_down(session),
             Input::Submit { session, drafts } => drafts.into_iter().for_each(|draft| self.intake(session, draft, false)),
             Input::SubmitReplacing { session, drafts } => drafts.into_iter().for_each(|draft| self.submit_replacing(session, draft)),

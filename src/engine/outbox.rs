@@ -10,17 +10,28 @@ use crate::model::state::ReceiptState;
 use crate::model::{AccountId, Body, Encoding, Message};
 use arrayvec::ArrayVec;
 use hashbrown::HashMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Delay before a delivery that upstream could not take is tried again, milliseconds.
 const RETRY_MS: u64 = 5_000;
+
+/// By which way deliveries of an account leave. Neither waits for the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// By the account's bound receivers.
+    Sessions = 0,
+    /// To addresses: callbacks of messages, and the account's own hook.
+    Hook = 1,
+}
 
 /// One delivery.
 #[derive(Debug)]
 pub struct Waiting {
     /// Whose it is.
     pub account: AccountId,
+    /// How it leaves.
+    pub way: Way,
     /// What it is.
     pub delivery: Arc<Delivery>,
     /// Its name on record.
@@ -31,12 +42,12 @@ pub struct Waiting {
     pub since_ms: u64,
 }
 
-/// One account's.
+/// One account's, for one way.
 #[derive(Debug, Default)]
 struct Outbox {
     pending: VecDeque<DeliveryToken>,
-    /// Refused for now; they go back to `pending` at the next timer.
-    later: Vec<DeliveryToken>,
+    /// Refused for now, with the time (mono_us) at which they go back to `pending`.
+    later: BTreeSet<(u64, DeliveryToken)>,
     receivers: Vec<SessionId>,
     count: usize,
     dropped: u64,
@@ -46,27 +57,31 @@ struct Outbox {
 #[derive(Debug)]
 pub struct Outboxes {
     items: HashMap<DeliveryToken, Waiting>,
-    by_account: Vec<Outbox>,
+    by_account: Vec<[Outbox; 2]>,
     last: u64,
 }
 
 impl Outboxes {
     /// Empty ones for `accounts` accounts.
     pub fn new(accounts: usize) -> Outboxes {
-        Outboxes { items: HashMap::new(), by_account: (0..accounts).map(|_| Outbox::default()).collect(), last: 0 }
+        Outboxes { items: HashMap::new(), by_account: (0..accounts).map(|_| Default::default()).collect(), last: 0 }
     }
 
     /// There are so many accounts now.
     pub(super) fn grow(&mut self, accounts: usize) {
-        self.by_account.resize_with(accounts, Outbox::default);
+        self.by_account.resize_with(accounts, Default::default);
     }
 
     /// Takes a delivery in; it waits until it is made ready.
     pub fn insert(&mut self, waiting: Waiting) -> DeliveryToken {
         self.last += 1;
-        self.by_account[waiting.account.0 as usize].count += 1;
+        self.of(waiting.account, waiting.way).count += 1;
         self.items.insert(DeliveryToken(self.last), waiting);
         DeliveryToken(self.last)
+    }
+
+    fn of(&mut self, account: AccountId, way: Way) -> &mut Outbox {
+        &mut self.by_account[account.0 as usize][way as usize]
     }
 
     /// Looks at one.
@@ -80,13 +95,13 @@ impl Outboxes {
     }
 
     /// All of them, for recovery.
-    pub fn tokens(&self) -> Vec<(DeliveryToken, DeliveryKey, AccountId)> {
-        self.items.iter().map(|(&token, w)| (token, w.key, w.account)).collect()
+    pub fn tokens(&self) -> Vec<DeliveryToken> {
+        self.items.keys().copied().collect()
     }
 
     /// Deliveries that wait for the account, or are with it unanswered.
     pub fn depth(&self, account: AccountId) -> usize {
-        self.by_account[account.0 as usize].count
+        self.by_account[account.0 as usize].iter().map(|outbox| outbox.count).sum()
     }
 
     /// The newest.
@@ -96,7 +111,7 @@ impl Outboxes {
 
     pub(super) fn remove(&mut self, token: DeliveryToken) -> Option<Waiting> {
         let waiting = self.items.remove(&token)?;
-        self.by_account[waiting.account.0 as usize].count -= 1;
+        self.of(waiting.account, waiting.way).count -= 1;
         Some(waiting)
     }
 }
@@ -127,21 +142,23 @@ pub fn report(message: &Message, state: ReceiptState, done_ms: u64) -> Report {
         parts_delivered: 0,
         text: text_start(&message.body),
         text_encoding: message.body.encoding,
+        notes: message.notes.clone(),
     }
 }
 
 impl Engine {
-    pub(super) fn session_up(&mut self, session: SessionId, account: AccountId, window: u32) {
-        self.sessions.insert(session, Session { account, window: window as usize, with: hashbrown::HashSet::new(), replies: Vec::new() });
+    pub(super) fn session_up(&mut self, session: SessionId, account: AccountId, way: Way, window: u32) {
+        let state = Session { account, way, window: window as usize, with: hashbrown::HashSet::new(), replies: Vec::new() };
+        self.sessions.insert(session, state);
         if window > 0 {
-            self.outbox.by_account[account.0 as usize].receivers.push(session);
+            self.outbox.of(account, way).receivers.push(session);
             self.dirty_accounts.push(account);
         }
     }
 
     pub(super) fn session_down(&mut self, session: SessionId) {
         let Some(state) = self.sessions.remove(&session) else { return };
-        let outbox = &mut self.outbox.by_account[state.account.0 as usize];
+        let outbox = self.outbox.of(state.account, state.way);
         outbox.receivers.retain(|&s| s != session);
         let mut back: Vec<_> = state.with.into_iter().collect();
         back.sort_unstable_by(|a, b| b.cmp(a));
@@ -151,7 +168,12 @@ impl Engine {
 
     /// Puts a delivery on the account's outbox; it leaves once the open batch is durable. Live and in replay.
     pub(super) fn deliver(&mut self, account: AccountId, key: DeliveryKey, home: Home, since_ms: u64, delivery: Delivery) {
-        let token = self.outbox.insert(Waiting { account, delivery: Arc::new(delivery), key, home, since_ms });
+        let way = match &delivery {
+            Delivery::Receipt(report) if report.notes.as_ref().is_some_and(|notes| notes.callback.is_some()) => Way::Hook,
+            Delivery::Inbound(_) if self.plan.account(account).inbound_by_hook => Way::Hook,
+            _ => Way::Sessions,
+        };
+        let token = self.outbox.insert(Waiting { account, way, delivery: Arc::new(delivery), key, home, since_ms });
         self.homes.adopt(home, &mut self.writing.items, self.writing.batch, Item::Delivery(token));
         if self.replaying {
             return;
@@ -162,10 +184,11 @@ impl Engine {
     /// The delivery's record is durable.
     pub(super) fn outbox_ready(&mut self, account: AccountId, token: DeliveryToken) {
         let bound = self.plan.account(account).max_outbox;
-        let outbox = &mut self.outbox.by_account[account.0 as usize];
+        let Some(way) = self.outbox.get(token).map(|waiting| waiting.way) else { return };
+        let outbox = self.outbox.of(account, way);
         outbox.pending.push_back(token);
         if outbox.count > bound
-            && let Some(oldest) = self.outbox.by_account[account.0 as usize].pending.pop_front()
+            && let Some(oldest) = outbox.pending.pop_front()
         {
             self.drop_delivery(oldest);
         }
@@ -173,9 +196,18 @@ impl Engine {
     }
 
     pub(super) fn outbox_due(&mut self, account: AccountId) {
-        let outbox = &mut self.outbox.by_account[account.0 as usize];
-        let later = std::mem::take(&mut outbox.later);
-        outbox.pending.extend(later);
+        let now_us = self.now.mono_us;
+        for outbox in &mut self.outbox.by_account[account.0 as usize] {
+            while let Some(&(due_us, token)) = outbox.later.first()
+                && due_us <= now_us
+            {
+                outbox.later.pop_first();
+                outbox.pending.push_back(token);
+            }
+            if let Some(&(due_us, _)) = outbox.later.first() {
+                self.timers.set(due_us, Timer::Outbox(account));
+            }
+        }
         self.dirty_accounts.push(account);
     }
 
@@ -184,28 +216,34 @@ impl Engine {
         if !state.with.remove(&token) {
             return;
         }
-        let account = state.account;
+        let (account, way) = (state.account, state.way);
         match answer {
             DeliveryAnswer::Taken => {
                 self.tally.deliveries_taken += 1;
                 self.handed_over(token, true);
             }
             DeliveryAnswer::Never => self.drop_delivery(token),
-            DeliveryAnswer::Later => {
-                let outbox = &mut self.outbox.by_account[account.0 as usize];
-                outbox.later.push(token);
-                if outbox.later.len() == 1 {
-                    self.timers.set(self.now.mono_us + RETRY_MS * 1000, Timer::Outbox(account));
-                }
-            }
+            DeliveryAnswer::Later => self.deliver_later(account, way, token, RETRY_MS),
+            DeliveryAnswer::After(ms) => self.deliver_later(account, way, token, ms),
         }
         self.dirty_accounts.push(account);
     }
 
+    fn deliver_later(&mut self, account: AccountId, way: Way, token: DeliveryToken, ms: u64) {
+        let due_us = self.now.mono_us + ms * 1000;
+        let later = &mut self.outbox.of(account, way).later;
+        // A timer is set for the first of them only; it sets the next one.
+        let is_first = later.first().is_none_or(|&(first_us, _)| due_us < first_us);
+        later.insert((due_us, token));
+        if is_first {
+            self.timers.set(due_us, Timer::Outbox(account));
+        }
+    }
+
     pub(super) fn drop_delivery(&mut self, token: DeliveryToken) {
         self.tally.deliveries_dropped += 1;
-        if let Some(waiting) = self.outbox.items.get(&token) {
-            self.outbox.by_account[waiting.account.0 as usize].dropped += 1;
+        if let Some((account, way)) = self.outbox.get(token).map(|waiting| (waiting.account, waiting.way)) {
+            self.outbox.of(account, way).dropped += 1;
         }
         self.handed_over(token, false);
     }
@@ -229,13 +267,13 @@ impl Engine {
     /// Hands deliveries to every receiver with room, in turn.
     pub(super) fn pump_outboxes(&mut self) {
         for account in std::mem::take(&mut self.dirty_accounts) {
-            self.pump(account);
+            [Way::Sessions, Way::Hook].into_iter().for_each(|way| self.pump(account, way));
         }
     }
 
-    fn pump(&mut self, account: AccountId) {
+    fn pump(&mut self, account: AccountId, way: Way) {
         let oldest_ms = self.now.wall_ms.saturating_sub(self.plan.account(account).outbox_age_ms);
-        let outbox = &mut self.outbox.by_account[account.0 as usize];
+        let outbox = &mut self.outbox.by_account[account.0 as usize][way as usize];
         let mut too_old = Vec::new();
         for &receiver in &outbox.receivers {
             let Some(session) = self.sessions.get_mut(&receiver) else { continue };
@@ -263,20 +301,23 @@ impl Engine {
 
     /// For each account: deliveries that wait, deliveries dropped.
     pub fn outbox_figures(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.outbox.by_account.iter().map(|o| (o.count as u64, o.dropped))
+        let sum = |ways: &[Outbox; 2]| ways.iter().fold((0, 0), |sum, outbox| (sum.0 + outbox.count as u64, sum.1 + outbox.dropped));
+        self.outbox.by_account.iter().map(sum)
     }
 
     /// Drops what has waited past its age even while no receiver is bound.
     pub(super) fn sweep_outboxes(&mut self) {
         for at in 0..self.outbox.by_account.len() {
             let oldest_ms = self.now.wall_ms.saturating_sub(self.plan.accounts[at].outbox_age_ms);
-            while let Some(&token) = self.outbox.by_account[at].pending.front() {
-                match self.outbox.items.get(&token) {
-                    Some(waiting) if waiting.since_ms >= oldest_ms => break,
-                    Some(_) => self.drop_delivery(token),
-                    None => {}
+            for way in [Way::Sessions, Way::Hook] {
+                while let Some(&token) = self.outbox.by_account[at][way as usize].pending.front() {
+                    match self.outbox.items.get(&token) {
+                        Some(waiting) if waiting.since_ms >= oldest_ms => break,
+                        Some(_) => self.drop_delivery(token),
+                        None => {}
+                    }
+                    self.outbox.by_account[at][way as usize].pending.pop_front();
                 }
-                self.outbox.by_account[at].pending.pop_front();
             }
         }
     }
@@ -285,8 +326,9 @@ impl Engine {
     pub(super) fn outbox_recovered(&mut self) {
         let mut all = self.outbox.tokens();
         all.sort_unstable();
-        for (token, _, account) in all {
-            self.outbox.by_account[account.0 as usize].pending.push_back(token);
+        for token in all {
+            let Some((account, way)) = self.outbox.get(token).map(|waiting| (waiting.account, waiting.way)) else { continue };
+            self.outbox.of(account, way).pending.push_back(token);
         }
     }
 }

@@ -80,6 +80,8 @@ pub struct AccountPlan {
     pub max_outbox: usize,
     /// How long a delivery waits for it, milliseconds.
     pub outbox_age_ms: u64,
+    /// Its inbound messages go to its hook, not to its receivers.
+    pub inbound_by_hook: bool,
     /// Wants a correcting second final when a carrier's final replaces our own verdict.
     pub correcting_receipt: bool,
     /// Service numbers (destination of inbound messages) that belong to it; empty: none.

@@ -8,6 +8,7 @@
 pub use super::balance::Balance;
 pub use super::rules::change::{RulesAnswer, RulesError, RulesRequest};
 pub use crate::model::id::{BindId, CarrierId, SessionId};
+use crate::model::notes::Notes;
 use crate::model::state::ReceiptState;
 use crate::model::{AccountId, Address, Body, Encoding, Message, MessageId, Refusal, State};
 use arrayvec::ArrayVec;
@@ -30,6 +31,8 @@ pub type CarrierMessageId = ArrayVec<u8, 64>;
 pub enum Input {
     /// An upstream session is bound. `window`: how many reports it may have unanswered; 0 for a transmitter.
     SessionUp { session: SessionId, account: AccountId, window: u32 },
+    /// The same for what delivers to the account's addresses, its callbacks and its hook. It ends by [`Input::SessionDown`].
+    HookUp { session: SessionId, account: AccountId, window: u32 },
     /// It is gone. What it had not answered goes back to its account's outbox.
     SessionDown { session: SessionId },
     /// Messages submitted in one read.
@@ -133,6 +136,8 @@ pub enum DeliveryAnswer {
     Taken,
     /// Not now: a temporary status, or no answer in time. It is tried again.
     Later,
+    /// Not now, and not before so many milliseconds are over.
+    After(u64),
     /// Never: a permanent status. It is dropped and counted.
     Never,
 }
@@ -298,6 +303,8 @@ pub struct Report {
     pub text: ArrayVec<u8, 40>,
     /// How `text` is to be read.
     pub text_encoding: Encoding,
+    /// The message's notes.
+    pub notes: Option<Arc<Notes>>,
 }
 
 /// A message from a phone, joined.

@@ -58,6 +58,7 @@ fn plan(bounds: Bounds) -> Arc<Plan> {
         max_waiting: 1_000_000,
         max_outbox: 100_000,
         outbox_age_ms: 72 * 3_600_000,
+        inbound_by_hook: false,
         correcting_receipt: false,
         service_numbers: vec![b"1069".to_vec()],
         dedupe: Default::default(),
@@ -295,6 +296,7 @@ impl Bench {
     }
 }
 
+mod hooks;
 mod while_running;
 
 #[test]

@@ -24,5 +24,6 @@ pub fn message(id: u64) -> Message {
         campaign: crate::model::CampaignId::NONE,
         identity: 0,
         charge: 0,
+        notes: None,
     }
 }

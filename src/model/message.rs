@@ -1,7 +1,9 @@
 //! A message: one text to one number, as the engine knows it. No wire format: `link/translate` makes it from a PDU
 //! and a PDU from it.
 
+use super::notes::Notes;
 use super::{AccountId, Address, CampaignId, MessageId};
+use std::sync::Arc;
 
 /// Decides priority, quiet hours, caps and the policy when in doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -165,6 +167,8 @@ pub struct Message {
     pub identity: u64,
     /// Credits reserved for it at intake, in thousandths; 0: none.
     pub charge: u32,
+    /// What its sender wants to find again; shared with the reports on it.
+    pub notes: Option<Arc<Notes>>,
 }
 
 impl Message {
@@ -190,6 +194,7 @@ impl Message {
             campaign: CampaignId::NONE,
             identity: 0,
             charge: 0,
+            notes: None,
         }
     }
 }

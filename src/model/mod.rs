@@ -6,6 +6,7 @@ pub mod clock;
 pub mod id;
 pub mod mark;
 pub mod message;
+pub mod notes;
 pub mod refusal;
 pub mod state;
 

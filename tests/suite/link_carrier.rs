@@ -69,6 +69,7 @@ fn message(id: u64, octets: &[u8]) -> Message {
         campaign: hongyan::model::CampaignId::NONE,
         identity: 0,
         charge: 0,
+        notes: None,
     }
 }
 

@@ -121,6 +121,7 @@ pub fn report() -> Report {
         parts_delivered: 1,
         text: b"hello"[..].try_into().unwrap(),
         text_encoding: Encoding::Gsm7,
+        notes: None,
     }
 }
 

@@ -60,6 +60,7 @@ impl Bench {
                 campaign: CampaignId::NONE,
                 identity: 0,
                 charge: 0,
+                notes: None,
             };
             let campaign = Some(of.campaign).filter(|name| !name.is_empty()).map(Arc::from);
             Draft { token: first as u64 + n, message: Arc::new(message), campaign }

@@ -493,6 +493,7 @@ fn message(text: &str) -> Message {
         campaign: crate::model::CampaignId::NONE,
         identity: 0,
         charge: 0,
+        notes: None,
     }
 }
 

@@ -93,6 +93,7 @@ fn message(sm: &Sm<'_>, destination: Address, by: &Submitter<'_>) -> Result<Arc<
         campaign: crate::model::CampaignId::NONE,
         identity: 0,
         charge: 0,
+        notes: None,
     }))
 }
 

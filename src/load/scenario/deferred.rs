@@ -9,7 +9,7 @@ use serde_json::json;
 /// Arguments of `hongyan bench deferred`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Needs about 350 octets of disk a message of 80 characters (50 million: 17 GB), in the directory hongyan-deferred of --data-dir. With --keep, or after a break,\nthe same command goes on with what is there; without, the directory is removed at the end.\n\nExamples:\n  hongyan bench deferred --messages 1000000\n  hongyan bench deferred --keep --data-dir /var/tmp"
+    after_help = "Needs about 250 octets of disk a message of 80 characters (50 million: 12 GB), in the directory hongyan-deferred of --data-dir. With --keep, or after a break,\nthe same command goes on with what is there; without, the directory is removed at the end.\n\nExamples:\n  hongyan bench deferred --messages 1000000\n  hongyan bench deferred --keep --data-dir /var/tmp"
 )]
 pub struct Args {
     /// Messages in all

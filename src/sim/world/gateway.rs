@@ -201,6 +201,7 @@ fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) -> P
         max_waiting: 1_000_000,
         max_outbox: 100_000,
         outbox_age_ms: 72 * 3_600_000,
+        inbound_by_hook: false,
         correcting_receipt: false,
         service_numbers: vec![super::listing::service(name).into_bytes()],
         dedupe: DedupePlan {

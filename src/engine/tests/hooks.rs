@@ -1,0 +1,84 @@
+//! Reports that go to addresses: they never come to the account's sessions, wait as long as they are told, and survive a crash with their notes.
+
+use super::*;
+use crate::model::notes::{Callback, CallbackForm, Notes};
+
+const HOOK: SessionId = SessionId(1 << 40);
+
+fn notes() -> Arc<Notes> {
+    let callback = Callback { form: CallbackForm::Kannel, mask: 31, url: "http://customer.example/dlr?id=7&s=%d".into() };
+    Arc::new(Notes { reference: "order 7".into(), tags: ["spring".into(), "vip".into()].into(), callback: Some(callback) })
+}
+
+impl Bench {
+    fn submit_with_callback(&mut self, token: u64) -> MessageId {
+        let message = Message {
+            report: Wish { on_success: true, on_failure: true, intermediate: false },
+            notes: Some(notes()),
+            ..Message::new(
+                AccountId(0),
+                Class::Transactional,
+                [Address::new(5, 0, b"SHOP").unwrap(), Address::new(1, 1, b"8613800138000").unwrap()],
+                crate::number::pack(b"8613800138000").unwrap() + token,
+                Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: (*b"hello").into() },
+            )
+        };
+        self.step(vec![Input::Submit { session: SESSION, drafts: vec![Draft { token, message: Arc::new(message), campaign: None }] }]);
+        self.answers.iter().find(|a| a.0 == token).and_then(|a| a.1.ok()).unwrap()
+    }
+
+    fn hook_up(&mut self) {
+        self.step(vec![Input::HookUp { session: HOOK, account: AccountId(0), window: 10 }]);
+    }
+
+    fn hook_says(&mut self, answer: DeliveryAnswer) {
+        let answers = self.deliveries.drain(..).map(|(token, _)| (token, answer)).collect();
+        self.step(vec![Input::Answered { session: HOOK, answers }]);
+    }
+}
+
+#[test]
+fn a_report_for_a_callback_goes_to_the_hook_only_waits_as_told_and_survives_a_crash_with_its_notes() {
+    let mut bench = Bench::new().up();
+    let [plain, called] = [bench.submit(1, Class::Transactional, "x"), bench.submit_with_callback(2)];
+    bench.sent(plain, 0, "1");
+    bench.sent(called, 0, "2");
+    bench.receipt(1, "1", ReceiptState::Delivered, 1);
+    bench.receipt(2, "2", ReceiptState::Delivered, 2);
+    assert_eq!(bench.reported(), [(plain, ReceiptState::Delivered)], "the session gets its own");
+    bench.take_reports();
+    bench.hook_up();
+    assert_eq!(bench.reported(), [(called, ReceiptState::Delivered)]);
+    bench.hook_says(DeliveryAnswer::After(60_000));
+    bench.pass(59_000);
+    assert!(bench.deliveries.is_empty(), "not before its time");
+    bench.pass(1_100);
+    assert_eq!(bench.reported(), [(called, ReceiptState::Delivered)]);
+    let mut bench = bench.crash();
+    assert!(bench.deliveries.is_empty());
+    bench.hook_up();
+    let Delivery::Receipt(report) = &*bench.deliveries[0].1 else { panic!("a report") };
+    assert_eq!((report.message, report.notes.as_ref()), (called, Some(&notes())));
+    bench.hook_says(DeliveryAnswer::Taken);
+    assert_eq!(bench.engine.outbox_figures().next(), Some((0, 0)));
+    assert_eq!(bench.crash().engine.outbox_figures().next(), Some((0, 0)), "once it is taken it is over");
+}
+
+#[test]
+fn a_message_keeps_its_notes_when_it_is_carried_and_when_it_leaves_memory() {
+    let mut bench = Bench::with(tiny()).up();
+    bench.due_in_ms = 0;
+    let called = bench.submit_with_callback(1);
+    bench.sent(called, 0, "1");
+    for n in 2..200 {
+        bench.due_in_ms = 3_600_000;
+        bench.submit(n, Class::Marketing, "later");
+        bench.pass(50);
+    }
+    let mut bench = bench.crash();
+    bench.pass(10_000);
+    bench.receipt(1, "1", ReceiptState::Delivered, 1);
+    bench.hook_up();
+    let Some(Delivery::Receipt(report)) = bench.deliveries.first().map(|(_, delivery)| &**delivery) else { panic!("a report") };
+    assert_eq!(report.notes.as_deref(), Some(&*notes()));
+}
