@@ -5,6 +5,7 @@
 //! page. Stop: take no new connections and messages, let windows drain within the deadline, unbind, flush, release the lock.
 
 mod credit;
+mod hooks;
 mod names;
 mod plan;
 pub mod ranges;
@@ -153,6 +154,7 @@ impl Gateway {
         };
         let engine_task = tokio::spawn(task.run());
 
+        let hooks = hooks::start(&config, &engine_inputs, &registry).await.map_err(AppError::Plan)?;
         let metrics = start_metrics(&config, &telemetry).await?;
         let admin = bind_admin(&config).await?;
         let listener = Listener::start(&config.listen, &config.accounts, shared.clone()).await.map_err(|source| AppError::Port {
@@ -163,7 +165,7 @@ impl Gateway {
         })?;
         let accounts = Arc::clone(listener.accounts());
         let (operators, telemetry_of_reloads) = (operator.clone(), Arc::clone(&telemetry));
-        let parts = Parts { names, shared, accounts, operator, telemetry: telemetry_of_reloads, asides };
+        let parts = Parts { names, shared, accounts, operator, telemetry: telemetry_of_reloads, asides, hooks };
         let reloader = Arc::new(Reloader::start(written, parts));
         let admin = admin.map(|port| {
             let configured: Arc<dyn Configured> = Arc::clone(&reloader) as Arc<dyn Configured>;

@@ -67,6 +67,8 @@ pub struct Account {
     pub dedupe: AccountDedupe,
     /// What its messages cost. Default absent: nothing is counted.
     pub balance: Option<AccountBalance>,
+    /// Where its deliveries go besides its sessions. Default absent.
+    pub hook: Option<super::AccountHook>,
 }
 
 impl Default for Account {
@@ -99,6 +101,7 @@ impl Default for Account {
             rules: super::AccountRules::default(),
             dedupe: AccountDedupe::default(),
             balance: None,
+            hook: None,
         }
     }
 }
@@ -150,6 +153,9 @@ impl Account {
         self.dedupe.check(&format!("{at}.dedupe"), c);
         if let Some(balance) = &self.balance {
             balance.check(&format!("{at}.balance"), c);
+        }
+        if let Some(hook) = &self.hook {
+            hook.check(&format!("{at}.hook"), c);
         }
     }
 }

@@ -11,6 +11,7 @@ mod compliance;
 mod credit;
 mod export;
 mod gateway;
+mod hooks;
 mod hours;
 mod limit;
 mod load;
@@ -32,6 +33,7 @@ pub use credit::{AccountBalance, AccountDedupe, RangePrice};
 pub use export::Difference;
 pub use gateway::status_of;
 pub use gateway::{ClassPolicy, Classes, Gateway, Listen, Log, LogFormat, Metrics};
+pub use hooks::{AccountHook, Hooks};
 pub use hours::Hours;
 pub use limit::Limit;
 pub use profile::{
@@ -69,6 +71,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// The admin port.
     pub admin: Admin,
+    /// Deliveries to addresses.
+    pub hooks: Hooks,
     /// What each class of message gets.
     pub class: Classes,
     /// What is known of numbers.

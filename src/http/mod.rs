@@ -6,6 +6,7 @@ mod change;
 pub mod desk;
 mod extract;
 mod guard;
+pub mod hooks;
 mod look;
 pub mod problem;
 
