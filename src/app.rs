@@ -26,7 +26,9 @@ use crate::link::listener::Listener;
 use crate::link::lists::{Lists, ListsDesk};
 use crate::link::pool::LinkShared;
 use crate::link::registry::Registry;
+use crate::link::submissions::{Submissions, SubmissionsDesk};
 use crate::model::clock::SystemClock;
+use crate::number::HomeRegion;
 use crate::store::StoreError;
 use crate::store::local::{LocalSettings, LocalStore};
 use crate::telemetry::{Endpoint, EngineSnapshot, Telemetry};
@@ -127,6 +129,7 @@ impl Gateway {
         let (engine_inputs, inputs) = mpsc::channel(ENGINE_QUEUE);
         let (asides, kept_aside) = mpsc::channel(1);
         let desk = Arc::new(Desk::default());
+        let handed_in = Arc::new(SubmissionsDesk::default());
         let operator = Operator::new(Arc::clone(&desk), &engine_inputs);
         let (fail, failed) = watch::channel(None);
         let (figures_sender, figures) = watch::channel(EngineSnapshot::default());
@@ -141,6 +144,7 @@ impl Gateway {
             stores,
             lists: Arc::clone(&lists),
             registry: Arc::clone(&registry),
+            submissions: Arc::clone(&handed_in),
             desk,
             asides: kept_aside,
             telemetry: Arc::clone(&telemetry),
@@ -162,12 +166,14 @@ impl Gateway {
             source,
         })?;
         let accounts = Arc::clone(listener.accounts());
+        let home = HomeRegion::from_iso(&config.gateway.home_region).unwrap_or_default();
+        let submissions = Submissions::new(handed_in, &engine_inputs, Arc::clone(&accounts), home, clock);
         let (operators, telemetry_of_reloads) = (operator.clone(), Arc::clone(&telemetry));
         let parts = Parts { names, shared, accounts, operator, telemetry: telemetry_of_reloads, asides };
         let reloader = Arc::new(Reloader::start(written, parts));
         let admin = admin.map(|port| {
             let configured: Arc<dyn Configured> = Arc::clone(&reloader) as Arc<dyn Configured>;
-            let backstage = Backstage { operator: operators, links: registry, configured, started: Instant::now() };
+            let backstage = Backstage { operator: operators, submissions, links: registry, configured, started: Instant::now() };
             (port.address(), tokio::spawn(port.serve(backstage)))
         });
         let (metrics, metrics_task) = metrics.map_or((None, None), |(address, task)| (Some(address), Some(task)));

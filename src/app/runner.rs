@@ -7,6 +7,7 @@ use crate::engine::port::{DiskState, Input, Output};
 use crate::http::desk::Desk;
 use crate::link::lists::ListsDesk;
 use crate::link::registry::Registry;
+use crate::link::submissions::SubmissionsDesk;
 use crate::model::clock::SystemClock;
 use crate::store::ledger_writer::{LedgerEvent, LedgerHandle, LedgerWriter};
 use crate::store::local::{LocalJournal, LocalLedger, free_space};
@@ -185,6 +186,8 @@ pub struct EngineTask {
     pub registry: Arc<Registry>,
     /// Where requests about lists wait.
     pub lists: Arc<ListsDesk>,
+    /// Where batches of messages wait that came by no session.
+    pub submissions: Arc<SubmissionsDesk>,
     /// Where operators wait.
     pub desk: Arc<Desk>,
     /// Blobs that are to be kept in the ledger.
@@ -251,6 +254,7 @@ impl EngineTask {
     fn carry_out(&mut self, output: Output, inputs: &mut Vec<Input>) {
         match output {
             Output::Upstream { session, replies } => self.registry.reply(session, replies),
+            Output::HandedIn { answers } => self.submissions.answered(answers),
             Output::Bind { bind, commands } => inputs.extend(self.registry.command(bind, commands)),
             Output::Append { batch, events, urgent } => self.stores.append(batch, events, urgent),
             Output::Ledger(update) => self.stores.update(update),

@@ -37,6 +37,8 @@ pub enum Input {
     SessionDown { session: SessionId },
     /// Messages submitted in one read.
     Submit { session: SessionId, drafts: Vec<Draft> },
+    /// Messages that came by no session; each is answered by [`Output::HandedIn`].
+    HandIn { drafts: Vec<Draft> },
     /// Messages each of which ends the newest waiting one of the same account, source, destination and service_type, if there is one.
     SubmitReplacing { session: SessionId, drafts: Vec<Draft> },
     /// query_sm: answered from live state.
@@ -101,6 +103,17 @@ pub struct Draft {
     pub message: Arc<Message>,
     /// The name of its campaign, if it has one.
     pub campaign: Option<Arc<str>>,
+}
+
+/// A draft that became a message, as [`Output::HandedIn`] tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// Its id; of one that was handed in before, the first one's.
+    pub message: MessageId,
+    /// Segments at the first carrier of its route; 0 where `repeats`.
+    pub segments: u8,
+    /// It was handed in before: no second message was made.
+    pub repeats: bool,
 }
 
 /// Which messages a cancel means.
@@ -219,6 +232,8 @@ pub struct InboundPart {
 pub enum Output {
     /// For one upstream session.
     Upstream { session: SessionId, replies: Vec<UpstreamReply> },
+    /// The yes (durable by now) or the refusal of each of these drafts, by their tokens, in any order.
+    HandedIn { answers: Vec<(u64, Result<Taken, Refusal>)> },
     /// For one bind.
     Bind { bind: BindId, commands: Vec<BindCommand> },
     /// For the journal: append these events; report `Committed` with this `batch` number.

@@ -91,6 +91,7 @@ struct Bench {
     sends: Vec<(BindId, MessageId, u8, u8)>,
     stored: Vec<u64>,
     controlled: Vec<(u64, control::Answered)>,
+    handed_in: Vec<(u64, Result<Taken, Refusal>)>,
     down: Vec<(CarrierId, Option<u16>)>,
     done: Vec<(u64, Result<(), Refusal>)>,
     queried: Vec<(u64, Result<State, Refusal>)>,
@@ -145,6 +146,7 @@ impl Bench {
             sends: Vec::new(),
             stored: Vec::new(),
             controlled: Vec::new(),
+            handed_in: Vec::new(),
             down: Vec::new(),
             done: Vec::new(),
             queried: Vec::new(),
@@ -194,6 +196,7 @@ impl Bench {
                     }
                     Output::Controlled { token, answer } => self.controlled.push((token, *answer)),
                     Output::StayDown(down) => self.down = down,
+                    Output::HandedIn { answers } => self.handed_in.extend(answers),
                     Output::Upstream { replies, .. } => replies.into_iter().for_each(|reply| match reply {
                         UpstreamReply::Answer { token, result } => self.answers.push((token, result)),
                         UpstreamReply::Deliver { token, item } => self.deliveries.push((token, item)),

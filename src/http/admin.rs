@@ -4,9 +4,11 @@ use super::change;
 use super::desk::Operator;
 use super::guard::{Guard, guard};
 use super::look;
+use super::messages;
 use super::problem::Problem;
 use crate::config::{Admin, Difference};
 use crate::engine::look::Links;
+use crate::link::submissions::Submissions;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -58,6 +60,8 @@ pub trait Configured: Send + Sync {
 pub struct Backstage {
     /// The way to the engine.
     pub operator: Operator,
+    /// The way in for messages.
+    pub submissions: Submissions,
     /// The links.
     pub links: Arc<dyn Links>,
     /// The configuration.
@@ -106,6 +110,7 @@ fn router(backstage: Backstage, guarded: Arc<Guard>) -> Router {
         .route("/v1/lanes", get(look::lanes))
         .route("/v1/messages/{id}", get(look::message))
         .route("/v1/explain", post(look::explain))
+        .route("/v1/messages", post(messages::submit).layer(DefaultBodyLimit::max(messages::BODY_MAX)))
         .route("/v1/audit", get(look::audit))
         .route("/v1/config", get(look::config))
         .route("/v1/changes", get(look::changes).post(change::begin))

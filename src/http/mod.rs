@@ -1,5 +1,5 @@
 //! HTTP: the admin port, through which an operator sees and changes the running gateway. A file per resource, no state of its own: what is asked goes to
-//! the engine as [`crate::engine::control::Request`]s, what the links know comes from [`crate::engine::look::Links`], reloading is `app`'s ([`admin::Reload`]).
+//! the engine as [`crate::engine::control::Request`]s, what the links know comes from [`crate::engine::look::Links`], reloading is `app`'s ([`admin::Configured`]), messages go in by [`crate::link::submissions`].
 
 pub mod admin;
 mod change;
@@ -7,6 +7,8 @@ pub mod desk;
 mod extract;
 mod guard;
 mod look;
+mod messages;
 pub mod problem;
+mod refusal;
 
 pub use guard::USER_HEADER;

@@ -235,6 +235,12 @@ impl Accounts {
         self.directory().by_id.get(id.0 as usize).filter(|entry| !entry.settings.bind_types.is_empty()).cloned()
     }
 
+    /// The account of this name, as [`Accounts::get`].
+    pub fn named(&self, name: &str) -> Option<Arc<AccountEntry>> {
+        let found = self.directory().by_id.iter().find(|entry| entry.settings.name == name).cloned();
+        found.filter(|entry| !entry.settings.bind_types.is_empty())
+    }
+
     /// Other accounts from now on, at the same places as before and more behind them. Counters go on, remembered passwords of those that changed don't.
     /// Sessions learn of it by [`super::registry::Registry::accounts_changed`].
     pub fn replace(&self, accounts: &[Account]) {

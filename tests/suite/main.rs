@@ -29,6 +29,7 @@ mod link_sockets;
 mod link_submitting;
 mod load_direct;
 mod load_relay;
+mod messages_door;
 mod number_lists;
 mod pdu_vectors;
 mod peers_node;

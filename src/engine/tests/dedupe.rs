@@ -268,3 +268,31 @@ fn its_events_are_read_back_as_they_were_written_and_cut_short_they_are_refused(
         assert_eq!(read_group(&group, &mut |_, _| {}), Err(event::EventError::Short));
     }
 }
+
+#[test]
+fn messages_that_came_by_no_session_are_answered_when_durable_with_their_segments_and_repeats_with_the_first_ones_id() {
+    let mut bench = bench(DuplicateAction::Drop);
+    let draft = |token: u64, phone: u64, octets: usize, identity: u64| {
+        let destination = Address::new(1, 1, b"8613800138000").unwrap();
+        let body = Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: vec![b'a'; octets].into() };
+        let number = crate::number::pack(b"8613800138000").unwrap() + phone;
+        let source = Address::new(5, 0, b"SHOP").unwrap();
+        let message = Message { identity, ..Message::new(AccountId(0), Class::Transactional, [source, destination], number, body) };
+        Draft { token, message: Arc::new(message), campaign: None }
+    };
+    bench.hold_commits = true;
+    bench.step(vec![Input::HandIn { drafts: vec![draft(1, 1, 10, 7), draft(2, 2, 200, 8), draft(3, 1, 10, 7), draft(4, 3, 100_000, 9)] }]);
+    assert_eq!(bench.handed_in, [(4, Err(Refusal::Length))], "a refusal needs no disk; nothing else is told before it is durable");
+    bench.hold_commits = false;
+    let held = std::mem::take(&mut bench.held);
+    let commits = held.into_iter().map(|(batch, events)| Input::Committed { batch, position: bench.journal.append(&events).unwrap() });
+    let commits = commits.collect();
+    bench.step(commits);
+    let told = |token: u64| bench.handed_in.iter().find(|answer| answer.0 == token).unwrap().1.unwrap();
+    let (first, second, third) = (told(1), told(2), told(3));
+    assert_eq!((first.segments, first.repeats, second.segments, second.repeats), (1, false, 2, false));
+    assert_eq!((third.message, third.repeats), (first.message, true));
+    assert!(bench.answers.is_empty() && bench.handed_in.len() == 4);
+    assert_eq!(bench.accepted(), 2);
+    bench.sent(first.message, 0, "A1");
+}

@@ -441,6 +441,8 @@ impl World {
                 let (life, us) = (self.gateway.life, self.dice.up_to(5_000));
                 self.after(us, Due::PageRead { life, kind, id });
             }
+            // The world hands nothing in but by sessions.
+            Output::HandedIn { .. } => {}
             Output::Upstream { session, replies } => {
                 self.judge.replies(&replies)?;
                 self.no_credit +=
