@@ -337,7 +337,7 @@ pub(super) enum ConfigCommand {
 }
 
 /// `90s`, `30m`, `2h`, `1d`, `90` (seconds).
-fn seconds(text: &str) -> Result<u64, String> {
+pub(super) fn seconds(text: &str) -> Result<u64, String> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let factor = match unit {
         "" | "s" => 1,
@@ -351,7 +351,7 @@ fn seconds(text: &str) -> Result<u64, String> {
 }
 
 /// A time to come, wall milliseconds.
-fn instant(text: &str) -> Result<u64, String> {
+pub(super) fn instant(text: &str) -> Result<u64, String> {
     let fix = "such as 2026-03-01T08:00+08:00, or 18:30";
     let now = jiff::Zoned::now();
     let at = if let Some(time) = text.parse::<jiff::civil::Time>().ok().filter(|_| !text.contains('-')) {

@@ -79,6 +79,8 @@ pub struct StatusView {
     pub node: u8,
     /// Its clock.
     pub now_ms: u64,
+    /// The country code of numbers that are written without one.
+    pub home_country_code: u16,
     /// It is stopping.
     pub stopping: bool,
     /// ok, slow, reserve or failed.
@@ -304,6 +306,7 @@ impl Engine {
         StatusView {
             node: self.plan.node,
             now_ms: self.now.wall_ms,
+            home_country_code: self.plan.home.code,
             stopping: self.draining,
             disk: match self.disk {
                 DiskState::Ok => "ok",

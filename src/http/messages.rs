@@ -172,7 +172,7 @@ fn read(body: &[u8], submissions: &Submissions) -> Result<(Arc<AccountEntry>, It
     let (account, defaults) = opened(&batch, submissions)?;
     let sender = Sender { id: account.id, account: &account.settings, home: submissions.home(), now: submissions.now() };
     let mut campaigns = Campaigns::default();
-    let items = batch.items.iter().map(|line| draft(line, &defaults, &sender, &mut campaigns).map(Some)).collect();
+    let items = batch.items.iter().map(|line| draft(line, defaults, &sender, &mut campaigns).map(Some)).collect();
     Ok((account, items))
 }
 

@@ -39,6 +39,7 @@ mod peers_tshark;
 mod range_tables;
 mod receipt_vectors;
 mod rules_sockets;
+mod send_files;
 mod session_rules;
 mod sim_carrier;
 mod sim_profiles;
