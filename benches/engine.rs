@@ -162,7 +162,6 @@ impl World {
                 inputs.push(Input::Page { kind, id, found });
             }
             Output::Bind { commands, .. } => self.carrier(commands, inputs),
-            Output::Balance { .. } => {}
             Output::Upstream { replies, .. } => {
                 let answers: Vec<_> = replies
                     .into_iter()

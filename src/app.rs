@@ -4,7 +4,6 @@
 //! Start: lock and open the store, recover the engine, start the threads of journal and ledger, the engine's task, the binds, the listener, the metrics
 //! page. Stop: take no new connections and messages, let windows drain within the deadline, unbind, flush, release the lock.
 
-mod credit;
 mod names;
 mod plan;
 pub mod ranges;
@@ -13,7 +12,6 @@ mod routes;
 mod rules;
 mod runner;
 
-pub use credit::TopUpError;
 pub use names::Names;
 
 use crate::config::Config;
@@ -93,8 +91,6 @@ pub struct Gateway {
     engine_task: JoinHandle<()>,
     failed: watch::Receiver<Option<String>>,
     figures: watch::Receiver<EngineSnapshot>,
-    account_names: Vec<String>,
-    asked: Arc<credit::Asked>,
     metrics_task: Option<JoinHandle<()>>,
     deadline: Duration,
 }
@@ -133,7 +129,6 @@ impl Gateway {
         let operator = Operator::new(Arc::clone(&desk), &engine_inputs);
         let (fail, failed) = watch::channel(None);
         let (figures_sender, figures) = watch::channel(EngineSnapshot::default());
-        let asked = Arc::new(credit::Asked::default());
         let stores = Stores::start(journal, ledger, space, Arc::clone(&telemetry))
             .map_err(|source| AppError::Store { directory: shown.clone(), source })?;
         let disk_slow = Duration::from_millis(config.gateway.disk_slow_ms);
@@ -153,7 +148,6 @@ impl Gateway {
             fail,
             directory: config.gateway.data_dir.clone(),
             figures: figures_sender,
-            asked: Arc::clone(&asked),
         };
         let engine_task = tokio::spawn(task.run());
 
@@ -171,9 +165,12 @@ impl Gateway {
         let (operators, telemetry_of_reloads) = (operator.clone(), Arc::clone(&telemetry));
         let parts = Parts { names, shared, accounts, operator, telemetry: telemetry_of_reloads, asides };
         let reloader = Arc::new(Reloader::start(written, parts));
+        let lists = Lists::new(lists, &engine_inputs);
+        let asked_lists = lists.clone();
         let admin = admin.map(|port| {
             let configured: Arc<dyn Configured> = Arc::clone(&reloader) as Arc<dyn Configured>;
-            let backstage = Backstage { operator: operators, submissions, links: registry, configured, started: Instant::now() };
+            let backstage =
+                Backstage { operator: operators, submissions, lists: asked_lists, links: registry, configured, started: Instant::now() };
             (port.address(), tokio::spawn(port.serve(backstage)))
         });
         let (metrics, metrics_task) = metrics.map_or((None, None), |(address, task)| (Some(address), Some(task)));
@@ -183,15 +180,13 @@ impl Gateway {
             recovered,
             telemetry,
             listener,
-            lists: Lists::new(lists, &engine_inputs),
+            lists,
             reloader,
             admin,
             engine: engine_inputs,
             engine_task,
             failed,
             figures,
-            account_names: account_names.into_iter().map(str::to_owned).collect(),
-            asked,
             metrics_task,
             deadline: Duration::from_millis(config.gateway.shutdown_deadline_ms),
         })

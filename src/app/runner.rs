@@ -1,7 +1,6 @@
 //! The engine's task and the threads of its stores: carries inputs in, outputs out, and the disk's state to the engine. One wake of this task
 //! takes everything that waits.
 
-use super::credit::Asked;
 use crate::engine::Engine;
 use crate::engine::port::{DiskState, Input, Output};
 use crate::http::desk::Desk;
@@ -197,8 +196,6 @@ pub struct EngineTask {
     pub disk_slow: Duration,
     pub fail: watch::Sender<Option<String>>,
     pub directory: PathBuf,
-    /// Who waits for the answer to a top-up.
-    pub asked: Arc<Asked>,
     /// The engine's figures, once a second.
     pub figures: watch::Sender<EngineSnapshot>,
 }
@@ -261,7 +258,6 @@ impl EngineTask {
             Output::ReadChunk(id) => self.stores.read(Unread::Chunk(id)),
             Output::ReadPage { kind, id } => self.stores.read(Unread::Page(kind, id)),
             Output::Rules { token, answer } => self.lists.answered(token, answer),
-            Output::Balance { token, result } => self.asked.answered(token, result),
             Output::Controlled { token, answer } => self.desk.answered(token, *answer),
             Output::StayDown(binds) => self.registry.stay_down(binds),
         }

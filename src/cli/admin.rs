@@ -4,6 +4,7 @@
 use crate::config::Config;
 use crate::http::USER_HEADER;
 use crate::http::problem::Problem;
+use crate::number::HomeRegion;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -146,6 +147,12 @@ impl Client {
     pub(super) fn try_post(&self, path: &str, body: String) -> Result<String, Failed> {
         let request = self.dressed(self.agent.post(self.url(path))).header("content-type", "application/json");
         self.told(request.send(body))
+    }
+
+    /// The country of numbers that are written without one, as the gateway reads them.
+    pub(super) fn home(&self) -> Result<HomeRegion, String> {
+        let code = self.get("/v1/status")?["home_country_code"].as_u64().and_then(|code| u16::try_from(code).ok());
+        code.and_then(HomeRegion::from_code).ok_or_else(|| "the gateway names no home region".to_owned())
     }
 
     /// DELETE.

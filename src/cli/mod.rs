@@ -3,6 +3,8 @@
 //! Exit codes: 0 done, 1 failed (the reason is on standard error), 2 wrong usage.
 
 mod admin;
+mod balance;
+mod block;
 mod check;
 mod completions;
 mod demo;
@@ -78,6 +80,11 @@ enum Command {
     Numbers(numbers::Args),
     /// Send a file of messages through the running gateway
     Send(Box<send::Args>),
+    /// Lists of numbers that must not be written to
+    #[command(subcommand)]
+    Block(block::Block),
+    /// What an account has, and topping it up
+    Balance(balance::BalanceArgs),
     /// Verify, count or dump a data directory while the gateway is stopped
     Store(store::Args),
     /// Print completions for a shell
@@ -105,6 +112,8 @@ fn run(cli: Cli, output: &mut Output) -> ExitCode {
         Command::Ranges(args) => ranges::run(&args, output),
         Command::Numbers(args) => numbers::run(&args, output),
         Command::Send(args) => send::run(&args, output),
+        Command::Block(block) => block::run(&block, output),
+        Command::Balance(args) => balance::run(&args, output),
         Command::Store(args) => store::run(&args, &store_events::decode, output),
         Command::Completions(args) => completions::run(&args, output),
         Command::Operate(operate) => operate::run(&operate, output),

@@ -566,7 +566,7 @@ fn resume(id: Option<u64>, scope: &ScopeArgs, reason: &str, client: &Client, out
 }
 
 /// For a parameter of a URL.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.bytes().map(|octet| if octet.is_ascii_alphanumeric() { char::from(octet).to_string() } else { format!("%{octet:02X}") }).collect()
 }
 

@@ -12,7 +12,6 @@ use super::admin::{Client, Where};
 use super::numbers::{column, refuse_same_files};
 use super::operate::{instant, seconds};
 use super::ranges::{grouped, region};
-use crate::number::HomeRegion;
 use crate::number::dedupe::NumberSet;
 use crate::number::list::{Column, LineError, List, same_name};
 use post::{Defaults, Post, Row};
@@ -94,7 +93,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<(), String> {
     refuse_same_files(&[("the file", Some(&args.file)), ("--text-file", args.text_file.as_ref()), ("--rejects", args.rejects.as_ref())])?;
     let client = args.at.client()?;
-    let home = home(args, &client)?;
+    let home = args.region.as_deref().map_or_else(|| client.home(), region)?;
     let text = text(args)?;
     let job = job_name(args, text.as_deref())?;
     let size = std::fs::metadata(&args.file).ok().filter(std::fs::Metadata::is_file).map(|file| file.len());
@@ -131,15 +130,6 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<(), String> {
     let lines = done.as_ref().copied().unwrap_or(0);
     tell(&client, &post, lines, &rejects, &progress, output);
     done.map(drop).map_err(|error| format!("{error}\nnot all of {name} is sent; run the same command again to go on (--job {job})"))
-}
-
-/// The country of national numbers.
-fn home(args: &Args, client: &Client) -> Result<HomeRegion, String> {
-    if let Some(letters) = &args.region {
-        return region(letters);
-    }
-    let code = client.get("/v1/status")?["home_country_code"].as_u64().unwrap_or(0);
-    u16::try_from(code).ok().and_then(HomeRegion::from_code).ok_or_else(|| "the gateway names no home region; say --region".to_owned())
 }
 
 fn text(args: &Args) -> Result<Option<String>, String> {
@@ -189,13 +179,16 @@ fn defaults(args: &Args, template: &Template) -> Defaults {
     }
 }
 
+/// What is done with a batch.
+type Each<'e> = &'e mut dyn FnMut(Vec<Row>, &mut Rejects<'_>) -> Result<(), String>;
+
 /// Reads the file to its end: what can be sent goes to `each` in batches, the rest to `rejects`. Gives the lines that were read.
 fn each_batch(
     list: &mut List<impl Read>,
     template: &Template,
     batch: usize,
     rejects: &mut Rejects<'_>,
-    each: &mut dyn FnMut(Vec<Row>, &mut Rejects<'_>) -> Result<(), String>,
+    each: Each<'_>,
 ) -> Result<u64, String> {
     let (mut lines, mut set, mut rows) = (0, NumberSet::new(), Vec::with_capacity(batch));
     while let Some((record, number)) = list.read().map_err(|error| format!("the file can't be read to its end: {error}"))? {

@@ -251,6 +251,10 @@ pub(super) fn audit(value: &Value) -> Vec<String> {
                 let ids = list(&record["ids"]).iter().map(text).collect::<Vec<_>>().join(", ");
                 format!("lifted {ids}")
             }
+            Some("topped_up") => {
+                let change = super::balance::credits(record["change"].as_i64().unwrap_or(0));
+                format!("top-up of {} by {change} ({})", text(&record["account"]), text(&record["reference"]))
+            }
             _ => text(&record["what"]),
         };
         vec![time(&record["at_ms"]), text(&record["who"]), what, text(&record["reason"])]

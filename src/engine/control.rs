@@ -2,6 +2,7 @@
 //! what only looks is answered at once. The changes themselves are [`super::overlay`]'s, cancels [`super::cancel`]'s, looks [`super::look`]'s.
 #![allow(missing_docs)] // every variant has its line; its fields are the words of the design
 
+use super::balance::{BalanceView, TopUp};
 use super::event::{Event, EventError};
 use super::look::{Look, View};
 use super::messages::{Entry, Phase};
@@ -33,6 +34,8 @@ pub enum Ask {
     End(Which),
     /// Write down that something was done that leaves nothing in force.
     Note { what: String },
+    /// Change what an account has.
+    TopUp(TopUp),
     /// Send a test message.
     Test(Trial),
     /// Only tell.
@@ -61,6 +64,8 @@ pub enum Answer {
     Ended(Vec<Change>),
     /// Written down.
     Noted,
+    /// What the account has, durably.
+    Balance(Box<BalanceView>),
     /// The test message is accepted.
     Testing(MessageId),
     /// What was asked to be told.
@@ -111,6 +116,7 @@ impl Engine {
                 self.record_change(Record::Did { what, at_ms, who, reason });
                 Ok(Answer::Noted)
             }
+            Ask::TopUp(top_up) => self.top_up(top_up, who, reason),
             Ask::Test(trial) => {
                 let id = self.trial(&trial)?;
                 let what = format!("test message {id} through {}/{}", trial.carrier, trial.bind);
@@ -250,7 +256,7 @@ impl Engine {
     // ---- live and in replay ----
 
     /// Writes a change down and lets it be in force.
-    fn record_change(&mut self, record: Record) {
+    pub(super) fn record_change(&mut self, record: Record) {
         let octets = serde_json::to_vec(&record).expect("plain data can be written").into_boxed_slice();
         self.record(&Event::Changed { octets });
         self.overlay.apply(record);

@@ -2,6 +2,7 @@
 //! plain data for whoever shows it. What only the links know (sockets, addresses) stands beside it, behind [`Links`].
 
 use super::Engine;
+use super::balance::BalanceView;
 use super::explain::{Explained, Question};
 use super::messages::{Entry, PartState, Phase};
 use super::overlay::{Change, Record};
@@ -28,6 +29,8 @@ pub enum Look {
     Message(MessageId),
     /// The last so many records of the audit.
     Audit(usize),
+    /// What an account has.
+    Balance(String),
     /// What would become of such a message.
     Explain(Box<Question>),
 }
@@ -50,6 +53,8 @@ pub enum View {
     Message(MessageView),
     /// See [`Look::Audit`]; newest first.
     Audit(Vec<Record>),
+    /// See [`Look::Balance`].
+    Balance(Box<BalanceView>),
     /// See [`Look::Explain`].
     Explained(Box<Explained>),
 }
@@ -293,6 +298,9 @@ impl Engine {
             Look::Lanes => View::Lanes(self.lane_views()),
             Look::Changes => View::Changes(self.overlay.changes().map(|change| self.change_view(change)).collect()),
             Look::Audit(last) => View::Audit(self.overlay.audit().rev().take(*last).cloned().collect()),
+            Look::Balance(name) => {
+                View::Balance(Box::new(self.balance_view(super::scope::account_of(name, &self.plan)?, String::new(), false)))
+            }
             Look::Explain(question) => View::Explained(Box::new(self.explain(question)?)),
             Look::Message(id) => {
                 let entry = self.messages.get(id).ok_or_else(|| no_message(*id, self.overlay.tests.outcome(*id)))?;

@@ -121,8 +121,6 @@ enum Effect {
     Deliver { account: AccountId, token: DeliveryToken },
     /// The answer to a change of a list: numbers that came or went, and those that stand in it now.
     Listed { token: u64, changed: u64, total: u64 },
-    /// The answer to a top-up.
-    Balance { token: u64, account: AccountId },
 }
 
 /// An upstream session.
@@ -337,7 +335,6 @@ impl Engine {
             Input::Committed { batch, position } => self.committed(batch, position, outputs),
             Input::LedgerApplied => self.ledger_applied(),
             Input::Chunk { id, found } => self.chunk_read(id, found, outputs),
-            Input::TopUp { token, account, change, reason } => self.top_up(token, account, change, &reason, outputs),
             Input::Page { id, found, .. } => self.page_read(id, found, outputs),
             Input::Disk(state) => self.disk = state,
             Input::Drain => self.draining = true,
@@ -386,9 +383,6 @@ impl Engine {
                 Effect::Deliver { account, token } => self.outbox_ready(account, token),
                 Effect::Listed { token, changed, total } => {
                     outputs.push(Output::Rules { token, answer: Ok(port::RulesAnswer::Changed { changed, total }) });
-                }
-                Effect::Balance { token, account } => {
-                    outputs.push(Output::Balance { token, result: Ok(self.balances[account.0 as usize]) });
                 }
             }
         }

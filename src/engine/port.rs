@@ -65,8 +65,6 @@ pub enum Input {
     LedgerApplied,
     /// A chunk that was asked for, as octets and list of the dead; `None`: it isn't there.
     Chunk { id: u64, found: Option<(Vec<u8>, Vec<u8>)> },
-    /// Changes what an account has, by thousandths of a credit (0: only asks); durable before it is answered by [`Output::Balance`].
-    TopUp { token: u64, account: AccountId, change: i64, reason: String },
     /// A page that was asked for; `None`: it isn't there.
     Page { kind: u8, id: u64, found: Option<Vec<u8>> },
     /// The state of the disk changed.
@@ -244,8 +242,6 @@ pub enum Output {
     ReadChunk(u64),
     /// The answer to [`Input::Rules`].
     Rules { token: u64, answer: Result<RulesAnswer, RulesError> },
-    /// Answer to a top-up: what the account has now. `NoCredit`: it would fall below its limit; `NotAllowed`: more than can be changed at once.
-    Balance { token: u64, result: Result<Balance, Refusal> },
     /// For the ledger: read this page, as it is after the updates before; answered by [`Input::Page`].
     ReadPage { kind: u8, id: u64 },
     /// For the operator who asked.

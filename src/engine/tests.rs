@@ -96,7 +96,6 @@ struct Bench {
     done: Vec<(u64, Result<(), Refusal>)>,
     queried: Vec<(u64, Result<State, Refusal>)>,
     ruled: Vec<(u64, Result<RulesAnswer, RulesError>)>,
-    balances: Vec<(u64, Result<Balance, Refusal>)>,
     hold_commits: bool,
     due_in_ms: u64,
     held: Vec<(u64, Vec<u8>)>,
@@ -151,7 +150,6 @@ impl Bench {
             done: Vec::new(),
             queried: Vec::new(),
             ruled: Vec::new(),
-            balances: Vec::new(),
             hold_commits: false,
             due_in_ms: 0,
             held: Vec::new(),
@@ -184,7 +182,6 @@ impl Bench {
                         inputs.push(Input::LedgerApplied);
                     }
                     Output::Rules { token, answer } => self.ruled.push((token, answer)),
-                    Output::Balance { token, result } => self.balances.push((token, result)),
                     Output::ReadChunk(id) => {
                         self.reads += 1;
                         let found = self.ledger.chunk(id).unwrap().map(|(chunk, dead)| (chunk.octets, dead));

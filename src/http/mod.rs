@@ -2,10 +2,12 @@
 //! the engine as [`crate::engine::control::Request`]s, what the links know comes from [`crate::engine::look::Links`], reloading is `app`'s ([`admin::Configured`]), messages go in by [`crate::link::submissions`].
 
 pub mod admin;
+mod balance;
 mod change;
 pub mod desk;
 mod extract;
 mod guard;
+mod lists;
 mod look;
 mod messages;
 pub mod problem;

@@ -4,7 +4,7 @@
 use super::accounts::{AccountEntry, Accounts};
 use crate::engine::port::{Draft, Input, Taken};
 use crate::model::clock::SystemClock;
-use crate::model::{Now, Refusal};
+use crate::model::{AccountId, Now, Refusal};
 use crate::number::HomeRegion;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -117,6 +117,11 @@ impl Submissions {
     /// The account of this name, if it is configured.
     pub fn account(&self, name: &str) -> Option<Arc<AccountEntry>> {
         self.accounts.named(name)
+    }
+
+    /// The name of an account, also of one that is configured no more; empty if there never was one.
+    pub fn account_name(&self, id: AccountId) -> String {
+        self.accounts.name(id)
     }
 
     /// The country of national numbers.

@@ -7,6 +7,7 @@ mod config_defaults;
 mod config_refusals;
 mod config_routes;
 mod control_commands;
+mod control_lists;
 mod control_reload;
 mod control_rig;
 mod crash_cold;
