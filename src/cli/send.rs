@@ -1,6 +1,7 @@
 //! `hongyan send`: a file of numbers, with a text for all or a template that each line fills, handed to the running gateway in batches. Streams files of any
 //! size; the same command run again goes on after a break and sends nobody twice.
 
+mod dry;
 mod job;
 mod post;
 mod progress;
@@ -14,14 +15,15 @@ use super::operate::{instant, seconds};
 use super::ranges::{grouped, region};
 use crate::number::dedupe::NumberSet;
 use crate::number::list::{Column, LineError, List, same_name};
-use post::{Defaults, Post, Row};
+use dry::Dry;
+use post::{BATCH_MAX, Defaults, Post, Row};
 use progress::Progress;
 use rejects::{Rejects, written};
 use serde_json::json;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use template::Template;
 
 /// What a line whose number came before is counted as.
@@ -80,6 +82,12 @@ pub(super) struct Args {
     /// The job's name: the same job reaches a number once
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
+    /// Look only: what would be sent, at what cost and how long it would take
+    #[arg(long)]
+    dry_run: bool,
+    /// Only go on with a job: stop if the gateway knows nothing of its first lines
+    #[arg(long, conflicts_with = "dry_run")]
+    resume: bool,
     /// Write every line that isn't sent to this file, as CSV: line, reason, detail, written
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
@@ -109,22 +117,25 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<(), String> {
     let defaults = defaults(args, &template);
     let mut rejects = Rejects::new(args.rejects.as_deref())?;
     eprintln!("job {job}");
-    let patience = Duration::from_secs(args.wait);
-    let (account, next) = (args.account.as_str(), Instant::now());
-    let mut post = Post {
-        client: &client,
-        account,
-        defaults: &defaults,
-        job: &job,
-        patience,
-        rate: args.rate,
-        next,
-        accepted: 0,
-        repeated: 0,
-        segments: 0,
-    };
-    let done =
-        each_batch(&mut list, &template, post.batch_size(), &mut rejects, &mut |rows, rejects| post.hand_in(rows, rejects, &mut progress));
+    let account = args.account.as_str();
+    if args.dry_run {
+        let mut dry = Dry::new(&client, account, &defaults, &job);
+        let each = &mut |rows: Vec<Row>, rejects: &mut Rejects<'_>| dry.look_at(&rows, rejects, &mut progress);
+        let done = each_batch(&mut list, &template, BATCH_MAX, &mut rejects, each);
+        progress.end();
+        rejects.close()?;
+        dry.tell(done?, args.rate, &rejects, output);
+        return Ok(());
+    }
+    let mut post = Post::new(&client, account, &defaults, &job, Duration::from_secs(args.wait), args.rate);
+    let mut unknown = args.resume;
+    let batch = post.batch_size();
+    let done = each_batch(&mut list, &template, batch, &mut rejects, &mut |rows, rejects| {
+        if std::mem::take(&mut unknown) && dry::known(&client, account, &defaults, &job, &rows)? == 0 {
+            return Err("resume: the gateway knows nothing of the first lines of this job; without --resume it begins".to_owned());
+        }
+        post.hand_in(rows, rejects, &mut progress)
+    });
     progress.end();
     rejects.close()?;
     let lines = done.as_ref().copied().unwrap_or(0);

@@ -3,12 +3,13 @@
 
 use super::Engine;
 use super::balance::BalanceView;
+use super::estimate::Estimate;
 use super::explain::{Explained, Question};
 use super::messages::{Entry, PartState, Phase};
 use super::overlay::{Change, Record};
-use super::port::{CarrierId, DiskState};
+use super::port::{CarrierId, DiskState, Draft};
 use super::scope::Fault;
-use crate::model::{Class, Message, MessageId, State};
+use crate::model::{AccountId, Class, Message, MessageId, State};
 use serde::Serialize;
 use serde::ser::SerializeMap;
 
@@ -31,6 +32,8 @@ pub enum Look {
     Audit(usize),
     /// What an account has.
     Balance(String),
+    /// What would become of a batch of an account.
+    Estimate(AccountId, Vec<Draft>),
     /// What would become of such a message.
     Explain(Box<Question>),
 }
@@ -55,6 +58,8 @@ pub enum View {
     Audit(Vec<Record>),
     /// See [`Look::Balance`].
     Balance(Box<BalanceView>),
+    /// See [`Look::Estimate`].
+    Estimated(Box<Estimate>),
     /// See [`Look::Explain`].
     Explained(Box<Explained>),
 }
@@ -301,6 +306,7 @@ impl Engine {
             Look::Balance(name) => {
                 View::Balance(Box::new(self.balance_view(super::scope::account_of(name, &self.plan)?, String::new(), false)))
             }
+            Look::Estimate(account, drafts) => View::Estimated(Box::new(self.estimate(*account, drafts))),
             Look::Explain(question) => View::Explained(Box::new(self.explain(question)?)),
             Look::Message(id) => {
                 let entry = self.messages.get(id).ok_or_else(|| no_message(*id, self.overlay.tests.outcome(*id)))?;

@@ -17,7 +17,7 @@
 //! | back to the sender | [`outbox`] |
 //! | messages from phones | [`inbound`] |
 //! | query, cancel, replace | [`lookup`], [`replacing`] |
-//! | why it waits; what would become of one | [`waits`], [`explain`] |
+//! | why it waits; what would become of one, or of many | [`waits`], [`explain`], [`estimate`] |
 //! | past its time | [`sweep`] |
 //! | handed in twice; paid for | [`dedupe`], [`balance`] |
 //! | out of memory for a while | [`cold`], [`old`], [`runs`], [`seek`], [`search`] |
@@ -40,6 +40,7 @@ pub mod control;
 pub mod counts;
 pub mod dedupe;
 pub mod dispatch;
+pub mod estimate;
 pub mod event;
 pub mod explain;
 pub mod fair;

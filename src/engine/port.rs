@@ -93,7 +93,7 @@ pub enum DiskState {
 }
 
 /// A message as an upstream handed it in, before intake looked at it.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     /// The session's own mark; comes back in the answer.
     pub token: u64,

@@ -116,6 +116,7 @@ fn router(backstage: Backstage, guarded: Arc<Guard>) -> Router {
         .route("/v1/messages/{id}", get(look::message))
         .route("/v1/explain", post(look::explain))
         .route("/v1/messages", post(messages::submit).layer(DefaultBodyLimit::max(messages::BODY_MAX)))
+        .route("/v1/explain/batch", post(messages::estimate).layer(DefaultBodyLimit::max(messages::BODY_MAX)))
         .route("/v1/accounts/{name}/balance", get(balance::balance))
         .route("/v1/accounts/{name}/top-ups", post(balance::top_up))
         .route("/v1/lists", get(lists::all))

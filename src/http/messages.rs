@@ -3,8 +3,11 @@
 
 use super::admin::Backstage;
 use super::extract::Body;
+use super::look::{ask, odd};
 use super::problem::Problem;
 use super::refusal::fault_of;
+use crate::engine::estimate::{ESTIMATE_MAX, Estimate, Refused};
+use crate::engine::look::{Look, View};
 use crate::engine::port::{Draft, Taken};
 use crate::engine::scope::Fault;
 use crate::link::accounts::AccountEntry;
@@ -18,6 +21,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Longest body of a batch, octets.
 pub(super) const BODY_MAX: usize = 16 << 20;
@@ -25,28 +29,28 @@ pub(super) const BODY_MAX: usize = 16 << 20;
 /// A batch as it comes.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Batch<'a> {
+struct Batch<'a> {
     /// Whose messages.
     #[serde(borrow)]
-    pub account: Cow<'a, str>,
+    account: Cow<'a, str>,
     /// What holds for items that don't say it themselves; `to` and `identity` have no place here.
     #[serde(borrow, default)]
-    pub defaults: Line<'a>,
+    defaults: Line<'a>,
     /// The messages.
     #[serde(borrow)]
-    pub items: Vec<Line<'a>>,
+    items: Vec<Line<'a>>,
 }
 
 /// One message, or the defaults. Times are wall milliseconds.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Line<'a> {
+struct Line<'a> {
     /// The number.
     #[serde(borrow)]
-    pub to: Option<Cow<'a, str>>,
+    to: Option<Cow<'a, str>>,
     /// The sender's own name for it: handing the same in again makes no second message.
     #[serde(borrow)]
-    pub identity: Option<Cow<'a, str>>,
+    identity: Option<Cow<'a, str>>,
     #[serde(borrow)]
     class: Option<Cow<'a, str>>,
     /// The sender.
@@ -109,17 +113,22 @@ pub(super) struct Receipt {
     items: Vec<Told>,
 }
 
-/// `POST /v1/messages`.
-pub(super) async fn submit(State(backstage): State<Backstage>, request: Request) -> Result<Json<Receipt>, Problem> {
+/// A place among the batches under way, whose messages these are, and what each item is.
+async fn received(backstage: &Backstage, request: Request) -> Result<(OwnedSemaphorePermit, Arc<AccountEntry>, Items), Problem> {
     // Before the body is read: it may be long.
-    let Some(_place) = backstage.submissions.place() else {
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "", "too many batches at once", "again in a moment"));
-    };
-    let Body(body) = Body::from_request(request, &backstage).await?;
+    let busy = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "", "too many batches at once", "again in a moment");
+    let place = backstage.submissions.place().ok_or_else(busy)?;
+    let Body(body) = Body::from_request(request, backstage).await?;
     let submissions = backstage.submissions.clone();
     // Thousands of texts are read and encoded: not where sockets are driven.
     let reading = tokio::task::spawn_blocking(move || read(&body, &submissions));
-    let (account, mut items) = reading.await.map_err(|_| super::look::odd())??;
+    let (account, items) = reading.await.map_err(|_| odd())??;
+    Ok((place, account, items))
+}
+
+/// `POST /v1/messages`.
+pub(super) async fn submit(State(backstage): State<Backstage>, request: Request) -> Result<Json<Receipt>, Problem> {
+    let (_place, account, mut items) = received(&backstage, request).await?;
     let drafts: Vec<Draft> = items.iter_mut().filter_map(|item| item.as_mut().ok().and_then(Option::take)).collect();
     let mut answers = backstage.submissions.submit(drafts).await.map_err(unanswered)?.into_iter();
     let told: Vec<Told> = items
@@ -154,14 +163,58 @@ fn answer(answer: Answer, account: &AccountEntry) -> Told {
         }
         Err(refusal) => {
             account.refused(refusal);
-            refused(fault_of(refusal), refusal.fault() == crate::model::refusal::Fault::Gateway)
+            of_refusal(refusal)
         }
     }
+}
+
+fn of_refusal(refusal: Refusal) -> Told {
+    refused(fault_of(refusal), refusal.fault() == crate::model::refusal::Fault::Gateway)
 }
 
 fn refused(fault: Fault, retry: bool) -> Told {
     let Fault { code, field, what, fix } = fault;
     Told::Refused { code, field, detail: what, fix, retry }
+}
+
+/// A refusal with the place of its item.
+#[derive(Debug, Serialize)]
+struct At {
+    at: usize,
+    #[serde(flatten)]
+    refused: Told,
+}
+
+/// What would become of a batch.
+#[derive(Debug, Serialize)]
+pub(super) struct Foretold {
+    #[serde(flatten)]
+    estimate: Estimate,
+    /// Messages that would be refused, with their places from 0.
+    refused: Vec<At>,
+}
+
+/// `POST /v1/explain/batch`: the sums of what would become of a batch as `POST /v1/messages` takes it, of at most [`ESTIMATE_MAX`]. Nothing is sent.
+pub(super) async fn estimate(State(backstage): State<Backstage>, request: Request) -> Result<Json<Foretold>, Problem> {
+    let (_place, account, items) = received(&backstage, request).await?;
+    if items.len() > ESTIMATE_MAX {
+        let what = format!("{} items are too many to foretell at once", items.len());
+        return Err(Fault::of("too_many", "items", what, format!("at most {ESTIMATE_MAX}")).into());
+    }
+    let (mut drafts, mut places, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    for (at, item) in items.into_iter().enumerate() {
+        match item {
+            Ok(draft) => {
+                places.push(at);
+                drafts.extend(draft);
+            }
+            Err(fault) => refused.push(At { at, refused: self::refused(fault, false) }),
+        }
+    }
+    let View::Estimated(mut estimate) = ask(&backstage, Look::Estimate(account.id, drafts)).await? else { return Err(odd()) };
+    let by_engine = std::mem::take(&mut estimate.refused);
+    refused.extend(by_engine.into_iter().map(|Refused { at, refusal }| At { at: places[at], refused: of_refusal(refusal) }));
+    Ok(Json(Foretold { estimate: *estimate, refused }))
 }
 
 /// What each item is: a draft, or what is wrong with it.
@@ -177,7 +230,7 @@ fn read(body: &[u8], submissions: &Submissions) -> Result<(Arc<AccountEntry>, It
 }
 
 /// What holds for all of a batch, if the batch can be taken at all.
-pub(super) fn opened<'a>(batch: &'a Batch<'_>, submissions: &Submissions) -> Result<(Arc<AccountEntry>, &'a Line<'a>), Problem> {
+fn opened<'a>(batch: &'a Batch<'_>, submissions: &Submissions) -> Result<(Arc<AccountEntry>, &'a Line<'a>), Problem> {
     let unknown = || Fault::of("unknown_name", "account", format!("no account is called '{}'", batch.account), "one that `accounts` shows");
     let account = submissions.account(&batch.account).ok_or_else(unknown)?;
     if batch.items.len() > BATCH_MAX {
@@ -193,7 +246,7 @@ pub(super) fn opened<'a>(batch: &'a Batch<'_>, submissions: &Submissions) -> Res
 
 /// The last campaign's name: mostly all of a batch have the same.
 #[derive(Default)]
-pub(super) struct Campaigns(Option<Arc<str>>);
+struct Campaigns(Option<Arc<str>>);
 
 impl Campaigns {
     fn named(&mut self, name: &str) -> Result<Option<Arc<str>>, Fault> {
@@ -212,7 +265,7 @@ impl Campaigns {
 }
 
 /// A line as a draft.
-pub(super) fn draft(line: &Line<'_>, defaults: &Line<'_>, sender: &Sender<'_>, campaigns: &mut Campaigns) -> Result<Draft, Fault> {
+fn draft(line: &Line<'_>, defaults: &Line<'_>, sender: &Sender<'_>, campaigns: &mut Campaigns) -> Result<Draft, Fault> {
     let item = Item {
         to: line.to.as_deref().unwrap_or_default(),
         from: line.from.as_deref().or(defaults.from.as_deref()).unwrap_or_default(),

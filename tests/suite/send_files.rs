@@ -177,3 +177,45 @@ fn codes_are_never_sent_twice_though_the_gateway_is_killed_and_those_in_doubt_ar
     assert!(6_000 - reached <= in_doubt, "{reached} reached, {in_doubt} in doubt");
     assert!(in_doubt <= 2 * 2 * BINDS * WINDOW, "{in_doubt}");
 }
+
+#[test]
+fn a_dry_run_tells_what_would_be_sent_by_the_deciding_functions_and_sends_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let smsc = Smsc::start(SmscSettings::default()).unwrap();
+    let config = configure(directory.path(), smsc.local_addr(), "");
+    let text = std::fs::read_to_string(&config).unwrap();
+    // It belongs to the last account: `codes`.
+    let text = text.replacen("[[carrier]]", "[account.balance]\nprices = { \"\" = 50 }\n[[carrier]]", 1);
+    std::fs::write(&config, text.replace("name = \"north\"\n", "name = \"north\"\nrate_per_s = 10\n")).unwrap();
+    let gateway = GatewayProcess::start(&config);
+    done(gateway.admin, &["balance", "top-up", "codes", "2", "--reference", "1"]);
+    done(gateway.admin, &["block", "add", "13800000003"]);
+    let row = |n: u64| format!("{n},{},{}\n", 13_800_000_000 + n % 90, if n < 10 { "雁".repeat(80) } else { "Hello".to_owned() });
+    let file = directory.path().join("list.csv");
+    std::fs::write(&file, format!("id,phone,text\n{}x,12,Hello\n", (0..100).map(row).collect::<String>())).unwrap();
+    let file = file.to_str().unwrap();
+    let dry = done(gateway.admin, &["send", file, "--account", "codes", "--dry-run"]);
+    // 100 lines of 90 numbers, one of them blocked; nine texts of two segments.
+    assert_eq!((of(&dry, "lines"), of(&dry, "would_send"), of(&dry, "segments"), of(&dry, "duplicates")), (101, 89, 98, 10), "{dry}");
+    let reasons = &dry["not_sent"]["by_reason"];
+    assert_eq!((of(reasons, "blocked"), of(reasons, "destination"), of(reasons, "duplicate")), (1, 1, 10), "{dry}");
+    assert_eq!(dry["not_sent"]["first"].as_array().unwrap().iter().map(|line| of(line, "line")).collect::<Vec<_>>(), [102, 5], "{dry}");
+    assert_eq!((of(&dry["encodings"], "ucs2"), of(&dry["encodings"], "gsm7")), (9, 80), "{dry}");
+    assert_eq!(dry["operators"], serde_json::json!({ "China Mobile": 89 }), "{dry}");
+    assert_eq!((of(&dry, "charge_thousandths"), of(&dry, "within_reach_thousandths")), (98 * 50, 2_000), "{dry}");
+    assert!(dry["warnings"].to_string().contains("balance does not bear"), "{dry}");
+    assert_eq!((dry["seconds"].as_f64(), dry["slowest"].as_str()), (Some(9.8), Some("carrier north")), "{dry}");
+    assert_eq!((accepted(gateway.admin), smsc.stats().submits), (0, 0), "nothing is sent");
+
+    // A job that was never begun is not gone on with; one that was is.
+    let resume = ["send", file, "--account", "codes", "--resume", "--job", "spring"];
+    let (code, _, error) = hongyan(gateway.admin, &resume);
+    assert!(code == 1 && error.contains("knows nothing of the first lines"), "{error}");
+    let begun = hongyan(gateway.admin, &["send", file, "--account", "codes", "--job", "spring"]);
+    assert!(begun.0 == 1 && begun.2.contains("balance doesn't bear it") && begun.2.contains("--job spring"), "{begun:?}");
+    let taken = accepted(gateway.admin);
+    assert!((1..89).contains(&taken), "as much as the credit is enough for: {taken}");
+    done(gateway.admin, &["balance", "top-up", "codes", "10", "--reference", "2"]);
+    let gone_on = done(gateway.admin, &resume);
+    assert_eq!((of(&gone_on, "accepted"), of(&gone_on, "repeated")), (89 - taken, taken), "{gone_on}");
+}

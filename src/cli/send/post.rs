@@ -92,23 +92,35 @@ struct Told {
 
 /// The way of all batches of a job.
 pub(super) struct Post<'a> {
-    pub client: &'a Client,
-    pub account: &'a str,
-    pub defaults: &'a Defaults,
+    client: &'a Client,
+    account: &'a str,
+    defaults: &'a Defaults,
     pub job: &'a str,
     /// How long a gateway that is away is waited for.
-    pub patience: Duration,
+    patience: Duration,
     /// Messages a second, if somebody wishes.
-    pub rate: Option<u32>,
+    rate: Option<u32>,
     /// When the next batch may go.
-    pub next: Instant,
+    next: Instant,
     /// Taken now, taken before, and the segments of the former.
     pub accepted: u64,
     pub repeated: u64,
     pub segments: u64,
 }
 
-impl Post<'_> {
+impl<'a> Post<'a> {
+    /// Nothing is handed in yet.
+    pub(super) fn new(
+        client: &'a Client,
+        account: &'a str,
+        defaults: &'a Defaults,
+        job: &'a str,
+        patience: Duration,
+        rate: Option<u32>,
+    ) -> Post<'a> {
+        Post { client, account, defaults, job, patience, rate, next: Instant::now(), accepted: 0, repeated: 0, segments: 0 }
+    }
+
     /// Messages in one batch.
     pub(super) fn batch_size(&self) -> usize {
         self.rate.map_or(BATCH_MAX, |rate| (rate as usize / 4).clamp(1, BATCH_MAX))
