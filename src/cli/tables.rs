@@ -198,6 +198,7 @@ pub(super) fn message(value: &Value) -> Vec<String> {
         row("state", text(&value["state"])),
         row("waits on", text(&value["waits_on"])),
         row("account", format!("{}, {}", text(&value["account"]), text(&value["class"]))),
+        row("campaign", text(&value["campaign"])),
         row("destination", text(&value["destination"])),
         row("carrier", text(&value["carrier"])),
         row("parts", taken),

@@ -220,6 +220,9 @@ pub struct MessageView {
     pub account: String,
     /// Its class.
     pub class: &'static str,
+    /// Its campaign; absent: none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub campaign: String,
     /// Where it goes; masked.
     pub destination: String,
     /// The carrier that it is with, or was last.
@@ -453,6 +456,7 @@ impl Engine {
             waits_on: None,
             account: self.plan.account(message.account).name.clone(),
             class: message.class.name(),
+            campaign: self.campaigns.name(message.campaign).to_owned(),
             destination: message.destination.to_string(),
             carrier: None,
             attempts: 0,

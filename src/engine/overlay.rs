@@ -5,6 +5,7 @@
 //! [`Overlay::holds`] is asked for every message that is about to leave: with nothing in force it costs one comparison.
 #![allow(missing_docs)] // every variant has its line; its fields are the words of the design
 
+use super::campaigns::Campaigns;
 use super::cancel::Cancelling;
 use super::lanes::LaneKey;
 use super::plan::Plan;
@@ -308,14 +309,14 @@ impl Overlay {
     }
 
     /// Makes the lists that are asked from the changes in force. What names something that is gone means nothing.
-    pub(super) fn compile(&mut self, plan: &Plan, in_memory: usize) {
+    pub(super) fn compile(&mut self, plan: &Plan, campaigns: &Campaigns, in_memory: usize) {
         let before = std::mem::take(&mut self.cancels);
         self.pauses.clear();
         self.reroutes.clear();
         self.closed.clear();
         self.next_end_ms = self.changes.values().filter_map(|change| change.until_ms).min();
         for (&id, change) in &self.changes {
-            let Some(Ok(matcher)) = change.action.scope().map(|scope| scope.matcher(plan)) else { continue };
+            let Some(Ok(matcher)) = change.action.scope().map(|scope| scope.matcher(plan, campaigns)) else { continue };
             match &change.action {
                 Action::Pause { .. } | Action::Drain { .. } | Action::Unbind { .. } if matcher.of_carrier_only().is_some() => {
                     self.closed.extend(matcher.carrier.map(|carrier| (id, carrier, matcher.bind)));

@@ -6,6 +6,7 @@ mod command_line;
 mod config_defaults;
 mod config_refusals;
 mod config_routes;
+mod control_campaigns;
 mod control_commands;
 mod control_lists;
 mod control_reload;
