@@ -219,3 +219,19 @@ fn a_dry_run_tells_what_would_be_sent_by_the_deciding_functions_and_sends_nothin
     let gone_on = done(gateway.admin, &resume);
     assert_eq!((of(&gone_on, "accepted"), of(&gone_on, "repeated")), (89 - taken, taken), "{gone_on}");
 }
+
+#[test]
+fn a_full_queue_is_waited_for_and_nothing_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let smsc = Smsc::start(SmscSettings::default()).unwrap();
+    let config = configure(directory.path(), smsc.local_addr(), "");
+    let text = std::fs::read_to_string(&config).unwrap().replacen("window = 200\n", "window = 200\nmax_waiting = 100\n", 1);
+    std::fs::write(&config, text.replace("name = \"north\"\n", "name = \"north\"\nrate_per_s = 400\n")).unwrap();
+    let gateway = GatewayProcess::start(&config);
+    let file = marked(directory.path(), 1_000);
+    let told = done(gateway.admin, &["send", file.to_str().unwrap(), "--account", "shop"]);
+    assert_eq!((of(&told, "accepted"), of(&told["not_sent"], "total")), (1_000, 0), "{told}");
+    until("all have left", || smsc.stats().submits >= 1_000);
+    let reached = smsc.marks(RUN).unwrap();
+    assert_eq!((reached.seen.len(), reached.duplicates), (1_000, 0));
+}
