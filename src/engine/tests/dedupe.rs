@@ -311,18 +311,18 @@ fn an_estimate_says_of_each_message_what_intake_says_and_changes_nothing() {
     bench.identity(1, "hello", 7).unwrap();
     let now_ms = bench.now.wall_ms;
     // Phone, octets of text, identity, end of validity; and what is expected of it.
-    let cases: [(u64, usize, u64, u64, Result<bool, Refusal>); 7] = [
-        (2, 10, 8, 0, Ok(false)),
-        (1, 10, 7, 0, Ok(true)),
-        (2, 10, 9, 0, Err(Refusal::Duplicate)),
-        (4, 10, 0, 0, Err(Refusal::Blocked)),
-        (5, 10, 0, 0, Err(Refusal::NoCredit)),
-        (3, 100_000, 0, 0, Err(Refusal::Length)),
-        (3, 10, 0, now_ms - 1, Err(Refusal::Validity)),
+    let cases: [([u64; 4], Result<bool, Refusal>); 7] = [
+        ([2, 10, 8, 0], Ok(false)),
+        ([1, 10, 7, 0], Ok(true)),
+        ([2, 10, 9, 0], Err(Refusal::Duplicate)),
+        ([4, 10, 0, 0], Err(Refusal::Blocked)),
+        ([5, 10, 0, 0], Err(Refusal::NoCredit)),
+        ([3, 100_000, 0, 0], Err(Refusal::Length)),
+        ([3, 10, 0, now_ms - 1], Err(Refusal::Validity)),
     ];
-    for (phone, octets, identity, expires_ms, expected) in cases {
+    for ([phone, octets, identity, expires_ms], expected) in cases {
         let addresses = [Address::new(5, 0, b"SHOP").unwrap(), Address::new(1, 1, b"8613800138000").unwrap()];
-        let body = Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: vec![b'a'; octets].into() };
+        let body = Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: vec![b'a'; octets as usize].into() };
         let number = crate::number::pack(b"8613800138000").unwrap() + phone;
         let message = Message { identity, expires_ms, ..Message::new(AccountId(0), Class::Transactional, addresses, number, body) };
         let draft = Draft { token: 77, message: Arc::new(message), campaign: None };
