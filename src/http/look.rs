@@ -41,7 +41,7 @@ pub struct Account {
 }
 
 /// Asks the engine for a view.
-async fn ask(backstage: &Backstage, look: Look) -> Result<View, Problem> {
+pub(super) async fn ask(backstage: &Backstage, look: Look) -> Result<View, Problem> {
     match backstage.operator.ask("", "", Ask::Look(look)).await? {
         Answer::View(view) => Ok(*view),
         _ => Err(odd()),
