@@ -13,6 +13,7 @@ use crate::engine::scope::Fault;
 use crate::link::accounts::AccountEntry;
 use crate::link::submissions::{Answer, BATCH_MAX, Submissions, SubmitError};
 use crate::link::translate::item::{Item, Sender, of_item};
+use crate::model::notes::{Callback, CallbackForm, Notes};
 use crate::model::{Class, Refusal, Report};
 use crate::text::choose::Wanted;
 use axum::Json;
@@ -68,6 +69,14 @@ struct Line<'a> {
     report: Option<Cow<'a, str>>,
     send_at_ms: Option<u64>,
     expire_at_ms: Option<u64>,
+    /// The sender's own name for it, told again in reports and records.
+    #[serde(borrow)]
+    reference: Option<Cow<'a, str>>,
+    /// The sender's own words for what it belongs to.
+    tags: Option<Vec<Box<str>>>,
+    /// Where its reports go: an address. Without one they go to the account's hook, if it has one, else to its receivers.
+    #[serde(borrow)]
+    callback: Option<Cow<'a, str>>,
 }
 
 /// The answer to one item.
@@ -266,7 +275,9 @@ impl Campaigns {
 
 /// A line as a draft.
 fn draft(line: &Line<'_>, defaults: &Line<'_>, sender: &Sender<'_>, campaigns: &mut Campaigns) -> Result<Draft, Fault> {
+    let notes = notes(line, defaults);
     let item = Item {
+        notes: Some(&notes),
         to: line.to.as_deref().unwrap_or_default(),
         from: line.from.as_deref().or(defaults.from.as_deref()).unwrap_or_default(),
         text: line.text.as_deref().or(defaults.text.as_deref()).unwrap_or_default(),
@@ -279,6 +290,15 @@ fn draft(line: &Line<'_>, defaults: &Line<'_>, sender: &Sender<'_>, campaigns: &
     };
     let campaign = campaigns.named(line.campaign.as_deref().or(defaults.campaign.as_deref()).unwrap_or_default())?;
     Ok(Draft { token: 0, message: of_item(&item, sender)?, campaign })
+}
+
+fn notes(line: &Line<'_>, defaults: &Line<'_>) -> Notes {
+    let callback = line.callback.as_deref().or(defaults.callback.as_deref());
+    Notes {
+        reference: line.reference.as_deref().or(defaults.reference.as_deref()).unwrap_or_default().into(),
+        tags: line.tags.as_ref().or(defaults.tags.as_ref()).map(|tags| tags.clone().into_boxed_slice()).unwrap_or_default(),
+        callback: callback.map(|url| Callback { form: CallbackForm::Hook, mask: 0, url: url.into() }),
+    }
 }
 
 fn class(name: &str) -> Result<Class, Fault> {

@@ -19,6 +19,7 @@ mod crash_stop;
 mod crash_trace;
 mod crash_twice;
 mod driver_sockets;
+mod hooks_sockets;
 mod house;
 mod link_asking;
 mod link_binding;

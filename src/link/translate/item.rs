@@ -4,6 +4,7 @@
 use super::body::transliteration;
 use crate::config::Account;
 use crate::engine::scope::Fault;
+use crate::model::notes::{Callback, CallbackForm, Notes, REFERENCE_MAX, TAG_MAX, TAGS_MAX, URL_MAX};
 use crate::model::{AccountId, Address, Class, Message, Now, Report};
 use crate::number::{HomeRegion, from_text, unpack};
 use crate::text::choose::{Options, Wanted, choose};
@@ -18,6 +19,8 @@ const AHEAD_MAX_MS: u64 = 366 * 86_400_000;
 /// A message as somebody without a session wants it sent. Times are wall milliseconds, 0 where left open.
 #[derive(Debug, Clone, Copy)]
 pub struct Item<'a> {
+    /// What its sender wants to find again.
+    pub notes: Option<&'a Notes>,
     /// The number, as people write numbers.
     pub to: &'a str,
     /// The sender; empty: the account's own.
@@ -72,14 +75,42 @@ pub fn of_item(item: &Item<'_>, by: &Sender<'_>) -> Result<Arc<Message>, Fault> 
         return Err(bad("length", "identity", "the identity is too long", "at most 64 octets"));
     }
     times(item, by.now.wall_ms)?;
+    let notes = item.notes.map(|notes| checked(notes, item.report, by.account)).transpose()?.flatten();
     Ok(Arc::new(Message {
         report: item.report,
         accepted_ms: by.now.wall_ms,
         due_ms: item.due_ms,
         expires_ms: item.expires_ms,
         identity: identity(item.identity),
+        notes,
         ..Message::new(by.id, item.class.unwrap_or(by.account.class), [source, destination], number, chosen.body)
     }))
+}
+
+/// Notes within their bounds. Reports that are asked for and have no address go to the account's own hook, if it has one.
+fn checked(notes: &Notes, report: Report, account: &Account) -> Result<Option<Arc<Notes>>, Fault> {
+    if notes.reference.len() > REFERENCE_MAX {
+        return Err(bad("length", "reference", "the reference is too long", "at most 128 octets"));
+    }
+    if notes.tags.len() > TAGS_MAX || notes.tags.iter().any(|tag| tag.len() > TAG_MAX || tag.is_empty()) {
+        return Err(bad(
+            "length",
+            "tags",
+            "there are too many tags, or one of them is too long or empty",
+            "at most 10 of at most 64 octets",
+        ));
+    }
+    if let Some(callback) = &notes.callback {
+        let is_address = callback.url.starts_with("http://") || callback.url.starts_with("https://");
+        if !is_address || callback.url.len() > URL_MAX {
+            return Err(bad("callback", "callback", "is no address", "http:// or https://, at most 2000 octets"));
+        }
+    }
+    let mut notes = notes.clone();
+    if notes.callback.is_none() && account.hook.is_some() && (report.wants_final() || report.intermediate) {
+        notes.callback = Some(Callback { form: CallbackForm::Hook, mask: 0, url: Box::default() });
+    }
+    Ok((notes != Notes::default()).then(|| Arc::new(notes)))
 }
 
 /// A sender's word for a message as the engine keeps it.
@@ -131,7 +162,7 @@ mod tests {
 
     fn item<'a>(to: &'a str, text: &'a str) -> Item<'a> {
         let (class, encoding, report) = (None, Wanted::Auto, Report::default());
-        Item { to, from: "", text, class, encoding, report, due_ms: 0, expires_ms: 0, identity: "" }
+        Item { to, from: "", text, class, encoding, report, due_ms: 0, expires_ms: 0, identity: "", notes: None }
     }
 
     fn made(item: &Item<'_>, account: &Account) -> Result<Arc<Message>, (&'static str, &'static str)> {
