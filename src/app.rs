@@ -8,6 +8,7 @@ mod credit;
 mod names;
 mod plan;
 pub mod ranges;
+mod recording;
 mod reload;
 mod routes;
 mod rules;
@@ -27,6 +28,7 @@ use crate::link::lists::{Lists, ListsDesk};
 use crate::link::pool::LinkShared;
 use crate::link::registry::Registry;
 use crate::model::clock::SystemClock;
+use crate::records::Records;
 use crate::store::StoreError;
 use crate::store::local::{LocalSettings, LocalStore};
 use crate::telemetry::{Endpoint, EngineSnapshot, Telemetry};
@@ -72,6 +74,9 @@ pub enum AppError {
         /// Why.
         source: std::io::Error,
     },
+    /// The records.
+    #[error("{0}; `records.enabled = false` starts without them")]
+    Records(String),
     /// The configuration can't be turned into a plan.
     #[error("{0}")]
     Plan(String),
@@ -93,6 +98,7 @@ pub struct Gateway {
     figures: watch::Receiver<EngineSnapshot>,
     account_names: Vec<String>,
     asked: Arc<credit::Asked>,
+    records: Option<Records>,
     metrics_task: Option<JoinHandle<()>>,
     deadline: Duration,
 }
@@ -131,7 +137,9 @@ impl Gateway {
         let (fail, failed) = watch::channel(None);
         let (figures_sender, figures) = watch::channel(EngineSnapshot::default());
         let asked = Arc::new(credit::Asked::default());
-        let stores = Stores::start(journal, ledger, space, Arc::clone(&telemetry))
+        let recording = recording::start(&config, &engine, &journal).map_err(AppError::Records)?;
+        let records = recording.as_ref().map(|recording| recording.records.clone());
+        let stores = Stores::start(journal, ledger, space, Arc::clone(&telemetry), recording)
             .map_err(|source| AppError::Store { directory: shown.clone(), source })?;
         let disk_slow = Duration::from_millis(config.gateway.disk_slow_ms);
         let shared = LinkShared { registry: Arc::clone(&registry), engine: engine_inputs.clone(), clock };
@@ -163,11 +171,12 @@ impl Gateway {
         })?;
         let accounts = Arc::clone(listener.accounts());
         let (operators, telemetry_of_reloads) = (operator.clone(), Arc::clone(&telemetry));
-        let parts = Parts { names, shared, accounts, operator, telemetry: telemetry_of_reloads, asides };
+        let parts = Parts { names, shared, accounts, operator, telemetry: telemetry_of_reloads, asides, records: records.clone() };
         let reloader = Arc::new(Reloader::start(written, parts));
         let admin = admin.map(|port| {
             let configured: Arc<dyn Configured> = Arc::clone(&reloader) as Arc<dyn Configured>;
-            let backstage = Backstage { operator: operators, links: registry, configured, started: Instant::now() };
+            let backstage =
+                Backstage { operator: operators, links: registry, configured, records: records.clone(), started: Instant::now() };
             (port.address(), tokio::spawn(port.serve(backstage)))
         });
         let (metrics, metrics_task) = metrics.map_or((None, None), |(address, task)| (Some(address), Some(task)));
@@ -186,6 +195,7 @@ impl Gateway {
             figures,
             account_names: account_names.into_iter().map(str::to_owned).collect(),
             asked,
+            records,
             metrics_task,
             deadline: Duration::from_millis(config.gateway.shutdown_deadline_ms),
         })
@@ -204,6 +214,11 @@ impl Gateway {
     /// The way to change and to ask the lists of numbers that must not be written to.
     pub fn lists(&self) -> &Lists {
         &self.lists
+    }
+
+    /// What became of messages, if records are kept. Calls wait: not for use in tasks.
+    pub fn records(&self) -> Option<&Records> {
+        self.records.as_ref()
     }
 
     /// Where operators ask, if they may.

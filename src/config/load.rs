@@ -46,6 +46,7 @@ impl Config {
         resolve_secrets(&mut config, base_dir, environment, &mut checks);
         super::compliance::read_phrases(&mut config, base_dir, &mut checks);
         resolve_token(&mut config, base_dir, environment, &mut checks);
+        resolve_key(&mut config, base_dir, environment, &mut checks);
         check(&config, &mut checks);
         problems.append(&mut checks.problems);
         config.warnings = checks.warnings;
@@ -206,15 +207,7 @@ fn resolve_token(config: &mut Config, base_dir: &Path, environment: Environment<
     if !admin.enabled || (variable.is_none() && file.is_none()) {
         return;
     }
-    let text = match (variable, file) {
-        (Some(variable), None) => {
-            let unset = || format!("the environment variable {variable} is not set; allowed: the name of one that is");
-            environment(variable).ok_or_else(unset).map_err(|what| ("token_env", what))
-        }
-        (None, Some(file)) => std::fs::read_to_string(base_dir.join(file))
-            .map_err(|error| ("token_file", format!("'{file}' can't be read: {error}; allowed: a file that holds the token"))),
-        _ => Err(("token_env", "stands beside token_file; allowed: one of the two".to_owned())),
-    };
+    let text = secret_text(variable, file, ["token_env", "token_file"], base_dir, environment);
     match text {
         Ok(text) => {
             let token = text.trim_end_matches(['\r', '\n']);
@@ -222,6 +215,38 @@ fn resolve_token(config: &mut Config, base_dir: &Path, environment: Environment<
             config.admin.token = Some(Secret::new(token));
         }
         Err((key, what)) => c.problem("admin", key, what),
+    }
+}
+
+/// The key of encrypted numbers.
+fn resolve_key(config: &mut Config, base_dir: &Path, environment: Environment<'_>, c: &mut Checks) {
+    let records = &mut config.records;
+    let (variable, file) = (records.key_env.as_ref(), records.key_file.as_ref());
+    if !records.enabled || (variable.is_none() && file.is_none()) {
+        return;
+    }
+    match secret_text(variable, file, ["key_env", "key_file"], base_dir, environment) {
+        Ok(text) => records.key = Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
+        Err((key, what)) => c.problem("records", key, what),
+    }
+}
+
+/// A secret out of a variable of the environment or a file, named by these keys; or which key is wrong, and how.
+fn secret_text(
+    variable: Option<&String>,
+    file: Option<&String>,
+    [variable_key, file_key]: [&'static str; 2],
+    base_dir: &Path,
+    environment: Environment<'_>,
+) -> Result<String, (&'static str, String)> {
+    match (variable, file) {
+        (Some(variable), None) => {
+            let unset = || format!("the environment variable {variable} is not set; allowed: the name of one that is");
+            environment(variable).ok_or_else(unset).map_err(|what| (variable_key, what))
+        }
+        (None, Some(file)) => std::fs::read_to_string(base_dir.join(file))
+            .map_err(|error| (file_key, format!("'{file}' can't be read: {error}; allowed: a file that holds it"))),
+        _ => Err((variable_key, format!("stands beside {file_key}; allowed: one of the two"))),
     }
 }
 
@@ -300,6 +325,7 @@ fn check(config: &Config, c: &mut Checks) {
     let taken = overlap(config.listen.address, config.admin.address)
         || (config.metrics.enabled && overlap(config.metrics.address, config.admin.address));
     c.require("admin", "address", !config.admin.enabled || !taken, "is listen.address or metrics.address too", "a port of its own");
+    config.records.check("records", c);
     config.class.check("class", c);
     config.ranges.check("ranges", c);
     super::compliance::check(config, c);

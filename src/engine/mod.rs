@@ -23,6 +23,7 @@
 //! | out of memory for a while | [`cold`], [`old`], [`runs`], [`seek`], [`search`] |
 //! | control while running | [`control`], [`overlay`], [`scope`], [`cancel`], [`look`], [`trial`] |
 //! | what is written down | [`event`], [`homes`], [`carry`], [`recover`] |
+//! | what became of it, from what was written down | [`trail`] |
 //!
 //! Two rules hold the promises. *An effect that promises something waits for its batch*: the yes to a submission, the answer to a receipt, the
 //! delivery to upstream and the sending of an otp are *effects*, released when `Committed` covers the batch that says so. *State is
@@ -80,6 +81,7 @@ mod swap;
 pub mod sweep;
 pub mod throttle;
 pub mod timers;
+pub mod trail;
 pub mod trial;
 pub mod waits;
 pub mod why;

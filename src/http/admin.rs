@@ -5,8 +5,10 @@ use super::desk::Operator;
 use super::guard::{Guard, guard};
 use super::look;
 use super::problem::Problem;
+use super::records as messages;
 use crate::config::{Admin, Difference};
 use crate::engine::look::Links;
+use crate::records::Records;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -62,6 +64,8 @@ pub struct Backstage {
     pub links: Arc<dyn Links>,
     /// The configuration.
     pub configured: Arc<dyn Configured>,
+    /// What became of messages, if records are kept.
+    pub records: Option<Records>,
     /// When the gateway was started.
     pub started: Instant,
 }
@@ -104,7 +108,10 @@ fn router(backstage: Backstage, guarded: Arc<Guard>) -> Router {
         .route("/v1/carriers", get(look::carriers))
         .route("/v1/accounts", get(look::accounts))
         .route("/v1/lanes", get(look::lanes))
-        .route("/v1/messages/{id}", get(look::message))
+        .route("/v1/messages", get(messages::messages))
+        .route("/v1/messages/{id}", get(messages::message))
+        .route("/v1/records", get(messages::figures))
+        .route("/v1/records/flush", post(messages::flush))
         .route("/v1/explain", post(look::explain))
         .route("/v1/audit", get(look::audit))
         .route("/v1/config", get(look::config))

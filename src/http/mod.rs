@@ -8,5 +8,6 @@ mod extract;
 mod guard;
 mod look;
 pub mod problem;
+mod records;
 
 pub use guard::USER_HEADER;

@@ -37,6 +37,8 @@ mod peers_smpplib;
 mod peers_tshark;
 mod range_tables;
 mod receipt_vectors;
+mod records_crash;
+mod records_trails;
 mod rules_sockets;
 mod session_rules;
 mod sim_carrier;
