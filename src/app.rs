@@ -138,6 +138,10 @@ impl Gateway {
         let (figures_sender, figures) = watch::channel(EngineSnapshot::default());
         let asked = Arc::new(credit::Asked::default());
         let recording = recording::start(&config, &engine, &journal).map_err(AppError::Records)?;
+        let mut engine = engine;
+        if recording.is_some() {
+            engine.may_recall();
+        }
         let records = recording.as_ref().map(|recording| recording.records.clone());
         let stores = Stores::start(journal, ledger, space, Arc::clone(&telemetry), recording)
             .map_err(|source| AppError::Store { directory: shown.clone(), source })?;
@@ -146,6 +150,7 @@ impl Gateway {
         let task = EngineTask {
             engine,
             inputs,
+            back: engine_inputs.downgrade(),
             stores,
             lists: Arc::clone(&lists),
             registry: Arc::clone(&registry),

@@ -3,6 +3,8 @@
 use super::runner::Recording;
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::engine::recall::Finished;
+use crate::model::{MessageId, State};
 use crate::records::Records;
 use crate::records::keeper::{KeeperSettings, Start};
 use crate::records::numbers::Numbers;
@@ -34,4 +36,11 @@ pub fn start(config: &Config, engine: &Engine, journal: &LocalJournal) -> Result
     let last = journal.bounds().map_or(0, |(_, last)| last);
     let (records, thread) = Records::start(Start { settings, names, reader }, last)?;
     Ok(Some(Recording { records, thread, max_behind_octets: config.records.max_behind_bytes }))
+}
+
+/// What a query may be told of a finished message.
+pub fn finished(records: &Records, message: MessageId) -> Option<Finished> {
+    let row = records.message(message).inspect_err(|error| tracing::warn!(%error, "a query can't be answered from the records")).ok()??;
+    let state = State::ALL.into_iter().find(|state| state.name() == row.state)?;
+    Some(Finished { account: row.account.to_string(), source: row.source.into_bytes(), state, final_ms: row.final_ms? })
 }

@@ -14,7 +14,7 @@ use crate::store::local::{LocalJournal, LocalLedger, free_space};
 use crate::store::space::{SpaceGauge, SpaceLevel};
 use crate::store::writer::{AppendError, JournalHandle, JournalWriter, WriterEvent, WriterSettings};
 use crate::store::{LedgerUpdate, StoreError};
-use crate::telemetry::{EngineSnapshot, JournalSnapshot, Telemetry};
+use crate::telemetry::{EngineSnapshot, JournalSnapshot, RecordsSnapshot, Telemetry};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -213,6 +213,8 @@ impl Stores {
 pub struct EngineTask {
     pub engine: Engine,
     pub inputs: mpsc::Receiver<Vec<Input>>,
+    /// The way back to the engine for what was asked elsewhere.
+    pub back: mpsc::WeakSender<Vec<Input>>,
     pub stores: Stores,
     pub registry: Arc<Registry>,
     /// Where requests about lists wait.
@@ -292,7 +294,21 @@ impl EngineTask {
             Output::Balance { token, result } => self.asked.answered(token, result),
             Output::Controlled { token, answer } => self.desk.answered(token, *answer),
             Output::StayDown(binds) => self.registry.stay_down(binds),
+            Output::Recall { number, message } => self.recall(number, message),
         }
+    }
+
+    /// Asks the records beside the tasks; the engine bounds how many such questions there are.
+    fn recall(&self, number: u64, message: crate::model::MessageId) {
+        let (records, engine) = (self.stores.records.as_ref().map(|recording| recording.records.clone()), self.back.clone());
+        tokio::spawn(async move {
+            let look = move || records.and_then(|records| super::recording::finished(&records, message));
+            let found = tokio::task::spawn_blocking(look).await.ok().flatten();
+            if let Some(engine) = engine.upgrade() {
+                // The engine has ended otherwise.
+                let _ = engine.send(vec![Input::Recalled { number, found }]).await;
+            }
+        });
     }
 
     fn heard(&mut self, event: Option<StoreEvent>, inputs: &mut Vec<Input>, disk: &mut DiskState) {
@@ -347,6 +363,18 @@ impl EngineTask {
         let bytes = self.engine.journal_octets();
         let disk_free_bytes = free_space(&self.directory).unwrap_or(0);
         self.telemetry.publish_journal(&JournalSnapshot { bytes, groups: self.engine.journal_groups(), disk_free_bytes });
+        if let Some(recording) = &self.stores.records {
+            let figures = recording.records.figures();
+            self.telemetry.publish_records(&RecordsSnapshot {
+                written: figures.written,
+                behind_groups: figures.behind_groups,
+                unwritten: figures.unwritten,
+                in_memory: figures.in_memory,
+                on_disk: figures.on_disk,
+                lost: figures.lost,
+                failures: figures.failures,
+            });
+        }
         self.telemetry.upkeep();
     }
 

@@ -16,7 +16,7 @@
 //! | what it reported later | [`receipts`], [`index`], [`parked`] |
 //! | back to the sender | [`outbox`] |
 //! | messages from phones | [`inbound`] |
-//! | query, cancel, replace | [`lookup`], [`replacing`] |
+//! | query, cancel, replace | [`lookup`], [`recall`], [`replacing`] |
 //! | why it waits; what would become of one | [`waits`], [`explain`] |
 //! | past its time | [`sweep`] |
 //! | handed in twice; paid for | [`dedupe`], [`balance`] |
@@ -64,6 +64,7 @@ pub mod overlay;
 pub mod parked;
 pub mod plan;
 pub mod port;
+pub mod recall;
 pub mod receipts;
 pub mod recover;
 pub mod references;
@@ -195,6 +196,7 @@ pub struct Engine {
     balances: Vec<balance::Balance>,
     runs: runs::Runs,
     seeks: seek::Seeks,
+    recalls: recall::Recalls,
     sweeping: VecDeque<MessageId>,
     sweep_left: usize,
     /// When the last sweep began, mono_us.
@@ -251,6 +253,7 @@ impl Engine {
             balances: vec![balance::Balance::default(); plan.accounts.len()],
             runs: runs::Runs::default(),
             seeks: seek::Seeks::default(),
+            recalls: recall::Recalls::default(),
             sweeping: VecDeque::new(),
             sweep_left: 0,
             swept_us: now.mono_us,
@@ -321,7 +324,8 @@ impl Engine {
             Input::SessionDown { session } => self.session_down(session),
             Input::Submit { session, drafts } => drafts.into_iter().for_each(|draft| self.intake(session, draft, false)),
             Input::SubmitReplacing { session, drafts } => drafts.into_iter().for_each(|draft| self.submit_replacing(session, draft)),
-            Input::Query { session, token, message, source } => self.query(session, token, message, &source),
+            Input::Query { session, token, message, source } => self.query(session, token, message, &source, outputs),
+            Input::Recalled { number, found } => self.recalled(number, found),
             Input::Cancel { session, token, what } => self.cancel(session, token, &what),
             Input::Replace { session, token, message, source, with } => self.replace(session, token, message, &source, with),
             Input::Answered { session, answers } => answers.into_iter().for_each(|(token, answer)| self.answered(session, token, answer)),

@@ -92,6 +92,7 @@ struct Bench {
     stored: Vec<u64>,
     controlled: Vec<(u64, control::Answered)>,
     down: Vec<(CarrierId, Option<u16>)>,
+    recalls: Vec<(u64, MessageId)>,
     done: Vec<(u64, Result<(), Refusal>)>,
     queried: Vec<(u64, Result<State, Refusal>)>,
     ruled: Vec<(u64, Result<RulesAnswer, RulesError>)>,
@@ -146,6 +147,7 @@ impl Bench {
             stored: Vec::new(),
             controlled: Vec::new(),
             down: Vec::new(),
+            recalls: Vec::new(),
             done: Vec::new(),
             queried: Vec::new(),
             ruled: Vec::new(),
@@ -194,6 +196,7 @@ impl Bench {
                     }
                     Output::Controlled { token, answer } => self.controlled.push((token, *answer)),
                     Output::StayDown(down) => self.down = down,
+                    Output::Recall { number, message } => self.recalls.push((number, message)),
                     Output::Upstream { replies, .. } => replies.into_iter().for_each(|reply| match reply {
                         UpstreamReply::Answer { token, result } => self.answers.push((token, result)),
                         UpstreamReply::Deliver { token, item } => self.deliveries.push((token, item)),

@@ -135,43 +135,14 @@ impl Trail {
         self.steps.push(Step { at_ms, what });
     }
 
-    /// How it ended, if it has. A later end takes the place of an earlier one.
-    pub fn end(&self) -> Option<End> {
-        let mut failed: Option<PartReceipt> = None;
-        let mut end: Option<End> = None;
-        let mut parts = Delivered::default();
-        let mut worst: Option<PartReceipt> = None;
-        for (at, step) in self.steps.iter().enumerate() {
-            let by =
-                |facts: PartReceipt| Some(End { state: facts.state.message_state(), at_ms: step.at_ms, facts: Some(facts), status: 0 });
-            match &step.what {
-                What::Sent { parts: of, .. } => parts.of(*of),
-                What::Receipt { part, facts } if facts.is_final => {
-                    let delivered = facts.state.message_state() == State::Delivered;
-                    if !delivered && worst.is_none() {
-                        worst = Some(*facts);
-                    }
-                    if !delivered || parts.one_more(*part) {
-                        end = by(worst.unwrap_or(*facts));
-                    }
-                }
-                What::Moved { .. } => parts = Delivered::default(),
-                What::Rerouted { facts, .. } => {
-                    (parts, failed) = (Delivered::default(), Some(*facts));
-                }
-                What::Late { carrier, facts, .. } if self.arrived_late(at, *carrier) => end = by(*facts),
-                What::Verdict { state, status, .. } => {
-                    // A carrier's own final goes before a verdict for want of another carrier.
-                    let ours = matches!(state, State::Expired | State::Rejected | State::Undelivered | State::Delivered);
-                    end = Some(End { state: *state, at_ms: step.at_ms, facts: failed.filter(|_| ours), status: *status });
-                }
-                _ => {}
-            }
-        }
-        end
+    /// What it all came to.
+    pub fn course(&self) -> Course {
+        let mut course = Course::default();
+        (0..self.steps.len()).for_each(|at| course.follow(self, at));
+        course
     }
 
-    /// With the late word at step `at`, a carrier that the message had left has delivered all parts of its copy.
+    /// With the late word at step `at`, a carrier that the message had left has delivered all parts of its copy. It leaves none that has delivered a part before.
     fn arrived_late(&self, at: usize, carrier: CarrierId) -> bool {
         let mut sent: Vec<(u8, bool)> = Vec::new();
         for step in &self.steps[..=at] {
@@ -179,29 +150,17 @@ impl Trail {
                 What::Sent { carrier: by, part, .. } if *by == carrier && !sent.iter().any(|(known, _)| known == part) => {
                     sent.push((*part, false));
                 }
-                What::Receipt { part, facts } if facts.is_final && facts.state.message_state() == State::Delivered => {
-                    sent.iter_mut().filter(|(sent, _)| sent == part).for_each(|(_, delivered)| *delivered = true);
-                }
-                What::Rerouted { carrier: by, part, .. } if *by == carrier => {
-                    sent.iter_mut().filter(|(sent, _)| *part == u8::MAX || sent == part).for_each(|(_, delivered)| *delivered = false);
-                }
                 What::Late { carrier: by, part, facts } if *by == carrier => {
                     let delivered = facts.state.message_state() == State::Delivered;
-                    sent.iter_mut().filter(|(sent, _)| *part == u8::MAX || sent == part).for_each(|(_, is)| *is = delivered);
+                    // Of one part that left twice, one copy that arrived is enough.
+                    let meant = |sent: &u8, is: bool| *part == u8::MAX || (sent == part && !is);
+                    sent.iter_mut().filter(|(sent, is)| meant(sent, *is)).for_each(|(_, is)| *is = delivered);
                 }
                 _ => {}
             }
         }
-        !sent.is_empty() && sent.iter().all(|(_, delivered)| *delivered)
-    }
-
-    /// The carrier that it was with last.
-    pub fn carrier(&self) -> Option<CarrierId> {
-        self.steps.iter().rev().find_map(|step| match step.what {
-            What::Sent { carrier, .. } | What::Attempt(carrier) | What::Moved { carrier, .. } => Some(carrier),
-            What::Late { carrier, .. } | What::Rerouted { carrier, .. } => Some(carrier),
-            _ => None,
-        })
+        let there = |part: u8| sent.iter().any(|(sent, delivered)| *sent == part && *delivered);
+        sent.iter().map(|(part, _)| *part).max().is_some_and(|last| (0..=last).all(there))
     }
 
     /// The keys of its parts, for those who look a carrier's id up.
@@ -211,13 +170,67 @@ impl Trail {
             _ => None,
         })
     }
+}
 
-    /// Its first step of being taken by a carrier: when, how many parts, and the carrier's id.
-    pub fn sent(&self) -> Option<(u64, u8, &CarrierMessageId)> {
-        self.steps.iter().rev().find_map(|step| match &step.what {
-            What::Sent { part: 0, parts, id, .. } => Some((step.at_ms, *parts, id)),
-            _ => None,
-        })
+/// How far a message has come, step by step.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Course {
+    /// The carrier that it is with, or was last.
+    pub carrier: Option<CarrierId>,
+    /// The step in which that carrier took the first part, and of how many.
+    pub sent: Option<(usize, u8)>,
+    /// How it ended, if it has. A later end takes the place of an earlier one.
+    pub end: Option<End>,
+    /// Carriers that it left after a receipt: what they say later is about their copies.
+    left: Vec<CarrierId>,
+    parts: Delivered,
+    worst: Option<PartReceipt>,
+    failed: Option<PartReceipt>,
+}
+
+impl Course {
+    /// Takes the step `at` of `trail`; to be called for each in order.
+    pub fn follow(&mut self, trail: &Trail, at: usize) {
+        let Some(step) = trail.steps.get(at) else { return };
+        let by = |facts: PartReceipt| Some(End { state: facts.state.message_state(), at_ms: step.at_ms, facts: Some(facts), status: 0 });
+        match &step.what {
+            What::Attempt(carrier) => self.carrier = Some(*carrier),
+            What::Sent { carrier, part, parts, .. } if !self.left.contains(carrier) => {
+                self.carrier = Some(*carrier);
+                self.parts.of(*parts);
+                if *part == 0 || self.sent.is_none() {
+                    self.sent = Some((at, *parts));
+                }
+            }
+            What::Receipt { part, facts } if facts.is_final => {
+                let delivered = facts.state.message_state() == State::Delivered;
+                if !delivered && self.worst.is_none() {
+                    self.worst = Some(*facts);
+                }
+                if !delivered || self.parts.one_more(*part) {
+                    self.end = by(self.worst.unwrap_or(*facts));
+                }
+            }
+            What::Moved { carrier, .. } => {
+                self.carrier = Some(*carrier);
+                (self.parts, self.sent) = (Delivered::default(), None);
+            }
+            What::Rerouted { carrier, facts, .. } => {
+                self.left.push(*carrier);
+                self.carrier = Some(*carrier);
+                (self.parts, self.failed) = (Delivered::default(), Some(*facts));
+            }
+            What::Late { carrier, facts, .. } if trail.arrived_late(at, *carrier) => {
+                self.carrier = Some(*carrier);
+                self.end = by(*facts);
+            }
+            What::Verdict { state, status, .. } => {
+                // A carrier's own final goes before a verdict for want of another carrier.
+                let ours = matches!(state, State::Expired | State::Rejected | State::Undelivered | State::Delivered);
+                self.end = Some(End { state: *state, at_ms: step.at_ms, facts: self.failed.filter(|_| ours), status: *status });
+            }
+            _ => {}
+        }
     }
 }
 

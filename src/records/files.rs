@@ -44,7 +44,8 @@ impl RecordFile {
         root.join(hour_name(self.hour)).join(self.name())
     }
 
-    fn name(&self) -> String {
+    /// Its name in the folder of its hour.
+    pub(super) fn name(&self) -> String {
         format!("{:010}-{:010}.parquet", self.first, self.last)
     }
 
@@ -59,7 +60,7 @@ fn told(doing: &str, path: &Path) -> impl Fn(io::Error) -> String {
     move |error| format!("{said}: {error}")
 }
 
-fn sync_directory(path: &Path) -> Result<(), String> {
+pub(super) fn sync_directory(path: &Path) -> Result<(), String> {
     File::open(path).and_then(|folder| folder.sync_all()).map_err(told("syncing", path))
 }
 

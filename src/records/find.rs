@@ -23,6 +23,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use xxhash_rust::xxh64::xxh64;
 
+/// Times that a look-up begins anew because files went away under it.
+const LOOKS: usize = 5;
 /// Octets of a block of a filter.
 const BLOCK: u64 = 32;
 /// The salts of a split-block filter, from the format's specification.
@@ -159,6 +161,16 @@ impl Files {
         self.known.write().unwrap_or_else(PoisonError::into_inner).retain(|known| !gone(&known.file));
     }
 
+    /// These have become this one, in one step.
+    pub(super) fn replace(&self, old: &[RecordFile], new: RecordFile, swap: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+        let mut all = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        swap()?;
+        let new = Arc::new(known(&self.root, new)?);
+        all.retain(|known| !old.contains(&known.file));
+        all.push(new);
+        Ok(())
+    }
+
     /// Removes the hours before `hour`; how many.
     pub(super) fn remove_before(&self, hour: u64) -> Result<usize, String> {
         self.forget(|file| file.hour < hour);
@@ -182,6 +194,16 @@ impl Files {
     /// A file can't be read.
     pub fn find(&self, query: &Query, patience: Duration) -> Result<Found, String> {
         let end = Instant::now() + patience;
+        for _ in 0..LOOKS {
+            if let Some(found) = self.look_once(query, end)? {
+                return Ok(found);
+            }
+        }
+        Err("record files are missing; were they removed by hand? A restart looks at the folder anew".to_owned())
+    }
+
+    /// `None`: a file was merged into another, or removed, while this was under way.
+    fn look_once(&self, query: &Query, end: Instant) -> Result<Option<Found>, String> {
         let number = query.number.as_ref().map(|digits| self.numbers.write(digits.as_bytes()));
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
         let mut groups: Vec<(u64, &Arc<Known>, Group)> = Vec::new();
@@ -202,8 +224,7 @@ impl Files {
             if !handles.contains_key(&file.file) {
                 match File::open(file.file.path(&self.root)) {
                     Ok(handle) => handles.insert(file.file.clone(), handle),
-                    // Removed, or merged into another, meanwhile.
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
                     Err(error) => return Err(format!("{}: {error}", file.file.path(&self.root).display())),
                 };
             }
@@ -218,7 +239,7 @@ impl Files {
             let rows = read(handle, group.at, query, number.as_deref());
             found.add(rows.map_err(|error| format!("{}: {error}", file.file.path(&self.root).display()))?, query.limit);
         }
-        Ok(found)
+        Ok(Some(found))
     }
 }
 

@@ -4,6 +4,7 @@
 use super::columns::Columns;
 use super::files::{self, HOUR_MS, RecordFile};
 use super::find::Files;
+use super::merge;
 use super::numbers::Numbers;
 use super::place::{Change, Place, Places};
 use super::row::{Names, Row, Shared};
@@ -17,6 +18,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long it sleeps when there is nothing to read: a wake costs the more the shorter this is, and look-ups wake it anyway.
@@ -33,6 +35,9 @@ const LIVE_AGE: Duration = Duration::from_secs(300);
 const TOLD_AGE: Duration = Duration::from_secs(20);
 /// Pause after a failure before it is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
+/// How often it looks for files that are too old or too small, and pause after a merge that failed.
+const TIDY: Duration = Duration::from_secs(5);
+const MERGE_AGAIN: Duration = Duration::from_secs(600);
 /// Groups read in a row before requests are looked at.
 const GROUPS_IN_A_ROW: usize = 64;
 
@@ -111,6 +116,9 @@ pub(super) struct Keeper {
     octets: u64,
     failures: u64,
     tidied: Option<Instant>,
+    merging: Option<JoinHandle<Result<merge::Job, String>>>,
+    /// After a failure there is no other merge before this.
+    merge_from: Instant,
     removed_hour: u64,
 }
 
@@ -172,6 +180,8 @@ impl Keeper {
             octets: 0,
             failures: 0,
             tidied: None,
+            merging: None,
+            merge_from: Instant::now(),
             removed_hour: 0,
         };
         Ok(keeper)
@@ -372,7 +382,7 @@ impl Keeper {
 
     /// Files that are too old go; small files of hours that have passed become one.
     fn tidy(&mut self) {
-        if self.tidied.is_some_and(|at| at.elapsed() < Duration::from_secs(10)) {
+        if self.tidied.is_some_and(|at| at.elapsed() < TIDY) {
             return;
         }
         self.tidied = Some(Instant::now());
@@ -393,6 +403,28 @@ impl Keeper {
                 }
                 Err(error) => tracing::warn!(%error, "old record files can't be removed"),
             }
+        }
+        // After what is too old has gone.
+        self.merge();
+    }
+
+    /// Begins a merge, or puts one that has come to its end in its place.
+    fn merge(&mut self) {
+        if let Some(merging) = self.merging.take_if(|merging| merging.is_finished()) {
+            let merged = merging.join().unwrap_or_else(|_| Err("the merge panicked".to_owned()));
+            let placed = merged.and_then(|job| {
+                let root = &self.settings.root;
+                self.files.replace(&job.inputs, job.output(), || merge::put_in_place(root, &job))
+            });
+            if let Err(error) = placed {
+                self.failures += 1;
+                tracing::error!(%error, "record files can't be merged");
+                self.merge_from = Instant::now() + MERGE_AGAIN;
+            }
+        }
+        if self.merging.is_none() && self.merge_from <= Instant::now() {
+            let files: Vec<(RecordFile, u64)> = self.files.list().into_iter().map(|(file, rows, _)| (file, rows)).collect();
+            self.merging = merge::next(&files, wall_ms()).and_then(|job| merge::begin(self.settings.root.clone(), job).ok());
         }
     }
 

@@ -32,6 +32,7 @@ pub mod columns;
 pub mod files;
 pub mod find;
 pub mod keeper;
+mod merge;
 pub mod numbers;
 pub mod place;
 pub mod row;

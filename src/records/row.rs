@@ -2,7 +2,7 @@
 
 use super::numbers::Numbers;
 use crate::engine::event::PartReceipt;
-use crate::engine::trail::{Trail, What};
+use crate::engine::trail::{Course, Trail, What};
 use crate::model::{CampaignId, CarrierId, Encoding, MessageId, State};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -184,17 +184,26 @@ impl Row {
     pub fn of(message: MessageId, revision: u8, trail: &Trail, names: &Names, shared: &Shared, numbers: &Numbers, plain_too: bool) -> Row {
         let mut row = Row { message: message.0, revision, complete: trail.message.is_some(), ..Row::default() };
         row.message_says(trail, names, shared, numbers);
-        let carrier = trail.carrier();
-        row.carrier = carrier.and_then(|carrier| shared.carriers.get(carrier.0 as usize).cloned());
-        if let Some((at_ms, parts, id)) = trail.sent() {
-            (row.sent_ms, row.segments, row.carrier_id) = (Some(at_ms), Some(parts), Some(text(id)));
+        let told_all = plain_too || !is_plain(trail);
+        let mut course = Course::default();
+        for (at, step) in trail.steps.iter().enumerate() {
+            course.follow(trail, at);
+            if told_all {
+                row.trail.push(step_of(step.at_ms, &step.what, course.carrier, names));
+            }
+        }
+        row.carrier = course.carrier.and_then(|carrier| shared.carriers.get(carrier.0 as usize).cloned());
+        if let Some((at, parts)) = course.sent
+            && let What::Sent { id, .. } = &trail.steps[at].what
+        {
+            (row.sent_ms, row.segments, row.carrier_id) = (Some(trail.steps[at].at_ms), Some(parts), Some(text(id)));
             row.price = trail.charge;
         }
         let told = trail.steps.iter().rev().find(|step| matches!(step.what, What::Told { .. }));
         row.told_ms = told.filter(|step| matches!(step.what, What::Told { taken: true, .. })).map(|step| step.at_ms);
         let given = |what: &What| matches!(what, What::Sent { part: 0, .. } | What::Moved { .. });
         row.attempts = trail.steps.iter().filter(|step| given(&step.what)).count().min(255) as u8;
-        match trail.end() {
+        match course.end {
             Some(end) => {
                 row.state = end.state.name().into();
                 row.final_ms = Some(end.at_ms);
@@ -207,9 +216,6 @@ impl Row {
                 let state = if row.sent_ms.is_some() { State::SentWaiting } else { State::Waiting };
                 row.state = state.name().into();
             }
-        }
-        if plain_too || !is_plain(trail) {
-            row.trail = trail.steps.iter().map(|step| step_of(step.at_ms, &step.what, carrier, names)).collect();
         }
         row
     }

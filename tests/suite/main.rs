@@ -38,6 +38,7 @@ mod peers_tshark;
 mod range_tables;
 mod receipt_vectors;
 mod records_crash;
+mod records_forms;
 mod records_trails;
 mod rules_sockets;
 mod session_rules;

@@ -2,8 +2,8 @@
 //! frequent kinds cost no allocation.
 
 use super::{Event, EventError, Reader, VERSION, kind, read};
-use crate::model::MessageId;
 use crate::model::state::ReceiptState;
+use crate::model::{CarrierId, MessageId};
 use std::ops::Range;
 
 /// What an event is to somebody who follows messages.
@@ -20,15 +20,15 @@ pub enum Glance {
         report: u8,
     },
     /// A carrier took a part; of so many.
-    Sent { at_ms: u64, parts: u8 },
+    Sent { at_ms: u64, parts: u8, carrier: CarrierId },
     /// A carrier reported on a part (255: on all).
     Receipt { at_ms: u64, part: u8, state: ReceiptState, is_final: bool },
     /// Our verdict, by the number of its state.
     Verdict { at_ms: u64, state: u8 },
     /// Upstream took a delivery, or it was dropped.
     HandedOver,
-    /// Back to the start: the carrier is done with it.
-    Moved { at_ms: u64 },
+    /// Back to the start: a carrier is done with it. `left`: which, if it had taken it before.
+    Moved { at_ms: u64, left: Option<CarrierId> },
     /// A late word of a carrier that it left. `delivered`: that it arrived.
     CopyReceipt { at_ms: u64, delivered: bool },
     /// Nothing more is awaited of it.
@@ -124,11 +124,10 @@ fn glance_at(at: &mut Reader<'_>) -> Result<(MessageId, Glance), EventError> {
         kind::ACCEPTED => return accepted(start, at),
         kind::SENT => {
             let (message, _, parts) = (at.message()?, at.u8()?, at.u8()?);
-            at.u16()?;
-            let at_ms = at.u64()?;
+            let (carrier, at_ms) = (at.carrier()?, at.u64()?);
             at.u16()?;
             at.skip_short()?;
-            (message, Glance::Sent { at_ms, parts })
+            (message, Glance::Sent { at_ms, parts, carrier })
         }
         kind::RECEIPT => {
             let (message, part, at_ms) = (at.message()?, at.u8()?, at.u64()?);
@@ -152,7 +151,8 @@ fn glance_at(at: &mut Reader<'_>) -> Result<(MessageId, Glance), EventError> {
             let event = read(at)?;
             let message = event.message().unwrap_or_default();
             let glance = match event {
-                Event::Moved { at_ms, .. } | Event::Rerouted { at_ms, .. } => Glance::Moved { at_ms },
+                Event::Moved { at_ms, .. } => Glance::Moved { at_ms, left: None },
+                Event::Rerouted { at_ms, carrier, .. } => Glance::Moved { at_ms, left: Some(carrier) },
                 Event::CopyReceipt { at_ms, facts, .. } => {
                     Glance::CopyReceipt { at_ms, delivered: facts.state.message_state() == crate::model::State::Delivered }
                 }

@@ -9,7 +9,7 @@
 use super::{CLOCK, Delivered, Trail, ended_by, is_success};
 use crate::engine::event::glance::{Glance, glance, glance_one, number_of, read_one, without_text};
 use crate::engine::event::{Event, EventError};
-use crate::model::{MessageId, State};
+use crate::model::{CarrierId, MessageId, State};
 use hashbrown::HashMap;
 
 /// Octets kept of one message at most: beyond them steps are counted and not kept.
@@ -26,6 +26,7 @@ pub struct Written {
 
 /// A message under way.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::box_collection)] // hardly any message leaves a carrier: eight octets for the others
 struct Live {
     /// Position of its first event that only memory and the journal have.
     first: u64,
@@ -34,6 +35,8 @@ struct Live {
     /// Position at which nothing more was awaited; 0: something is.
     over: u64,
     parts: Delivered,
+    /// Carriers that it left after a receipt.
+    left: Option<Box<Vec<CarrierId>>>,
     /// Reports that were made, and those that are done with.
     reports: u8,
     handed: u8,
@@ -335,7 +338,7 @@ impl Live {
             Glance::Sent { at_ms, .. }
             | Glance::Receipt { at_ms, .. }
             | Glance::Verdict { at_ms, .. }
-            | Glance::Moved { at_ms }
+            | Glance::Moved { at_ms, .. }
             | Glance::CopyReceipt { at_ms, .. } => at_ms,
             _ => 0,
         };
@@ -358,8 +361,11 @@ impl Live {
                 (self.wish, self.whole) = (report, true);
                 Went::On
             }
-            Glance::Sent { parts, .. } => {
-                self.parts.of(parts);
+            Glance::Sent { parts, carrier, .. } => {
+                // The late answer of a carrier that it left is about another copy.
+                if !self.left.as_ref().is_some_and(|left| left.contains(&carrier)) {
+                    self.parts.of(parts);
+                }
                 Went::On
             }
             Glance::Receipt { is_final: false, .. } => {
@@ -383,8 +389,11 @@ impl Live {
                 }
                 Went::On
             }
-            Glance::Moved { .. } => {
+            Glance::Moved { left, .. } => {
                 self.parts = Delivered::default();
+                if let Some(carrier) = left {
+                    self.left.get_or_insert_default().push(carrier);
+                }
                 Went::On
             }
             Glance::Forgotten if self.ended == 0 => Went::Away,
@@ -398,7 +407,7 @@ impl Live {
 
     /// A late word says that it arrived: all of it?
     fn has_arrived(&self) -> bool {
-        self.parts.parts <= 1 || Trail::read(&self.octets).is_ok_and(|trail| trail.end().is_some_and(|end| end.state == State::Delivered))
+        Trail::read(&self.octets).is_ok_and(|trail| trail.course().end.is_some_and(|end| end.state == State::Delivered))
     }
 
     fn end(&mut self, position: u64, state: State, provisional: bool) -> Went {

@@ -455,7 +455,8 @@ impl World {
                 }
             }
             Output::Controlled { token, answer } => self.controlled(token, &answer)?,
-            Output::StayDown(_) => {}
+            // The world has no records that could be asked.
+            Output::StayDown(_) | Output::Recall { .. } => {}
             Output::Bind { bind, commands } => {
                 for command in &commands {
                     if let BindCommand::Send { message, first_part, end_part, .. } = command {

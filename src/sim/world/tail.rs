@@ -76,9 +76,14 @@ impl Recorder {
         let mut written = Vec::new();
         for ended in self.trails.ended(upto) {
             let trail = Trail::read(ended.octets).map_err(|error| wrong(error.to_string()))?;
-            let end = trail.end().ok_or_else(|| wrong(format!("{} has ended and its trail has no end: {trail:?}", ended.message)))?;
+            let end =
+                trail.course().end.ok_or_else(|| wrong(format!("{} has ended and its trail has no end: {trail:?}", ended.message)))?;
             if !ended.whole {
-                return Err(wrong(format!("{} ends and its acceptance is not known", ended.message)));
+                let before = self.rows.range((ended.message, 0)..=(ended.message, u8::MAX)).next();
+                return Err(wrong(format!(
+                    "{} ends and its acceptance is not known; written before: {before:?}; {:?}",
+                    ended.message, trail.steps
+                )));
             }
             if let Some(before) = self.rows.insert((ended.message, ended.revision), end.state) {
                 return Err(wrong(format!("{} was written as {before:?}, and is again as {:?}", ended.message, end.state)));
