@@ -61,7 +61,14 @@ fn main() {
     let (messages, numbers) = (figure(0, 2_000_000), figure(1, 1_000_000));
     let folder = tempfile::tempdir_in(arguments.get(2).map_or(".", String::as_str)).expect("a directory");
     let root: PathBuf = folder.path().join("records");
-    let settings = KeeperSettings { root, flush: Duration::from_secs(60), keep_days: 30, texts: false, numbers: Numbers::Plain };
+    let settings = KeeperSettings {
+        root,
+        flush: Duration::from_secs(60),
+        keep_days: 30,
+        texts: false,
+        numbers: Numbers::Plain,
+        max_behind_octets: 1 << 30,
+    };
     let accounts = (0..4).map(|n| format!("account-{n}")).collect();
     let names = Names { accounts, carriers: vec!["north".to_owned()], ..Names::default() };
     let (records, thread) = Records::start(Start { settings, names, reader: Box::new(Nothing) }, 0).expect("it starts");

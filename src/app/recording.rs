@@ -26,6 +26,7 @@ pub fn start(config: &Config, engine: &Engine, journal: &LocalJournal) -> Result
         keep_days: records.keep_days,
         texts: records.texts,
         numbers: Numbers::of(records)?,
+        max_behind_octets: records.max_behind_bytes,
     };
     let names = Names {
         accounts: config.accounts.iter().map(|account| account.name.clone()).collect(),

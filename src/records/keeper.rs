@@ -33,6 +33,8 @@ const OCTETS_MAX: usize = 256 << 20;
 const LIVE_AGE: Duration = Duration::from_secs(300);
 /// An end is written after so long although its sender has not taken the report.
 const TOLD_AGE: Duration = Duration::from_secs(20);
+/// Least time between two writes only because too much journal is needed.
+const PINNED: Duration = Duration::from_secs(1);
 /// Pause after a failure before it is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 /// How often it looks for files that are too old or too small, and pause after a merge that failed.
@@ -53,6 +55,8 @@ pub struct KeeperSettings {
     pub texts: bool,
     /// How numbers are written.
     pub numbers: Numbers,
+    /// Octets of journal that may be needed: messages that need older groups leave memory at half of it.
+    pub max_behind_octets: u64,
 }
 
 /// What it did so far.
@@ -281,13 +285,19 @@ impl Keeper {
         self.marks.iter().rev().find(|(at, _)| now.duration_since(*at) >= age).map_or(0, |(_, position)| *position)
     }
 
+    /// Groups before this one are too much journal to be needed still.
+    fn floor(&self) -> u64 {
+        self.feed.floor(self.settings.max_behind_octets / 2)
+    }
+
     fn is_due(&mut self) -> bool {
         self.mark();
         let (live, octets) = self.trails.size();
         let late = self.last_write.elapsed() >= self.settings.flush
             && (self.tail.next() > self.place.written.over + 1 || self.trails.waiting() > 0);
         let full = live > LIVE_MAX + ROWS_MAX || octets > OCTETS_MAX;
-        self.again == 0 && (self.trails.waiting() >= ROWS_MAX || full || late)
+        let pins = self.last_write.elapsed() >= PINNED && self.place.low < self.floor();
+        self.again == 0 && (self.trails.waiting() >= ROWS_MAX || full || late || pins)
     }
 
     fn write_or_tell(&mut self) {
@@ -306,7 +316,7 @@ impl Keeper {
     /// Everything that is over goes into files, what has been under way for long into the database.
     fn write(&mut self) -> Result<(), String> {
         let over = self.tail.next() - 1;
-        let mut upto = self.position_before(TOLD_AGE).max(self.place.written.ended);
+        let mut upto = self.position_before(TOLD_AGE).max(self.place.written.ended).max(self.floor().min(over));
         if self.trails.waiting() >= ROWS_MAX {
             // They must go somewhere.
             upto = upto.max(self.position_before(Duration::from_secs(2)));
@@ -370,7 +380,7 @@ impl Keeper {
     fn to_give_away(&self) -> Vec<Kept> {
         let (live, octets) = self.trails.size();
         let crowded = live > LIVE_MAX || octets > OCTETS_MAX / 2;
-        let before = if crowded { u64::MAX } else { self.position_before(LIVE_AGE) };
+        let before = if crowded { u64::MAX } else { self.position_before(LIVE_AGE).max(self.floor() + 1) };
         let most = if crowded { live.saturating_sub(LIVE_MAX / 2) } else { LIVE_MAX };
         let ids = self.trails.old(before, most);
         let kept = |id: MessageId| {

@@ -149,3 +149,32 @@ impl Places {
         self.open
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_whole_and_is_there_when_it_is_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.db");
+        let mut places = Places::open(&path).unwrap();
+        assert_eq!(places.place().unwrap(), None);
+        let kept = |id: u64, octet: u8| Kept { message: MessageId(id), revision: octet, octets: vec![octet; 3] };
+        let place = Place { low: 5, written: Written { over: 9, ended: 7 }, rows: 3, lost: 1, writes: 2 };
+        places.change(9, &Change { place, put: vec![kept(10, 1), kept(20, 2)], delete: &[] }).unwrap();
+        let next = Place { low: 8, writes: 3, ..place };
+        places.change(12, &Change { place: next, put: vec![kept(10, 3), kept(30, 4)], delete: &[MessageId(20), MessageId(99)] }).unwrap();
+        drop(places);
+        let mut places = Places::open(&path).unwrap();
+        assert_eq!((places.place().unwrap(), places.open_messages()), (Some(next), 2));
+        assert_eq!(
+            places.get(&[MessageId(10), MessageId(20), MessageId(30)]).unwrap(),
+            [kept(10, 3), kept(30, 4)],
+            "replaced, deleted, put"
+        );
+        assert_eq!(places.known(12).unwrap().len(), 2);
+        assert_eq!(places.known(13).unwrap().len(), 0);
+        assert_eq!((places.forget_before(11).unwrap(), places.open_messages()), (1, 1));
+    }
+}

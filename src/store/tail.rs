@@ -15,6 +15,8 @@ const QUEUE_GROUPS: usize = 4_096;
 const QUEUE_OCTETS: usize = 32 << 20;
 /// How fine the feed knows how much of the journal lies behind a position.
 const MARK_OCTETS: u64 = 1 << 20;
+/// Marks that are remembered: of 64 GiB.
+const MARKS_MAX: usize = 64 << 10;
 /// Groups read from the journal at once: a longer read would keep it from using its log again.
 const GROUPS_PER_READ: u32 = 64;
 
@@ -66,6 +68,9 @@ impl Feed {
         let marked = self.extent.lock().map_or(0, |extent| extent.octets);
         if all >= marked + MARK_OCTETS {
             let mut extent = self.extent.lock().unwrap_or_else(PoisonError::into_inner);
+            if extent.marks.len() >= MARKS_MAX {
+                extent.marks.pop_front();
+            }
             extent.marks.push_back((position, all));
             extent.octets = all;
         }
@@ -98,22 +103,12 @@ impl Feed {
         wanted.min(needed.max(floor))
     }
 
-    /// The position behind which there are about `bound` octets.
-    fn floor(&self, bound: u64) -> u64 {
+    /// The last position behind which there are more than about `bound` octets of journal; 0: there is none, as far as was written since the start.
+    pub fn floor(&self, bound: u64) -> u64 {
         let all = self.octets.load(Ordering::Relaxed);
-        let mut extent = self.extent.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut floor = 0;
-        while let Some(&(position, octets)) = extent.marks.front()
-            && octets + bound < all
-        {
-            floor = position;
-            extent.marks.pop_front();
-        }
-        if floor > 0 {
-            // Told again as long as nothing newer is known.
-            extent.marks.push_front((floor, all.saturating_sub(bound + 1)));
-        }
-        floor
+        let extent = self.extent.lock().unwrap_or_else(PoisonError::into_inner);
+        let older = extent.marks.partition_point(|&(_, octets)| octets + bound < all);
+        older.checked_sub(1).map_or(0, |at| extent.marks[at].0)
     }
 
     /// How often the tail lost its place.
@@ -222,5 +217,72 @@ impl Tail {
         }
         self.next = next;
         Ok(Pulled::Group)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::EachGroup;
+    use std::sync::Arc;
+
+    /// A journal from `first` on; each group is its position.
+    struct Stored(u64, Arc<Feed>);
+
+    impl JournalReader for Stored {
+        fn read(&mut self, from: u64, most: u32, each: EachGroup<'_>) -> Result<u64, StoreError> {
+            if from < self.0 {
+                return Ok(from);
+            }
+            let end = self.1.last().min(from + u64::from(most) - 1);
+            (from..=end).try_for_each(|position| each(position, &position.to_le_bytes()))?;
+            Ok(end + 1)
+        }
+
+        fn bounds(&mut self) -> Result<(u64, u64), StoreError> {
+            Ok((self.0, self.1.last()))
+        }
+    }
+
+    /// Pulls all there is: positions from memory, positions that were read, places lost.
+    fn all(tail: &mut Tail) -> (Vec<u64>, Vec<u64>, Vec<u64>) {
+        let (mut live, mut read, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+        loop {
+            let pulled = tail.pull(&mut |position, _, is_live| if is_live { live.push(position) } else { read.push(position) }).unwrap();
+            match pulled {
+                Pulled::Group => {}
+                Pulled::Nothing => return (live, read, lost),
+                Pulled::Lost { from } => lost.push(from),
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_there_before_is_read_and_what_comes_is_from_memory_each_once_in_order() {
+        let feed = Arc::new(Feed::new(100, 41));
+        let mut tail = Tail::new(feed.clone(), Box::new(Stored(1, feed.clone())), 41);
+        feed.synced(101, vec![1]);
+        assert_eq!(all(&mut tail), (vec![101], (41..=100).collect(), vec![]));
+        // More than memory takes: the rest is read, and what follows is from memory again.
+        (102..102 + QUEUE_GROUPS as u64 + 500).for_each(|position| feed.synced(position, vec![1]));
+        let last = feed.last();
+        let (live, read, _) = all(&mut tail);
+        assert_eq!((live.len(), read.len()), (QUEUE_GROUPS, 500));
+        assert_eq!(live.into_iter().chain(read).collect::<Vec<_>>(), (102..=last).collect::<Vec<_>>());
+        feed.synced(last + 1, vec![1]);
+        assert_eq!(all(&mut tail).0, [last + 1]);
+    }
+
+    #[test]
+    fn the_journal_is_kept_for_the_tail_up_to_a_bound_and_beyond_it_the_place_is_lost_and_counted() {
+        let feed = Arc::new(Feed::new(0, 1));
+        let mut tail = Tail::new(feed.clone(), Box::new(Stored(1, feed.clone())), 1);
+        (1..=10).for_each(|position| feed.synced(position, vec![0; MARK_OCTETS as usize]));
+        assert_eq!((feed.keep_back(8, 20 * MARK_OCTETS), feed.lost()), (1, 0), "within the bound");
+        assert_eq!((feed.keep_back(2, 2 * MARK_OCTETS), feed.lost()), (2, 1), "no more than the gateway lets go");
+        assert_eq!((feed.keep_back(8, 3 * MARK_OCTETS), feed.lost()), (6, 2));
+        assert_eq!(all(&mut tail).2, [6]);
+        feed.keep_from(11);
+        assert_eq!((feed.keep_back(8, MARK_OCTETS), feed.lost()), (8, 2), "one that has followed costs nothing");
     }
 }

@@ -381,7 +381,7 @@ fn what_cannot_be_meant_is_refused_with_field_and_fix() {
 #[test]
 fn a_query_of_what_is_over_asks_the_records_and_tells_only_the_account_and_source_of_the_message() {
     use crate::engine::recall::Finished;
-    let mut bench = Bench::new();
+    let mut bench = Bench::new().up();
     let source = Address::new(5, 0, b"SHOP").unwrap();
     let query = |token, message| Input::Query { session: SESSION, token, message, source: Address::new(5, 0, b"SHOP").unwrap() };
     bench.step(vec![query(1, MessageId(7))]);
