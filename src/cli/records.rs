@@ -31,7 +31,7 @@ enum Command {
     #[command(
         after_help = "Examples:\n  hongyan records find --number '+86 138 0013 8000'\n  hongyan records find --account shop --state undelivered --limit 100"
     )]
-    Find(FindArgs),
+    Find(Box<FindArgs>),
     /// List the files below a data directory, with rows and sizes. The gateway may be running
     #[command(after_help = "Example:\n  hongyan records files --data-dir /var/lib/hongyan")]
     Files {
@@ -65,6 +65,9 @@ struct FindArgs {
     /// In this state: delivered, undelivered, expired ...
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
+    /// Of this name of its sender's
+    #[arg(long, value_name = "TEXT")]
+    reference: Option<String>,
     /// Of this identity, 16 hexadecimal digits
     #[arg(long, value_name = "HEX")]
     identity: Option<String>,
@@ -125,6 +128,7 @@ fn find(args: &FindArgs, output: &mut Output) -> Result<(), String> {
         ("account", &args.account),
         ("campaign", &args.campaign),
         ("state", &args.state),
+        ("reference", &args.reference),
         ("identity", &args.identity),
         ("from_ms", &times[0]),
         ("to_ms", &times[1]),

@@ -72,6 +72,7 @@ pub struct Wanted {
     account: Option<String>,
     campaign: Option<String>,
     state: Option<String>,
+    reference: Option<String>,
     identity: Option<String>,
     from_ms: Option<u64>,
     to_ms: Option<u64>,
@@ -112,8 +113,8 @@ fn query_of(wanted: Wanted, records: &Records) -> Result<Query, Problem> {
     if !(1..=ROWS_MAX).contains(&limit) {
         return Err(bad("limit", format!("{limit} is out of bounds"), "1 to 1000"));
     }
-    let Wanted { account, campaign, state, identity, from_ms, to_ms, .. } = wanted;
-    Ok(Query { id: None, number, account, campaign, state, identity, from_ms, to_ms, before, limit })
+    let Wanted { account, campaign, state, reference, identity, from_ms, to_ms, .. } = wanted;
+    Ok(Query { id: None, number, account, campaign, state, reference, identity, from_ms, to_ms, before, limit })
 }
 
 /// Messages that fit, newest first, live ones too; `next` goes on with the page after it, `lag_ms` says how old the newest record may be that is missing.

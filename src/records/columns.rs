@@ -65,6 +65,8 @@ pub fn schema() -> SchemaRef {
         Field::new("segments", DataType::UInt8, true),
         Field::new("price", DataType::UInt32, false),
         text("identity", true),
+        text("reference", true),
+        Field::new_list("tags", Field::new_list_field(DataType::Utf8, true), true),
         Field::new("accepted_at", time(), true),
         Field::new("due_at", time(), true),
         Field::new("sent_at", time(), true),
@@ -100,6 +102,11 @@ pub fn properties(about: Vec<(String, String)>) -> WriterProperties {
         .set_column_bloom_filter_enabled(path("number"), true)
         .set_column_bloom_filter_fpp(path("number"), 0.01)
         .set_column_bloom_filter_max_ndv(path("number"), ROW_GROUP_ROWS as u64);
+    properties = properties
+        .set_column_bloom_filter_enabled(path("reference"), true)
+        .set_column_bloom_filter_fpp(path("reference"), 0.01)
+        .set_column_bloom_filter_max_ndv(path("reference"), ROW_GROUP_ROWS as u64)
+        .set_column_dictionary_enabled(ColumnPath::from("tags.list.item"), true);
     for name in FEW {
         properties = properties.set_column_dictionary_enabled(path(name), true);
     }
@@ -120,7 +127,8 @@ pub struct Columns {
     id: Int64Builder,
     revision: UInt8Builder,
     complete: BooleanBuilder,
-    texts: [StringBuilder; 14],
+    texts: [StringBuilder; 15],
+    tags: ListBuilder<StringBuilder>,
     segments: UInt8Builder,
     price: UInt32Builder,
     times: [TimestampMillisecondBuilder; 6],
@@ -141,6 +149,7 @@ impl Default for Columns {
             revision: UInt8Builder::new(),
             complete: BooleanBuilder::new(),
             texts: std::array::from_fn(|_| StringBuilder::new()),
+            tags: ListBuilder::new(StringBuilder::new()),
             segments: UInt8Builder::new(),
             price: UInt32Builder::new(),
             times: times(),
@@ -182,6 +191,7 @@ impl Columns {
             filled(&row.encoding),
             row.carrier.as_deref(),
             row.identity.as_deref(),
+            row.reference.as_deref(),
             row.carrier_state.as_deref(),
             row.carrier_error.as_deref(),
             row.network_error.as_deref(),
@@ -189,6 +199,8 @@ impl Columns {
             row.text.as_deref(),
         ];
         self.texts.iter_mut().zip(texts).for_each(|(column, text)| column.append_option(text));
+        row.tags.iter().for_each(|tag| self.tags.values().append_value(tag));
+        self.tags.append(!row.tags.is_empty());
         self.segments.append_option(row.segments);
         self.price.append_value(row.price);
         let times = [row.accepted_ms, row.due_ms, row.sent_ms, row.final_ms, row.done_ms, row.told_ms];
@@ -209,7 +221,7 @@ impl Columns {
     pub fn finish(&mut self) -> Result<RecordBatch, String> {
         self.rows = 0;
         let mut texts = self.texts.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef);
-        let mut text = || texts.next().expect("there are fourteen");
+        let mut text = || texts.next().expect("there are fifteen");
         let mut times = self.times.iter_mut().map(|column| Arc::new(column.finish()) as ArrayRef);
         let mut time = || times.next().expect("there are six");
         let mut columns: Vec<ArrayRef> =
@@ -217,7 +229,8 @@ impl Columns {
         (0..8).for_each(|_| columns.push(text()));
         columns.push(Arc::new(self.segments.finish()));
         columns.push(Arc::new(self.price.finish()));
-        columns.push(text());
+        (0..2).for_each(|_| columns.push(text()));
+        columns.push(Arc::new(self.tags.finish()));
         (0..6).for_each(|_| columns.push(time()));
         (0..3).for_each(|_| columns.push(text()));
         columns.push(Arc::new(self.status.finish()));
@@ -277,6 +290,11 @@ fn u32_at(column: &ArrayRef, at: usize) -> Option<u32> {
     column.as_primitive_opt::<UInt32Type>().filter(|column| column.is_valid(at)).map(|column| column.value(at))
 }
 
+fn tags_at(column: &ArrayRef, at: usize) -> Vec<String> {
+    let tags = column.as_list_opt::<i32>().filter(|column| column.is_valid(at)).map(|column| column.value(at));
+    tags.map_or_else(Vec::new, |tags| (0..tags.len()).filter_map(|at| text_at(&tags, at)).collect())
+}
+
 /// The rows of a batch, trails filled in.
 pub fn rows(batch: &RecordBatch) -> Vec<Row> {
     (0..batch.num_rows()).map(|at| row(batch, at)).collect()
@@ -303,6 +321,8 @@ fn row(batch: &RecordBatch, at: usize) -> Row {
         segments: u8_at(column(batch, "segments"), at),
         price: u32_at(column(batch, "price"), at).unwrap_or(0),
         identity: text("identity"),
+        reference: text("reference"),
+        tags: tags_at(column(batch, "tags"), at),
         accepted_ms: ms("accepted_at"),
         due_ms: ms("due_at"),
         sent_ms: ms("sent_at"),
@@ -365,10 +385,19 @@ mod tests {
             accepted_ms: Some(1),
             final_ms: Some(5),
             status: Some(7),
+            reference: Some("order 7".into()),
+            tags: vec!["a".into(), "b".into()],
             trail: vec![step],
             ..Row::default()
         };
-        let plain = Row { trail: Vec::new(), state: "delivered".into(), carrier_id: Some("9".into()), sent_ms: Some(3), ..row.clone() };
+        let plain = Row {
+            trail: Vec::new(),
+            tags: Vec::new(),
+            state: "delivered".into(),
+            carrier_id: Some("9".into()),
+            sent_ms: Some(3),
+            ..row.clone()
+        };
         let mut columns = Columns::default();
         columns.push(&row);
         columns.push(&plain);

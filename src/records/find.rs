@@ -43,6 +43,8 @@ pub struct Query {
     pub campaign: Option<String>,
     /// In this state.
     pub state: Option<String>,
+    /// Of this name of its sender's.
+    pub reference: Option<String>,
     /// Of this identity, as 16 hexadecimal digits.
     pub identity: Option<String>,
     /// Handed in at this wall time or later, and before that, milliseconds (by the ids).
@@ -71,8 +73,8 @@ pub struct Found {
 struct Group {
     at: usize,
     ids: (u64, u64),
-    /// Where the blocks of its filter begin, and how many there are.
-    filter: Option<(u64, u64)>,
+    /// Where the blocks of its filters begin, and how many there are: of numbers, of references.
+    filters: [Option<(u64, u64)>; 2],
 }
 
 #[derive(Debug)]
@@ -106,14 +108,14 @@ fn group_of(at: usize, group: &RowGroupMetaData) -> Group {
         Some(Statistics::Int64(ids)) => ids.min_opt().zip(ids.max_opt()).map(|(min, max)| (*min as u64, *max as u64)),
         _ => None,
     };
-    let numbers = group.columns().iter().find(|column| column.column_path().string() == "number");
-    let filter = numbers.and_then(|column| {
+    let filters = ["number", "reference"].map(|name| {
+        let column = group.columns().iter().find(|column| column.column_path().string() == name)?;
         // A header of less than a block's length, then whole blocks.
         let (offset, length) = (column.bloom_filter_offset()? as u64, column.bloom_filter_length()? as u64);
         let blocks = length / BLOCK;
         (blocks > 0).then_some((offset + length - blocks * BLOCK, blocks))
     });
-    Group { at, ids: ids.unwrap_or((0, u64::MAX)), filter }
+    Group { at, ids: ids.unwrap_or((0, u64::MAX)), filters }
 }
 
 /// The filter may hold `value`.
@@ -229,9 +231,9 @@ impl Files {
                 };
             }
             let Some(handle) = handles.get(&file.file) else { continue };
-            if let Some((number, filter)) = number.as_ref().zip(group.filter)
-                && !may_hold(handle, filter, number.as_bytes())
-            {
+            let wanted = [number.as_deref(), query.reference.as_deref()];
+            let filtered = wanted.into_iter().zip(group.filters).filter_map(|(wanted, filter)| wanted.zip(filter));
+            if !filtered.into_iter().all(|(wanted, filter)| may_hold(handle, filter, wanted.as_bytes())) {
                 continue;
             }
             found.read += 1;
@@ -285,6 +287,7 @@ impl Query {
             && is(&self.account, &row.account)
             && is(&self.campaign, &row.campaign)
             && is(&self.state, &row.state)
+            && self.reference.as_ref().is_none_or(|wanted| Some(wanted) == row.reference.as_ref())
             && self.identity.as_ref().is_none_or(|wanted| Some(wanted) == row.identity.as_ref())
     }
 }
@@ -330,6 +333,7 @@ fn read(handle: File, group: usize, query: &Query, number: Option<&str>) -> Resu
         ("campaign", query.campaign.as_deref()),
         ("state", query.state.as_deref()),
         ("identity", query.identity.as_deref()),
+        ("reference", query.reference.as_deref()),
     ];
     for (name, wanted) in texts.into_iter().filter_map(|(name, wanted)| Some((name, wanted?.to_owned()))) {
         let column = ProjectionMask::columns(schema, [name]);

@@ -18,6 +18,7 @@
 //! | encoding, segments | text, uint8 | gsm7, latin1, ucs2 or binary; parts that it was cut into (null: never sent) |
 //! | price | uint32 | what it cost, thousandths of a credit |
 //! | identity | text | identity computed by its sender, 16 hexadecimal digits |
+//! | reference, tags | text, list of text | its sender's own name for it, and words for what it belongs to |
 //! | accepted_at, due_at | time | when it was taken; not before |
 //! | sent_at, final_at | time | when a carrier took it (last); when it ended here |
 //! | done_at, told_at | time | the carrier's done date; when its sender took the report (to a second; null: not yet when it was written) |

@@ -100,6 +100,12 @@ pub struct Row {
     /// Identity computed by its sender, hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
+    /// Its sender's own name for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// Its sender's words for what it belongs to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// When.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accepted_ms: Option<u64>,
@@ -232,6 +238,10 @@ impl Row {
         self.source = text(&message.source.digits);
         self.encoding = encoding_name(message.body.encoding).into();
         self.identity = (message.identity != 0).then(|| format!("{:016x}", message.identity));
+        if let Some(notes) = &message.notes {
+            self.reference = Some(notes.reference.to_string()).filter(|reference| !reference.is_empty());
+            self.tags = notes.tags.iter().map(|tag| tag.to_string()).collect();
+        }
         self.accepted_ms = Some(message.accepted_ms);
         self.due_ms = Some(message.due_ms).filter(|&ms| ms != 0);
         if !message.body.octets.is_empty() {

@@ -188,5 +188,33 @@ fn accepted(start: &[u8], at: &mut Reader<'_>) -> Result<(MessageId, Glance), Ev
     if bits & 8 != 0 {
         at.take(16)?;
     }
+    at.notes(bits & 16 != 0)?;
     Ok((message, Glance::Accepted { at_ms, body, report: bits & 7 }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::write;
+    use super::*;
+    use crate::model::notes::Notes;
+    use crate::model::{AccountId, Address, Body, CampaignId, Class, Encoding, Message};
+
+    #[test]
+    fn a_glance_at_an_acceptance_ends_where_the_event_does_whatever_the_message_carries() {
+        let address = |digits: &[u8]| Address::new(1, 1, digits).unwrap();
+        let body = Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: (*b"a text").into() };
+        let plain = Message::new(AccountId(1), Class::Otp, [address(b"1069"), address(b"8613800138000")], 77, body);
+        let notes = Notes { reference: "order 7".into(), tags: ["a".into(), "b".into()].into(), callback: None };
+        let rich = Message { campaign: CampaignId(3), charge: 9, tlvs: (*b"tlv").into(), notes: Some(notes.into()), ..plain.clone() };
+        for message in [plain, rich] {
+            let mut octets = Vec::new();
+            write(&Event::Accepted(Box::new(message)), &mut octets);
+            let length = octets.len();
+            octets.extend_from_slice(b"more");
+            let mut at = Reader(&octets);
+            let (_, Glance::Accepted { body, .. }) = glance_at(&mut at).unwrap() else { panic!("no acceptance") };
+            assert_eq!((octets.len() - at.0.len(), number_of(&octets)), (length, Some(77)));
+            assert!(octets[body.clone()].ends_with(b"a text") && body.len() == 3 + 4 + 6);
+        }
+    }
 }
