@@ -142,7 +142,7 @@ impl World {
 
     fn answer(&mut self, output: Output, inputs: &mut Vec<Input>) {
         match output {
-            Output::Controlled { .. } | Output::StayDown(_) | Output::HandedIn { .. } => {}
+            Output::Controlled { .. } | Output::StayDown(_) | Output::HandedIn { .. } | Output::Recall { .. } => {}
             Output::Append { batch, events, .. } => {
                 let position = self.journal.append(&events).expect("memory");
                 inputs.push(Input::Committed { batch, position });

@@ -8,6 +8,7 @@ mod hooks;
 mod names;
 mod plan;
 pub mod ranges;
+mod recording;
 mod reload;
 mod routes;
 mod rules;
@@ -28,6 +29,7 @@ use crate::link::registry::Registry;
 use crate::link::submissions::{Submissions, SubmissionsDesk};
 use crate::model::clock::SystemClock;
 use crate::number::HomeRegion;
+use crate::records::Records;
 use crate::store::StoreError;
 use crate::store::local::{LocalSettings, LocalStore};
 use crate::telemetry::{Endpoint, EngineSnapshot, Telemetry};
@@ -73,6 +75,9 @@ pub enum AppError {
         /// Why.
         source: std::io::Error,
     },
+    /// The records.
+    #[error("{0}; `records.enabled = false` starts without them")]
+    Records(String),
     /// The configuration can't be turned into a plan.
     #[error("{0}")]
     Plan(String),
@@ -92,6 +97,7 @@ pub struct Gateway {
     engine_task: JoinHandle<()>,
     failed: watch::Receiver<Option<String>>,
     figures: watch::Receiver<EngineSnapshot>,
+    records: Option<Records>,
     metrics_task: Option<JoinHandle<()>>,
     deadline: Duration,
 }
@@ -130,13 +136,20 @@ impl Gateway {
         let operator = Operator::new(Arc::clone(&desk), &engine_inputs);
         let (fail, failed) = watch::channel(None);
         let (figures_sender, figures) = watch::channel(EngineSnapshot::default());
-        let stores = Stores::start(journal, ledger, space, Arc::clone(&telemetry))
+        let recording = recording::start(&config, &engine, &journal).map_err(AppError::Records)?;
+        let mut engine = engine;
+        if recording.is_some() {
+            engine.may_recall();
+        }
+        let records = recording.as_ref().map(|recording| recording.records.clone());
+        let stores = Stores::start(journal, ledger, space, Arc::clone(&telemetry), recording)
             .map_err(|source| AppError::Store { directory: shown.clone(), source })?;
         let disk_slow = Duration::from_millis(config.gateway.disk_slow_ms);
         let shared = LinkShared { registry: Arc::clone(&registry), engine: engine_inputs.clone(), clock };
         let task = EngineTask {
             engine,
             inputs,
+            back: engine_inputs.downgrade(),
             stores,
             lists: Arc::clone(&lists),
             registry: Arc::clone(&registry),
@@ -165,14 +178,21 @@ impl Gateway {
         let home = HomeRegion::from_iso(&config.gateway.home_region).unwrap_or_default();
         let submissions = Submissions::new(handed_in, &engine_inputs, Arc::clone(&accounts), home, clock);
         let (operators, telemetry_of_reloads) = (operator.clone(), Arc::clone(&telemetry));
-        let parts = Parts { names, shared, accounts, operator, telemetry: telemetry_of_reloads, asides, hooks };
+        let parts = Parts { names, shared, accounts, operator, telemetry: telemetry_of_reloads, asides, hooks, records: records.clone() };
         let reloader = Arc::new(Reloader::start(written, parts));
         let lists = Lists::new(lists, &engine_inputs);
         let asked_lists = lists.clone();
         let admin = admin.map(|port| {
             let configured: Arc<dyn Configured> = Arc::clone(&reloader) as Arc<dyn Configured>;
-            let backstage =
-                Backstage { operator: operators, submissions, lists: asked_lists, links: registry, configured, started: Instant::now() };
+            let backstage = Backstage {
+                operator: operators,
+                submissions,
+                lists: asked_lists,
+                links: registry,
+                configured,
+                records: records.clone(),
+                started: Instant::now(),
+            };
             (port.address(), tokio::spawn(port.serve(backstage)))
         });
         let (metrics, metrics_task) = metrics.map_or((None, None), |(address, task)| (Some(address), Some(task)));
@@ -189,6 +209,7 @@ impl Gateway {
             engine_task,
             failed,
             figures,
+            records,
             metrics_task,
             deadline: Duration::from_millis(config.gateway.shutdown_deadline_ms),
         })
@@ -207,6 +228,11 @@ impl Gateway {
     /// The way to change and to ask the lists of numbers that must not be written to.
     pub fn lists(&self) -> &Lists {
         &self.lists
+    }
+
+    /// What became of messages, if records are kept. Calls wait: not for use in tasks.
+    pub fn records(&self) -> Option<&Records> {
+        self.records.as_ref()
     }
 
     /// Where operators ask, if they may.

@@ -40,6 +40,9 @@
 //! | ledger | what outlives the journal: messages, ids and deliveries carried out of old groups of it, names, counters |
 //! | run | sorted notes of which chunk of the ledger holds which message that is out of memory, never changed once written |
 //! | outbox | receipts and inbound messages that wait for one account |
+//! | tail | reading the journal in order from a saved position |
+//! | trail | what happened to a message, step by step |
+//! | records | finished messages, for look-up and analysis, by the hour |
 //! | plan | the immutable snapshot of accounts, carriers, routes and limits that the hot path reads |
 //! | identity | a number that the sender computed for a message: handing the same one in again makes no second message |
 //! | duplicate | the same text to the same number within the account's window: dropped, refused, or flagged |
@@ -58,6 +61,7 @@
 //! | 5 | [`load`] | load generator, bare relay, benchmark; conservation judged from outside |
 //! | 5 | [`http`] | the admin port: JSON over HTTP, for the command line and whoever else operates the gateway |
 //! | 4 | [`link`] | the only SMPP sockets; `translate` is the only place that knows PDUs and messages both |
+//! | 4 | [`records`] | finished messages, from the journal's tail, in files by the hour; what became of a message |
 //! | 3 | [`engine`] | the hot path: one struct, inputs and time in, outputs out; knows messages, no wire |
 //! | 2 | [`store`] | what survives a crash: the seams, and SQLite behind them |
 //! | 1 | [`smpp`] | octets ⇄ PDUs ⇄ session events, for both roles |
@@ -120,6 +124,7 @@ pub mod link;
 pub mod load;
 pub mod model;
 pub mod number;
+pub mod records;
 pub mod sim;
 pub mod smpp;
 pub mod store;

@@ -5,11 +5,13 @@
 
 mod endpoint;
 mod process;
+mod records;
 mod rules;
 mod snapshot;
 mod table;
 
 pub use endpoint::Endpoint;
+pub use records::RecordsSnapshot;
 pub use snapshot::{
     AccountFigures, BALANCE_TERMS, BIND_REFUSALS, CarrierFigures, Conservation, EngineSnapshot, HealthFigures, HealthState,
     JournalSnapshot, LIST_KINDS, LIST_LEVELS, LinkSnapshot, OUTCOMES, OtherFigures, OutcomeCounts, PhraseFigure, REFUSAL_CAUSES, REPEATS,
@@ -42,6 +44,7 @@ pub struct Telemetry {
     other: OtherHandles,
     conservation: ConservationHandles,
     journal: JournalHandles,
+    records: records::RecordsHandles,
     process: ProcessHandles,
 }
 
@@ -165,6 +168,7 @@ impl Telemetry {
                 groups: gauge(r, &table::JOURNAL_GROUPS, &[]),
                 disk_free: gauge(r, &table::DISK_FREE, &[]),
             },
+            records: records::RecordsHandles::new(r),
             process: ProcessHandles { cpu_us: counter(r, &table::PROCESS_CPU, &[]), resident: gauge(r, &table::PROCESS_RESIDENT, &[]) },
             handle: recorder.handle(),
             recorder,
@@ -247,6 +251,11 @@ impl Telemetry {
         self.journal.bytes.set(snapshot.bytes as f64);
         self.journal.groups.set(snapshot.groups as f64);
         self.journal.disk_free.set(snapshot.disk_free_bytes as f64);
+    }
+
+    /// Takes over how the records stand.
+    pub fn publish_records(&self, snapshot: &RecordsSnapshot) {
+        self.records.publish(snapshot);
     }
 
     /// Counts one group that the journal made durable: its batches, its octets, the time from handing the first of them to the journal to its

@@ -18,10 +18,10 @@ need python3 python3
 need node nodejs
 need npm npm
 
-smpplib_is_there() { "$1" -c 'import smpplib' >/dev/null 2>&1; }
+python_has_all() { "$1" -c 'import smpplib, duckdb' >/dev/null 2>&1; }
 venv=tests/peers/venv
 make_venv=false
-if ! smpplib_is_there "$venv/bin/python3" && ! smpplib_is_there python3; then
+if ! python_has_all "$venv/bin/python3" && ! python_has_all python3; then
     make_venv=true
     python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv)
 fi
@@ -38,11 +38,11 @@ if [ ${#missing[@]} -gt 0 ]; then
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-# PyPI's smpplib, in an environment of the tests' own.
+# PyPI's smpplib, and duckdb, which reads record files; in an environment of the tests' own.
 if $make_venv; then
-    echo "setup: installing smpplib"
+    echo "setup: installing smpplib and duckdb"
     python3 -m venv "$venv"
-    "$venv/bin/python3" -m pip install --quiet --disable-pip-version-check smpplib==2.2.4
+    "$venv/bin/python3" -m pip install --quiet --disable-pip-version-check smpplib==2.2.4 duckdb==2.0.1
 fi
 
 # npm's smpp (node-smpp), as tests/peers/package.json says.

@@ -18,6 +18,7 @@ use crate::link::accounts::Accounts;
 use crate::link::carrier::CarrierContext;
 use crate::link::pool::{LinkShared, Pool};
 use crate::model::CarrierId;
+use crate::records::Records;
 use crate::telemetry::Telemetry;
 use axum::http::StatusCode;
 use std::collections::BTreeMap;
@@ -66,6 +67,7 @@ pub struct Reloader {
     telemetry: Arc<Telemetry>,
     asides: mpsc::Sender<Aside>,
     hooks: watch::Sender<Arc<Known>>,
+    records: Option<Records>,
     home_country_code: u16,
 }
 
@@ -78,12 +80,13 @@ pub struct Parts {
     pub telemetry: Arc<Telemetry>,
     pub asides: mpsc::Sender<Aside>,
     pub hooks: watch::Sender<Arc<Known>>,
+    pub records: Option<Records>,
 }
 
 impl Reloader {
     /// Starts the binds of `config`, which is in force from now on.
     pub fn start(config: Config, parts: Parts) -> Reloader {
-        let Parts { names, shared, accounts, operator, telemetry, asides, hooks } = parts;
+        let Parts { names, shared, accounts, operator, telemetry, asides, hooks, records } = parts;
         let home_country_code = crate::number::HomeRegion::from_iso(&config.gateway.home_region).unwrap_or_default().code;
         let arranged = names.arrange(config.clone());
         let mut pools = BTreeMap::new();
@@ -92,7 +95,17 @@ impl Reloader {
             pools.insert(id, (carrier.clone(), start_pool(id, carrier, home_country_code, &shared)));
         }
         let running = Mutex::new(Some(Running { names, pools, shared }));
-        Reloader { config: RwLock::new(Arc::new(config)), running, accounts, operator, telemetry, asides, hooks, home_country_code }
+        Reloader {
+            config: RwLock::new(Arc::new(config)),
+            running,
+            accounts,
+            operator,
+            telemetry,
+            asides,
+            hooks,
+            records,
+            home_country_code,
+        }
     }
 
     /// Nothing is reloaded any more: gives the binds to whoever ends them. Waits for a reload that is under way, which a bind's unbind timer bounds.
@@ -153,6 +166,10 @@ impl Reloader {
         let [accounts, carriers] = names_of(&arranged);
         self.telemetry
             .grow(&accounts.iter().map(String::as_str).collect::<Vec<_>>(), &carriers.iter().map(String::as_str).collect::<Vec<_>>());
+        if let Some(records) = self.records.clone() {
+            // Before anything of a new name can be on record.
+            let _ = tokio::task::spawn_blocking(move || records.names(accounts, carriers)).await;
+        }
         // The plan first: a session of a new account must find its place in the engine.
         self.operator.tell(vec![Input::Plan(plan)]).await;
         running.names = names;
@@ -250,7 +267,7 @@ fn live_part(old: &Config, read: Config) -> Config {
     (to.max_parked_receipts, to.parked_age_s) = (from.max_parked_receipts, from.parked_age_s);
     (to.max_inbound_parts, to.inbound_age_s, to.failover_after_ms) = (from.max_inbound_parts, from.inbound_age_s, from.failover_after_ms);
     let (listen, metrics, admin, file) = (old.listen.clone(), old.metrics.clone(), old.admin.clone(), old.file.clone());
-    Config { gateway, listen, metrics, admin, hooks: old.hooks.clone(), file, ..read }
+    Config { gateway, listen, metrics, admin, hooks: old.hooks.clone(), records: old.records.clone(), file, ..read }
 }
 
 /// Nothing differs that a session with the carrier is made of; pace and who owns its inbound messages are the engine's.

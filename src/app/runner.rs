@@ -8,12 +8,13 @@ use crate::link::lists::ListsDesk;
 use crate::link::registry::Registry;
 use crate::link::submissions::SubmissionsDesk;
 use crate::model::clock::SystemClock;
+use crate::records::Records;
 use crate::store::ledger_writer::{LedgerEvent, LedgerHandle, LedgerWriter};
 use crate::store::local::{LocalJournal, LocalLedger, free_space};
 use crate::store::space::{SpaceGauge, SpaceLevel};
 use crate::store::writer::{AppendError, JournalHandle, JournalWriter, WriterEvent, WriterSettings};
 use crate::store::{LedgerUpdate, StoreError};
-use crate::telemetry::{EngineSnapshot, JournalSnapshot, Telemetry};
+use crate::telemetry::{EngineSnapshot, JournalSnapshot, RecordsSnapshot, Telemetry};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,6 +46,17 @@ pub struct Stores {
     last_aside: u64,
     /// What the ledger's thread had no room to be asked for; the engine asks for a few at a time.
     unread: VecDeque<Unread>,
+    records: Option<Recording>,
+}
+
+/// The records, for which the journal is kept longer.
+pub struct Recording {
+    /// The way to them.
+    pub records: Records,
+    /// Their thread.
+    pub thread: std::thread::JoinHandle<()>,
+    /// Octets of journal that may be kept for them.
+    pub max_behind_octets: u64,
 }
 
 /// Something to be read from the ledger.
@@ -69,7 +81,13 @@ enum StoreEvent {
 
 impl Stores {
     /// Moves both to their threads. The queue of events is bounded by the journal's own queue: one event a group.
-    pub fn start(journal: LocalJournal, ledger: LocalLedger, space: SpaceGauge, telemetry: Arc<Telemetry>) -> Result<Stores, StoreError> {
+    pub fn start(
+        journal: LocalJournal,
+        ledger: LocalLedger,
+        space: SpaceGauge,
+        telemetry: Arc<Telemetry>,
+        records: Option<Recording>,
+    ) -> Result<Stores, StoreError> {
         let (sender, events) = mpsc::unbounded_channel();
         let said = sender.clone();
         let on_journal = move |event| {
@@ -98,7 +116,8 @@ impl Stores {
                 LedgerEvent::Full { .. } => Ok(()),
             };
         };
-        let journal = JournalWriter::spawn(Box::new(journal), Box::new(on_journal), WriterSettings::default())?;
+        let feed = records.as_ref().map(|records| Arc::clone(records.records.feed()));
+        let journal = JournalWriter::spawn(Box::new(journal), Box::new(on_journal), WriterSettings { feed, ..WriterSettings::default() })?;
         let ledger = LedgerWriter::spawn(Box::new(ledger), Box::new(on_ledger))?;
         Ok(Stores {
             journal,
@@ -112,6 +131,7 @@ impl Stores {
             asides: None,
             last_aside: ASIDE,
             unread: VecDeque::new(),
+            records,
         })
     }
 
@@ -166,6 +186,18 @@ impl Stores {
         }
     }
 
+    /// From where the journal must be kept, if the engine needs it from `wanted` on.
+    fn keep_back(&self, wanted: u64) -> u64 {
+        let Some(recording) = &self.records else { return wanted };
+        let feed = recording.records.feed();
+        let lost = feed.lost();
+        let position = feed.keep_back(wanted, recording.max_behind_octets);
+        if feed.lost() > lost {
+            tracing::error!(position, "records are further behind than records.max_behind_bytes: they lose their place in the journal");
+        }
+        position
+    }
+
     fn disk(&self, slow: Duration) -> DiskState {
         if self.space.level() == SpaceLevel::Reserve {
             DiskState::Reserve
@@ -181,6 +213,8 @@ impl Stores {
 pub struct EngineTask {
     pub engine: Engine,
     pub inputs: mpsc::Receiver<Vec<Input>>,
+    /// The way back to the engine for what was asked elsewhere.
+    pub back: mpsc::WeakSender<Vec<Input>>,
     pub stores: Stores,
     pub registry: Arc<Registry>,
     /// Where requests about lists wait.
@@ -260,14 +294,29 @@ impl EngineTask {
             Output::Rules { token, answer } => self.lists.answered(token, answer),
             Output::Controlled { token, answer } => self.desk.answered(token, *answer),
             Output::StayDown(binds) => self.registry.stay_down(binds),
+            Output::Recall { number, message } => self.recall(number, message),
         }
+    }
+
+    /// Asks the records beside the tasks; the engine bounds how many such questions there are.
+    fn recall(&self, number: u64, message: crate::model::MessageId) {
+        let (records, engine) = (self.stores.records.as_ref().map(|recording| recording.records.clone()), self.back.clone());
+        tokio::spawn(async move {
+            let look = move || records.and_then(|records| super::recording::finished(&records, message));
+            let found = tokio::task::spawn_blocking(look).await.ok().flatten();
+            if let Some(engine) = engine.upgrade() {
+                // The engine has ended otherwise.
+                let _ = engine.send(vec![Input::Recalled { number, found }]).await;
+            }
+        });
     }
 
     fn heard(&mut self, event: Option<StoreEvent>, inputs: &mut Vec<Input>, disk: &mut DiskState) {
         match event {
             Some(StoreEvent::Input(Input::LedgerApplied)) => {
                 // Only now may the groups go whose content the ledger has.
-                self.stores.journal.drop_before(self.stores.absorbed + 1);
+                let position = self.stores.keep_back(self.stores.absorbed + 1);
+                self.stores.journal.drop_before(position);
                 inputs.push(Input::LedgerApplied);
             }
             Some(StoreEvent::Input(Input::Disk(state))) => {
@@ -314,6 +363,18 @@ impl EngineTask {
         let bytes = self.engine.journal_octets();
         let disk_free_bytes = free_space(&self.directory).unwrap_or(0);
         self.telemetry.publish_journal(&JournalSnapshot { bytes, groups: self.engine.journal_groups(), disk_free_bytes });
+        if let Some(recording) = &self.stores.records {
+            let figures = recording.records.figures();
+            self.telemetry.publish_records(&RecordsSnapshot {
+                written: figures.written,
+                behind_groups: figures.behind_groups,
+                unwritten: figures.unwritten,
+                in_memory: figures.in_memory,
+                on_disk: figures.on_disk,
+                lost: figures.lost,
+                failures: figures.failures,
+            });
+        }
         self.telemetry.upkeep();
     }
 
@@ -325,9 +386,14 @@ impl EngineTask {
         if counts.imbalance() != 0 {
             tracing::error!(imbalance = counts.imbalance(), "messages accepted and messages accounted for differ");
         }
-        let Stores { journal, ledger, .. } = self.stores;
+        let Stores { journal, ledger, records, .. } = self.stores;
         let flushing = tokio::task::spawn_blocking(move || {
             journal.shutdown();
+            if let Some(Recording { records, thread, .. }) = records {
+                // It reads to the end and writes what is over; the ledger keeps the directory locked meanwhile.
+                records.feed().close();
+                let _ = thread.join();
+            }
             ledger.shutdown();
         });
         let _ = flushing.await;

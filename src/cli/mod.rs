@@ -18,12 +18,14 @@ mod numbers;
 mod operate;
 mod output;
 mod ranges;
+mod records;
 mod send;
 mod serve;
 pub mod store;
 mod store_events;
 mod tables;
 mod tools;
+mod trail;
 
 pub use logs::start as start_logs;
 pub use output::Output;
@@ -87,6 +89,8 @@ enum Command {
     Balance(balance::BalanceArgs),
     /// Verify, count or dump a data directory while the gateway is stopped
     Store(store::Args),
+    /// Ask and check the records of finished messages
+    Records(records::Args),
     /// Print completions for a shell
     Completions(completions::Args),
     #[command(flatten)]
@@ -115,6 +119,7 @@ fn run(cli: Cli, output: &mut Output) -> ExitCode {
         Command::Block(block) => block::run(&block, output),
         Command::Balance(args) => balance::run(&args, output),
         Command::Store(args) => store::run(&args, &store_events::decode, output),
+        Command::Records(args) => records::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),
         Command::Operate(operate) => operate::run(&operate, output),
     };

@@ -174,16 +174,17 @@ pub(super) enum Operate {
         after_help = "Examples:\n  hongyan limit --carrier north --rate 500 --burst 50\n  hongyan limit --account shop --rate 0 --for 1h       0 pauses: submissions are refused\n  hongyan limit --carrier north --default"
     )]
     Limit(LimitArgs),
-    /// What would become of a message: number, range, rules, price, route, buckets, what it would wait for. Nothing is sent
+    /// What would become of a message to a number (nothing is sent): range, rules, price, route, buckets, what it would wait for. Or, by its id, what became
+    /// of one, step by step
     #[command(
-        after_help = "Examples:\n  hongyan explain '+86 138 0013 8000' --account shop --class marketing --text 'Sale today'\n  hongyan explain 13800138000 --account shop --json"
+        after_help = "Examples:\n  hongyan explain 1950000000000000000\n  hongyan explain '+86 138 0013 8000' --account shop --class marketing --text 'Sale today'\n  hongyan explain 13800138000 --account shop --json"
     )]
     Explain {
-        /// The number
+        /// The number, or the id of a message
         to: String,
-        /// Whose message
+        /// Whose message; with a number
         #[arg(long, value_name = "NAME")]
-        account: String,
+        account: Option<String>,
         /// Its class: otp, transactional or marketing
         #[arg(long, value_name = "CLASS", default_value = "transactional")]
         class: String,
@@ -490,7 +491,16 @@ pub(super) fn run(operate: &Operate, output: &mut Output) -> Result<(), String> 
             begin(at, json!({ "action": "cancel", "scope": scope, "reason": reason }), output)
         }
         Operate::Limit(args) => limit(args, output),
-        Operate::Explain { to, account, class, from, campaign, text, at } => {
+        Operate::Explain { to, account: None, at, .. } => {
+            let is_id = (16..=19).contains(&to.len()) && to.bytes().all(|octet| octet.is_ascii_digit());
+            match is_id {
+                true => show(at, &format!("/v1/messages/{to}"), super::trail::explained, output),
+                false => {
+                    Err("account: say whose message to that number it would be: --account NAME; or name a message by its id".to_owned())
+                }
+            }
+        }
+        Operate::Explain { to, account: Some(account), class, from, campaign, text, at } => {
             let body = json!({ "to": to, "account": account, "class": class, "from": from, "campaign": campaign, "text": text });
             let client = at.client()?;
             let explained = client.post("/v1/explain", &body)?;

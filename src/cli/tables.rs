@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Columns, the first of them to the left; the last one is as long as it likes.
-fn table(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
     let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).chain([head[at].chars().count()]).max().unwrap_or(0);
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
     let line = |cells: Vec<&str>| {
@@ -14,7 +14,7 @@ fn table(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
     std::iter::once(line(head.to_vec())).chain(rows).collect()
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
@@ -22,7 +22,7 @@ fn text(value: &Value) -> String {
     }
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
@@ -41,7 +41,7 @@ fn rate(value: &Value) -> String {
 }
 
 /// A wall time, local.
-fn time(value: &Value) -> String {
+pub(super) fn time(value: &Value) -> String {
     let at = value.as_i64().filter(|&ms| ms > 0).and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     at.map_or(String::new(), |at| at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string())
 }

@@ -123,6 +123,9 @@ impl Config {
         if self.admin.token != before.admin.token {
             changed.push(("admin.token".to_owned(), "another one"));
         }
+        if self.records.key != before.records.key {
+            changed.push(("records.key".to_owned(), "another one"));
+        }
         changed
     }
 

@@ -48,6 +48,7 @@ impl Config {
         resolve_secrets(&mut config, base_dir, environment, &mut checks);
         super::compliance::read_phrases(&mut config, base_dir, &mut checks);
         resolve_token(&mut config, base_dir, environment, &mut checks);
+        resolve_key(&mut config, base_dir, environment, &mut checks);
         check(&config, &mut checks);
         problems.append(&mut checks.problems);
         config.warnings = checks.warnings;
@@ -206,7 +207,7 @@ fn resolve_token(config: &mut Config, base_dir: &Path, environment: Environment<
     let admin = &config.admin;
     if admin.enabled {
         let places = (admin.token_env.as_ref(), admin.token_file.as_ref());
-        if let Some((key, token)) = one_of("admin", "token", places, base_dir, environment, c) {
+        if let Some((key, token)) = one_of("admin", ["token_env", "token_file"], places, base_dir, environment, c) {
             c.length("admin", key, &token, 16..=256);
             config.admin.token = Some(Secret::new(token));
         }
@@ -215,7 +216,7 @@ fn resolve_token(config: &mut Config, base_dir: &Path, environment: Environment<
         let Some(hook) = &mut account.hook else { continue };
         let at = format!("account[{index}].hook");
         let places = (hook.secret_env.as_ref(), hook.secret_file.as_ref());
-        if let Some((key, secret)) = one_of(&at, "secret", places, base_dir, environment, c) {
+        if let Some((key, secret)) = one_of(&at, ["secret_env", "secret_file"], places, base_dir, environment, c) {
             let octets = STANDARD.decode(secret.strip_prefix("whsec_").unwrap_or(&secret)).map_or(0, |octets| octets.len());
             c.require(
                 &at,
@@ -229,36 +230,53 @@ fn resolve_token(config: &mut Config, base_dir: &Path, environment: Environment<
     }
 }
 
-/// What stands in the environment variable or in the file of `{what}_env` and `{what}_file`, and which key named it; `None` if neither is set, or it isn't
-/// there, which is told.
+/// What stands in the environment variable or in the file that these keys name, and which of them did; `None` if neither is set, or it isn't there, which
+/// is told.
 fn one_of(
     at: &str,
-    what: &'static str,
+    keys: [&'static str; 2],
     (variable, file): (Option<&String>, Option<&String>),
     base_dir: &Path,
     environment: Environment<'_>,
     c: &mut Checks,
 ) -> Option<(&'static str, String)> {
-    let keys = match what {
-        "token" => ["token_env", "token_file"],
-        _ => ["secret_env", "secret_file"],
-    };
-    let found = match (variable, file) {
-        (None, None) => return None,
-        (Some(variable), None) => environment(variable)
-            .map(|text| (keys[0], text))
-            .ok_or_else(|| (keys[0], format!("the environment variable {variable} is not set; allowed: the name of one that is"))),
-        (None, Some(file)) => std::fs::read_to_string(base_dir.join(file))
-            .map(|text| (keys[1], text))
-            .map_err(|error| (keys[1], format!("'{file}' can't be read: {error}; allowed: a file that holds the {what}"))),
-        _ => Err((keys[0], format!("stands beside {}; allowed: one of the two", keys[1]))),
-    };
-    match found {
-        Ok((key, text)) => Some((key, text.trim_end_matches(['\r', '\n']).to_owned())),
+    if variable.is_none() && file.is_none() {
+        return None;
+    }
+    match secret_text(variable, file, keys, base_dir, environment) {
+        Ok(text) => Some((keys[usize::from(variable.is_none())], text.trim_end_matches(['\r', '\n']).to_owned())),
         Err((key, problem)) => {
             c.problem(at, key, problem);
             None
         }
+    }
+}
+
+/// The key of encrypted numbers.
+fn resolve_key(config: &mut Config, base_dir: &Path, environment: Environment<'_>, c: &mut Checks) {
+    let records = &mut config.records;
+    let places = (records.key_env.as_ref(), records.key_file.as_ref());
+    if records.enabled {
+        records.key = one_of("records", ["key_env", "key_file"], places, base_dir, environment, c).map(|(_, key)| Secret::new(key));
+    }
+}
+
+/// A secret out of a variable of the environment or a file, named by these keys; or which key is wrong, and how.
+fn secret_text(
+    variable: Option<&String>,
+    file: Option<&String>,
+    [variable_key, file_key]: [&'static str; 2],
+    base_dir: &Path,
+    environment: Environment<'_>,
+) -> Result<String, (&'static str, String)> {
+    match (variable, file) {
+        (Some(variable), None) => {
+            let unset = || format!("the environment variable {variable} is not set; allowed: the name of one that is");
+            environment(variable).ok_or_else(unset).map_err(|what| (variable_key, what))
+        }
+        (None, Some(file)) => std::fs::read_to_string(base_dir.join(file))
+            .map_err(|error| (file_key, format!("'{file}' can't be read: {error}; allowed: a file that holds it"))),
+        _ => Err((variable_key, format!("stands beside {file_key}; allowed: one of the two"))),
     }
 }
 
@@ -338,6 +356,7 @@ fn check(config: &Config, c: &mut Checks) {
     let taken = overlap(config.listen.address, config.admin.address)
         || (config.metrics.enabled && overlap(config.metrics.address, config.admin.address));
     c.require("admin", "address", !config.admin.enabled || !taken, "is listen.address or metrics.address too", "a port of its own");
+    config.records.check("records", c);
     config.class.check("class", c);
     config.ranges.check("ranges", c);
     super::compliance::check(config, c);

@@ -18,6 +18,7 @@ mod load;
 mod locate;
 mod profile;
 mod ranges;
+mod records;
 mod route;
 mod rules;
 mod secret;
@@ -41,6 +42,7 @@ pub use profile::{
     Shaping, StaticTlv, Validity,
 };
 pub use ranges::Ranges;
+pub use records::{NumberForm, Records};
 pub use route::{Day, FailoverOnReceipt, Health, ReceiptCause, Route, RouteCarrier, Sticky, TextKind, TimeOfDay};
 pub use rules::{ErrorClass, default_error_class};
 pub use secret::Secret;
@@ -73,6 +75,8 @@ pub struct Config {
     pub admin: Admin,
     /// Deliveries to addresses.
     pub hooks: Hooks,
+    /// Files of finished messages.
+    pub records: Records,
     /// What each class of message gets.
     pub class: Classes,
     /// What is known of numbers.

@@ -34,6 +34,11 @@ impl Campaigns {
         self.names.get((campaign.0 as usize).wrapping_sub(1)).map_or("", AsRef::as_ref)
     }
 
+    /// All numbers with their names.
+    pub fn all(&self) -> impl Iterator<Item = (CampaignId, &str)> {
+        self.names.iter().enumerate().map(|(at, name)| (CampaignId(at as u32 + 1), name.as_ref()))
+    }
+
     fn add(&mut self, name: &str) -> CampaignId {
         self.names.push(name.into());
         let id = CampaignId(self.names.len() as u32);

@@ -5,6 +5,8 @@
 //! what an event says has either happened or will be made to happen.
 #![allow(missing_docs)] // every variant has its line; its fields are the words of the design
 
+pub mod glance;
+
 use super::cold::Place;
 use super::dedupe::Remembered;
 use super::messages::PartState;

@@ -2,13 +2,16 @@
 
 use super::event::Event;
 use super::messages::Phase;
-use super::port::{CancelWhat, QueryAnswer, Replacement, SessionId, UpstreamReply};
+use super::port::{CancelWhat, Output, QueryAnswer, Replacement, SessionId, UpstreamReply};
 use super::{Effect, Engine};
 use crate::model::{AccountId, Address, Body, MessageId, Refusal, State};
 use std::sync::Arc;
 
 impl Engine {
-    pub(super) fn query(&mut self, session: SessionId, token: u64, id: MessageId, source: &Address) {
+    pub(super) fn query(&mut self, session: SessionId, token: u64, id: MessageId, source: &Address, outputs: &mut Vec<Output>) {
+        if !self.messages.contains_key(&id) {
+            return self.recall(session, token, id, source, outputs);
+        }
         let result = self.own(session, id, source).map(|phase| QueryAnswer { message: id, state: phase.state(), final_ms: 0, error: 0 });
         self.reply(session, UpstreamReply::Queried { token, result });
     }

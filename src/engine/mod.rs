@@ -16,13 +16,14 @@
 //! | what it reported later | [`receipts`], [`index`], [`parked`] |
 //! | back to the sender | [`outbox`] |
 //! | messages from phones | [`inbound`] |
-//! | query, cancel, replace | [`lookup`], [`replacing`] |
+//! | query, cancel, replace | [`lookup`], [`recall`], [`replacing`] |
 //! | why it waits; what would become of one, or of many | [`waits`], [`explain`], [`estimate`] |
 //! | past its time | [`sweep`] |
 //! | handed in twice; paid for | [`dedupe`], [`balance`] |
 //! | out of memory for a while | [`cold`], [`old`], [`runs`], [`seek`], [`search`] |
 //! | control while running | [`control`], [`overlay`], [`scope`], [`cancel`], [`look`], [`trial`] |
 //! | what is written down | [`event`], [`homes`], [`carry`], [`recover`] |
+//! | what became of it, from what was written down | [`trail`] |
 //!
 //! Two rules hold the promises. *An effect that promises something waits for its batch*: the yes to a submission, the answer to a receipt, the
 //! delivery to upstream and the sending of an otp are *effects*, released when `Committed` covers the batch that says so. *State is
@@ -64,6 +65,7 @@ pub mod overlay;
 pub mod parked;
 pub mod plan;
 pub mod port;
+pub mod recall;
 pub mod receipts;
 pub mod recover;
 pub mod references;
@@ -81,6 +83,7 @@ mod swap;
 pub mod sweep;
 pub mod throttle;
 pub mod timers;
+pub mod trail;
 pub mod trial;
 pub mod waits;
 pub mod why;
@@ -197,6 +200,7 @@ pub struct Engine {
     balances: Vec<balance::Balance>,
     runs: runs::Runs,
     seeks: seek::Seeks,
+    recalls: recall::Recalls,
     sweeping: VecDeque<MessageId>,
     sweep_left: usize,
     /// When the last sweep began, mono_us.
@@ -254,6 +258,7 @@ impl Engine {
             balances: vec![balance::Balance::default(); plan.accounts.len()],
             runs: runs::Runs::default(),
             seeks: seek::Seeks::default(),
+            recalls: recall::Recalls::default(),
             sweeping: VecDeque::new(),
             sweep_left: 0,
             swept_us: now.mono_us,
@@ -325,7 +330,8 @@ impl Engine {
             Input::Submit { session, drafts } => drafts.into_iter().for_each(|draft| self.intake(session, draft, false)),
             Input::HandIn { drafts } => drafts.into_iter().for_each(|draft| self.intake(NO_SESSION, draft, false)),
             Input::SubmitReplacing { session, drafts } => drafts.into_iter().for_each(|draft| self.submit_replacing(session, draft)),
-            Input::Query { session, token, message, source } => self.query(session, token, message, &source),
+            Input::Query { session, token, message, source } => self.query(session, token, message, &source, outputs),
+            Input::Recalled { number, found } => self.recalled(number, found),
             Input::Cancel { session, token, what } => self.cancel(session, token, &what),
             Input::Replace { session, token, message, source, with } => self.replace(session, token, message, &source, with),
             Input::Answered { session, answers } => answers.into_iter().for_each(|(token, answer)| self.answered(session, token, answer)),

@@ -67,6 +67,8 @@ pub enum Input {
     Chunk { id: u64, found: Option<(Vec<u8>, Vec<u8>)> },
     /// A page that was asked for; `None`: it isn't there.
     Page { kind: u8, id: u64, found: Option<Vec<u8>> },
+    /// What the records know of a message that was asked for; `None`: nothing.
+    Recalled { number: u64, found: Option<super::recall::Finished> },
     /// The state of the disk changed.
     Disk(DiskState),
     /// Stop taking new messages; what is in flight may finish.
@@ -244,6 +246,8 @@ pub enum Output {
     Rules { token: u64, answer: Result<RulesAnswer, RulesError> },
     /// For the ledger: read this page, as it is after the updates before; answered by [`Input::Page`].
     ReadPage { kind: u8, id: u64 },
+    /// For the records: what became of this message; answered by [`Input::Recalled`] with the same number.
+    Recall { number: u64, message: MessageId },
     /// For the operator who asked.
     Controlled { token: u64, answer: Box<super::control::Answered> },
     /// For the links: these binds (`None`: all of the carrier) stay down, all others are held up.

@@ -93,6 +93,7 @@ struct Bench {
     controlled: Vec<(u64, control::Answered)>,
     handed_in: Vec<(u64, Result<Taken, Refusal>)>,
     down: Vec<(CarrierId, Option<u16>)>,
+    recalls: Vec<(u64, MessageId)>,
     done: Vec<(u64, Result<(), Refusal>)>,
     queried: Vec<(u64, Result<State, Refusal>)>,
     ruled: Vec<(u64, Result<RulesAnswer, RulesError>)>,
@@ -147,6 +148,7 @@ impl Bench {
             controlled: Vec::new(),
             handed_in: Vec::new(),
             down: Vec::new(),
+            recalls: Vec::new(),
             done: Vec::new(),
             queried: Vec::new(),
             ruled: Vec::new(),
@@ -194,6 +196,7 @@ impl Bench {
                     Output::Controlled { token, answer } => self.controlled.push((token, *answer)),
                     Output::StayDown(down) => self.down = down,
                     Output::HandedIn { answers } => self.handed_in.extend(answers),
+                    Output::Recall { number, message } => self.recalls.push((number, message)),
                     Output::Upstream { replies, .. } => replies.into_iter().for_each(|reply| match reply {
                         UpstreamReply::Answer { token, result } => self.answers.push((token, result)),
                         UpstreamReply::Deliver { token, item } => self.deliveries.push((token, item)),

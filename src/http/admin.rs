@@ -8,10 +8,12 @@ use super::lists;
 use super::look;
 use super::messages;
 use super::problem::Problem;
+use super::records;
 use crate::config::{Admin, Difference};
 use crate::engine::look::Links;
 use crate::link::lists::Lists;
 use crate::link::submissions::Submissions;
+use crate::records::Records;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -71,6 +73,8 @@ pub struct Backstage {
     pub links: Arc<dyn Links>,
     /// The configuration.
     pub configured: Arc<dyn Configured>,
+    /// What became of messages, if records are kept.
+    pub records: Option<Records>,
     /// When the gateway was started.
     pub started: Instant,
 }
@@ -113,7 +117,10 @@ fn router(backstage: Backstage, guarded: Arc<Guard>) -> Router {
         .route("/v1/carriers", get(look::carriers))
         .route("/v1/accounts", get(look::accounts))
         .route("/v1/lanes", get(look::lanes))
-        .route("/v1/messages/{id}", get(look::message))
+        .route("/v1/messages", get(records::messages))
+        .route("/v1/messages/{id}", get(records::message))
+        .route("/v1/records", get(records::figures))
+        .route("/v1/records/flush", post(records::flush))
         .route("/v1/explain", post(look::explain))
         .route("/v1/messages", post(messages::submit).layer(DefaultBodyLimit::max(messages::BODY_MAX)))
         .route("/v1/explain/batch", post(messages::estimate).layer(DefaultBodyLimit::max(messages::BODY_MAX)))

@@ -7,10 +7,8 @@ use crate::engine::control::{Answer, Ask};
 use crate::engine::explain::Question;
 use crate::engine::look::{AccountView, BindView, CarrierView, Look, SessionView, StatusView, View};
 use crate::engine::overlay::Action;
-use crate::engine::scope::Fault;
-use crate::model::MessageId;
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
@@ -88,12 +86,6 @@ pub(super) async fn lanes(State(backstage): State<Backstage>) -> Result<Json<Vie
 
 pub(super) async fn changes(State(backstage): State<Backstage>) -> Result<Json<View>, Problem> {
     ask(&backstage, Look::Changes).await.map(Json)
-}
-
-pub(super) async fn message(State(backstage): State<Backstage>, Path(id): Path<String>) -> Result<Json<View>, Problem> {
-    let bad = || Fault::of("bad_value", "message", format!("'{id}' is no message id"), "up to 19 digits, as in submit_sm_resp");
-    let id = MessageId::parse(id.as_bytes()).ok_or_else(bad)?;
-    ask(&backstage, Look::Message(id)).await.map(Json)
 }
 
 pub(super) async fn explain(State(backstage): State<Backstage>, Body(body): Body) -> Result<Json<View>, Problem> {

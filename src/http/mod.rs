@@ -12,6 +12,7 @@ mod lists;
 mod look;
 mod messages;
 pub mod problem;
+mod records;
 mod refusal;
 
 pub use guard::USER_HEADER;

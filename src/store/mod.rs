@@ -7,6 +7,7 @@ pub mod ledger_writer;
 pub mod local;
 pub mod memory;
 pub mod space;
+pub mod tail;
 pub mod writer;
 
 pub use error::StoreError;
@@ -46,6 +47,15 @@ pub trait Journal: Send {
 
     /// The first and the last position kept, or `None` while nothing was ever appended.
     fn bounds(&self) -> Option<(u64, u64)>;
+}
+
+/// The journal's groups, read beside the one who appends: what the tail falls back to.
+pub trait JournalReader: Send {
+    /// Gives up to `most` groups from `from` on in order; returns the position after the last one given.
+    fn read(&mut self, from: u64, most: u32, each: EachGroup<'_>) -> Result<u64, StoreError>;
+
+    /// The first and the last position kept; zeros if there is none.
+    fn bounds(&mut self) -> Result<(u64, u64), StoreError>;
 }
 
 /// A bundle of messages (or of anything else that the engine encodes) that outlives the journal. Written once, never changed; what has

@@ -4,6 +4,7 @@
 //! There is no fixed gather time. A group is whatever waits when the last sync returns; only when many tiny groups would follow each other, or when
 //! nobody waits for the answer, does it wait a moment for company.
 
+use super::tail::Feed;
 use super::{Journal, StoreError};
 use crossbeam::queue::ArrayQueue;
 use hdrhistogram::Histogram;
@@ -31,6 +32,8 @@ pub struct WriterSettings {
     pub company: Duration,
     /// Pause before another try when there is no space.
     pub full_retry: Duration,
+    /// Who gets each group once it is synced.
+    pub feed: Option<Arc<Feed>>,
 }
 
 impl Default for WriterSettings {
@@ -44,6 +47,7 @@ impl Default for WriterSettings {
             lull: Duration::from_millis(1),
             company: Duration::from_millis(5),
             full_retry: Duration::from_millis(100),
+            feed: None,
         }
     }
 }
@@ -414,9 +418,13 @@ impl Worker {
                     self.shared.queued_octets.fetch_sub(octets, Ordering::Relaxed);
                     self.shared.oldest_us.store(0, Ordering::Relaxed);
                     self.count(&group, sync_us);
-                    let Group { last_batch: batch, batches, .. } = group;
-                    let commit_us = (self.shared.now_us()).saturating_sub(group.oldest_us);
+                    let Group { last_batch: batch, batches, oldest_us, octets: written, .. } = group;
+                    let commit_us = (self.shared.now_us()).saturating_sub(oldest_us);
                     (self.on_event)(WriterEvent::Committed { batch, position, octets, sync_us, commit_us, batches });
+                    // After the yes is on its way.
+                    if let Some(feed) = &self.settings.feed {
+                        feed.synced(position, written);
+                    }
                     return true;
                 }
                 Err(StoreError::Full { .. }) => {

@@ -156,6 +156,31 @@ pub(super) const JOURNAL_BYTES: Metric = metric("hongyan_journal_bytes", Gauge, 
 pub(super) const JOURNAL_GROUPS: Metric = metric("hongyan_journal_groups", Gauge, &[], "Groups kept in the journal");
 pub(super) const DISK_FREE: Metric = metric("hongyan_disk_free_bytes", Gauge, &[], "Free space where the data directory lies");
 
+pub(super) const RECORDS_WRITTEN: Metric =
+    metric("hongyan_records_written_total", Counter, &[], "Finished messages written into record files since the start");
+pub(super) const RECORDS_BEHIND: Metric =
+    metric("hongyan_records_behind_groups", Gauge, &[], "Groups of the journal that the records have not read yet");
+pub(super) const RECORDS_UNWRITTEN: Metric =
+    metric("hongyan_records_unwritten", Gauge, &[], "Finished messages that are in no record file yet (they are found in memory)");
+pub(super) const RECORDS_OPEN: Metric = metric(
+    "hongyan_records_open",
+    Gauge,
+    &["where"],
+    "Messages whose trail is followed: in memory (finished ones that are not written yet too), and on disk",
+);
+pub(super) const RECORDS_LOST: Metric = metric(
+    "hongyan_records_places_lost_total",
+    Counter,
+    &[],
+    "Times that groups of the journal were gone before they were in the records, ever",
+);
+pub(super) const RECORDS_FAILURES: Metric = metric(
+    "hongyan_records_failures_total",
+    Counter,
+    &[],
+    "Failures to read the journal for the records, or to write them; each is tried again",
+);
+
 pub(super) const PROCESS_CPU: Metric =
     metric("hongyan_process_cpu_us_total", Counter, &[], "CPU time of the process, user and system, in microseconds");
 pub(super) const PROCESS_RESIDENT: Metric = metric("hongyan_process_resident_bytes", Gauge, &[], "Resident memory of the process");
@@ -207,6 +232,12 @@ pub const METRICS: &[Metric] = &[
     JOURNAL_BYTES,
     JOURNAL_GROUPS,
     DISK_FREE,
+    RECORDS_WRITTEN,
+    RECORDS_BEHIND,
+    RECORDS_UNWRITTEN,
+    RECORDS_OPEN,
+    RECORDS_LOST,
+    RECORDS_FAILURES,
     PROCESS_CPU,
     PROCESS_RESIDENT,
 ];

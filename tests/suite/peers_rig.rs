@@ -196,6 +196,16 @@ impl RawPeer {
         panic!("no answer to {:#010x} within {PATIENCE:?}", pdu.command_id());
     }
 
+    /// Answers the deliveries that have come, and those that come within a moment.
+    pub fn serve_deliveries(&mut self) {
+        while let Ok(Some(pdu)) = self.next(Duration::from_millis(50)) {
+            if header(&pdu).command_id == hongyan::smpp::command::DELIVER_SM {
+                let answer = Pdu::DeliverSmResp(Some(hongyan::smpp::MessageIdResp::default()));
+                self.write(0, header(&pdu).sequence, &answer);
+            }
+        }
+    }
+
     /// Waits until the other side has closed; what comes before is kept.
     pub fn wait_for_end(&mut self) {
         let until = Instant::now() + PATIENCE;

@@ -377,3 +377,25 @@ fn what_cannot_be_meant_is_refused_with_field_and_fix() {
     assert_eq!(bench.ask(Ask::End(Which::Id(7))).unwrap_err().code, "not_in_force");
     assert_eq!(bench.engine.overlay.audit().count(), 0, "nothing was changed");
 }
+
+#[test]
+fn a_query_of_what_is_over_asks_the_records_and_tells_only_the_account_and_source_of_the_message() {
+    use crate::engine::recall::Finished;
+    let mut bench = Bench::new().up();
+    let source = Address::new(5, 0, b"SHOP").unwrap();
+    let query = |token, message| Input::Query { session: SESSION, token, message, source: Address::new(5, 0, b"SHOP").unwrap() };
+    bench.step(vec![query(1, MessageId(7))]);
+    assert_eq!(bench.queried, [(1, Err(Refusal::UnknownMessage))], "there are no records");
+    bench.engine.may_recall();
+    bench.step((2..100).map(|token| query(token, MessageId(token))).collect());
+    assert_eq!((bench.recalls.len(), bench.queried.len()), (64, 1 + 34), "more than so many don't wait");
+    assert!(bench.queried[1..].iter().all(|(_, answer)| *answer == Err(Refusal::Throttled)));
+    let known =
+        |account: &str, from: &[u8]| Some(Finished { account: account.into(), source: from.to_vec(), state: State::Expired, final_ms: 5 });
+    let numbers: Vec<u64> = bench.recalls.iter().map(|(number, _)| *number).collect();
+    bench.queried.clear();
+    let found = [known("shop", &source.digits), known("codes", &source.digits), known("shop", b"OTHER"), None];
+    bench.step(numbers.iter().zip(found).map(|(&number, found)| Input::Recalled { number, found }).collect());
+    let no = Err(Refusal::UnknownMessage);
+    assert_eq!(bench.queried, [(2, Ok(State::Expired)), (3, no), (4, no), (5, no)]);
+}

@@ -123,6 +123,7 @@ pub struct World {
     scheduled: u64,
     pub(super) connections: Vec<Connection>,
     pub(super) gateway: Gateway,
+    pub(super) recorder: super::tail::Recorder,
     pub(super) operators: Vec<Operator>,
     pub(super) slots: Vec<ClientSlot>,
     pub(super) judge: Judge,
@@ -158,6 +159,7 @@ impl World {
             scheduled: 0,
             connections: Vec::new(),
             gateway,
+            recorder: super::tail::Recorder::default(),
             operators,
             slots,
             judge: Judge::default(),
@@ -279,6 +281,7 @@ impl World {
 
     fn rest(&mut self) -> Judged {
         self.judge.at_rest()?;
+        self.recorded_at_rest()?;
         self.counters()?;
         self.crash()?;
         self.start()?;

@@ -52,7 +52,7 @@ pub(super) struct Gateway {
     binds: BTreeMap<BindId, usize>,
     inputs: Vec<Input>,
     step_us: u64,
-    journal: MemoryJournal,
+    pub(super) journal: MemoryJournal,
     ledger: MemoryLedger,
     /// Batches that wait for the journal's thread.
     waiting: Vec<(u64, Vec<u8>)>,
@@ -249,6 +249,7 @@ impl World {
             return Ok(());
         }
         self.crashes += 1;
+        self.recorder.crashed();
         self.note(None, || "the gateway is killed".into());
         let gateway = &mut self.gateway;
         gateway.life += 1;
@@ -301,6 +302,7 @@ impl World {
         let recovered = recover(gateway.plan.clone(), &mut gateway.journal, &mut gateway.ledger, now);
         let (engine, found) = recovered.map_err(|error| Wrong { what: format!("recovery: {error}"), message: None })?;
         gateway.engine = Some(engine);
+        self.record()?;
         self.judge.books.agree(self.gateway.engine.as_ref().map_or(&[], Engine::balances))?;
         self.note(None, || format!("the gateway starts: {found:?}"));
         self.count(3, found.events);
@@ -454,7 +456,8 @@ impl World {
             }
             Output::Controlled { token, answer } if token >= PAYING => self.paid_in(token, &answer)?,
             Output::Controlled { token, answer } => self.controlled(token, &answer)?,
-            Output::StayDown(_) => {}
+            // The world has no records that could be asked.
+            Output::StayDown(_) | Output::Recall { .. } => {}
             Output::Bind { bind, commands } => {
                 for command in &commands {
                     if let BindCommand::Send { message, first_part, end_part, .. } = command {
@@ -548,6 +551,7 @@ impl World {
         self.gateway.last_durable = batch;
         self.cancels_taken_in();
         self.judge.durable(batch)?;
+        self.record()?;
         self.note(None, || format!("durable up to batch {batch}"));
         self.hand_in(vec![Input::Committed { batch, position }]);
         self.write_group();

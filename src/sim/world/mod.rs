@@ -35,6 +35,7 @@ mod record;
 mod requests;
 mod routing;
 mod settings;
+mod tail;
 mod turns;
 mod wire;
 

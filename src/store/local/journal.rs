@@ -7,7 +7,7 @@ use super::room::Room;
 use super::sqlite::{self, Trim, failed, key};
 use super::{LocalSettings, Paths};
 use crate::store::checksum::{VERSION, checksum};
-use crate::store::{EachGroup, Journal, StoreError};
+use crate::store::{EachGroup, Journal, JournalReader, StoreError};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, params};
 use std::sync::{Arc, PoisonError};
@@ -192,6 +192,36 @@ impl Journal for LocalJournal {
 
     fn bounds(&self) -> Option<(u64, u64)> {
         (self.last > 0).then_some((self.first, self.last))
+    }
+}
+
+/// Reads `journal.db` on a connection of its own while the gateway appends.
+#[derive(Debug)]
+pub struct LocalJournalReader {
+    connection: Connection,
+}
+
+impl LocalJournalReader {
+    /// Opens the journal in `directory`, which must be there.
+    ///
+    /// # Errors
+    /// If it can't be opened.
+    pub fn open(directory: &std::path::Path) -> Result<LocalJournalReader, StoreError> {
+        Ok(LocalJournalReader { connection: sqlite::open_to_read(&Paths::new(directory).journal())? })
+    }
+}
+
+impl JournalReader for LocalJournalReader {
+    fn read(&mut self, from: u64, most: u32, each: EachGroup<'_>) -> Result<u64, StoreError> {
+        match read_groups(&self.connection, from, most, each) {
+            // A hole at the very start: those before were dropped.
+            Err(StoreError::Corrupt { position, .. }) if position == from => Ok(from),
+            result => result,
+        }
+    }
+
+    fn bounds(&mut self) -> Result<(u64, u64), StoreError> {
+        bounds(&self.connection)
     }
 }
 

@@ -21,7 +21,7 @@ mod mark;
 mod room;
 mod sqlite;
 
-pub use journal::LocalJournal;
+pub use journal::{LocalJournal, LocalJournalReader};
 pub use ledger::LocalLedger;
 pub use room::{Room, free_space};
 

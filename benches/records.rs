@@ -1,0 +1,147 @@
+//! What records cost a message at full speed (CPU of their thread, from the encoded groups to synced files), and how long look-ups by id and by number take
+//! afterwards. The groups are as the gateway writes them: a message accepted, sent, reported and handed over, each in another group.
+//!
+//! `cargo bench --bench records [-- MESSAGES [NUMBERS [DIRECTORY]]]`
+
+use hongyan::engine::event::{self, DeliveryKey, Event, PartReceipt};
+use hongyan::model::id::MessageIds;
+use hongyan::model::state::ReceiptState;
+use hongyan::model::{AccountId, Address, Body, CarrierId, Class, Encoding, Message, MessageId, Report};
+use hongyan::records::Records;
+use hongyan::records::find::Query;
+use hongyan::records::keeper::{KeeperSettings, Start};
+use hongyan::records::numbers::Numbers;
+use hongyan::records::row::Names;
+use hongyan::store::{EachGroup, JournalReader, StoreError};
+use rustix::time::{ClockId, clock_gettime};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Messages accepted in one group.
+const PER_GROUP: u64 = 1_000;
+/// Groups between a message's acceptance and its end.
+const IN_FLIGHT: u64 = 100;
+
+fn cpu(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Everything comes from memory.
+struct Nothing;
+
+impl JournalReader for Nothing {
+    fn read(&mut self, from: u64, _: u32, _: EachGroup<'_>) -> Result<u64, StoreError> {
+        Ok(from)
+    }
+    fn bounds(&mut self) -> Result<(u64, u64), StoreError> {
+        Ok((1, 1))
+    }
+}
+
+/// The number of the `n`th message.
+fn number(n: u64, numbers: u64) -> u64 {
+    13_800_000_000 + n.wrapping_mul(0x9E37_79B9_7F4A_7C15) % numbers
+}
+
+fn accepted(n: u64, id: MessageId, at_ms: u64, numbers: u64) -> Message {
+    let digits = format!("86{}", number(n, numbers));
+    let to = Address::new(1, 1, digits.as_bytes()).expect("it is short");
+    let from = Address::new(5, 0, b"SHOP").expect("it is short");
+    let body = Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: vec![b'x'; 80].into() };
+    let packed = hongyan::number::from_text(format!("+{digits}").as_bytes(), hongyan::number::HomeRegion::default()).expect("a number");
+    let report = Report { on_success: true, on_failure: true, intermediate: false };
+    let message = Message::new(AccountId((n % 4) as u32), Class::Transactional, [from, to], packed, body);
+    Message { id, accepted_ms: at_ms, expires_ms: at_ms + 86_400_000, report, ..message }
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let figure = |at: usize, default: u64| arguments.get(at).map_or(default, |text| text.parse().expect("a number"));
+    let (messages, numbers) = (figure(0, 2_000_000), figure(1, 1_000_000));
+    let folder = tempfile::tempdir_in(arguments.get(2).map_or(".", String::as_str)).expect("a directory");
+    let root: PathBuf = folder.path().join("records");
+    let settings = KeeperSettings {
+        root,
+        flush: Duration::from_secs(60),
+        keep_days: 30,
+        texts: false,
+        numbers: Numbers::Plain,
+        max_behind_octets: 1 << 30,
+    };
+    let accounts = (0..4).map(|n| format!("account-{n}")).collect();
+    let names = Names { accounts, carriers: vec!["north".to_owned()], ..Names::default() };
+    let (records, thread) = Records::start(Start { settings, names, reader: Box::new(Nothing) }, 0).expect("it starts");
+    let (began, cpu_before) = (Instant::now(), [cpu(ClockId::ProcessCPUTime), cpu(ClockId::ThreadCPUTime)]);
+    let mut ids = MessageIds::new(0);
+    let mut made: Vec<MessageId> = Vec::new();
+    let begin_ms = 1_790_000_000_000;
+    let groups = messages / PER_GROUP;
+    for group in 0..groups + 2 * IN_FLIGHT {
+        let at_ms = begin_ms + group * 3;
+        let mut octets = Vec::with_capacity(512 << 10);
+        event::open(&mut octets, group + 1);
+        for at in 0..PER_GROUP {
+            if group < groups {
+                let id = ids.next(at_ms);
+                made.push(id);
+                let message = accepted(group * PER_GROUP + at, id, at_ms, numbers);
+                event::write_accepted(&message, 0, &mut octets);
+            }
+            let before = |by: u64| group.checked_sub(by).filter(|&of| of < groups).map(|of| made[(of * PER_GROUP + at) as usize]);
+            if let Some(id) = before(2) {
+                event::write_sent(id, [0, 1], CarrierId(0), at_ms, 0, format!("{:010}", id.0 % 10_000_000_000).as_bytes(), &mut octets);
+            }
+            if let Some(id) = before(IN_FLIGHT) {
+                let facts =
+                    PartReceipt { state: ReceiptState::Delivered, is_final: true, error: *b"000", network_error: None, done_ms: at_ms - 1 };
+                event::write_receipt(id, 0, at_ms, &facts, &mut octets);
+            }
+            if let Some(message) = before(IN_FLIGHT + 2) {
+                event::write(&Event::HandedOver { key: DeliveryKey { message, serial: 0 }, taken: true }, &mut octets);
+            }
+        }
+        event::seal(&mut octets);
+        while records.figures().position + 60 < group {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        records.feed().synced(group + 1, octets);
+    }
+    records.flush().expect("it is written");
+    let spent = (cpu(ClockId::ProcessCPUTime) - cpu_before[0]).saturating_sub(cpu(ClockId::ThreadCPUTime) - cpu_before[1]);
+    let figures = records.figures();
+    println!(
+        "{} rows in {:.1} s; {:.3} us CPU a message in the records' thread; {:.1} octets a row on disk; {figures:?}",
+        figures.written,
+        began.elapsed().as_secs_f64(),
+        spent.as_secs_f64() * 1e6 / messages as f64,
+        figures.octets as f64 / figures.written.max(1) as f64,
+    );
+    look_up(&records, &made, numbers);
+    records.feed().close();
+    thread.join().expect("it ends");
+}
+
+fn look_up(records: &Records, made: &[MessageId], numbers: u64) {
+    let told = |what: &str, mut times: Vec<Duration>, rows: usize| {
+        times.sort_unstable();
+        let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+        println!("{what}: {} look-ups, {rows} rows; p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms", times.len(), at(0.5), at(0.99), at(1.0));
+    };
+    let (mut times, mut rows) = (Vec::new(), 0);
+    for n in 0..200usize {
+        let id = made[n * (made.len() / 200)];
+        let began = Instant::now();
+        rows += usize::from(records.message(id).expect("it is asked").is_some());
+        times.push(began.elapsed());
+    }
+    told("by id", times, rows);
+    let (mut times, mut rows) = (Vec::new(), 0);
+    for n in 0..100u64 {
+        let query = Query { number: Some(format!("86{}", number(n * (made.len() as u64 / 100), numbers))), limit: 50, ..Query::default() };
+        let began = Instant::now();
+        rows += records.find(&query).expect("it is asked").rows.len();
+        times.push(began.elapsed());
+    }
+    told("by number", times, rows);
+}

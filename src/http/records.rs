@@ -1,0 +1,150 @@
+//! What became of messages: one by its id, live or finished, with its trail; lists by number, account, campaign, state and time; and how the records stand.
+//! Numbers are told masked.
+
+use super::admin::Backstage;
+use super::extract::Parameters;
+use super::look::ask;
+use super::problem::Problem;
+use crate::engine::look::{Look, View};
+use crate::engine::scope::Fault;
+use crate::model::{MessageId, State as MessageState};
+use crate::records::find::Query;
+use crate::records::row::Row;
+use crate::records::{ROWS_MAX, Records};
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Runs a look-up, which waits for disks, beside the tasks.
+async fn beside<T: Send + 'static>(
+    records: Records,
+    look: impl FnOnce(&Records) -> Result<T, String> + Send + 'static,
+) -> Result<T, Problem> {
+    let failed = |what: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "records_failed", "", what, "look at the log; ask again");
+    let looked = tokio::task::spawn_blocking(move || look(&records)).await;
+    looked.map_err(|error| failed(error.to_string()))?.map_err(failed)
+}
+
+fn off() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "records_off", "", "no records are kept", "set records.enabled = true and restart")
+}
+
+fn shown(records: &Records, row: &Row) -> Value {
+    let mut value = json!(row);
+    value["number"] = records.files().numbers().show(&row.number).into();
+    // A source may be a phone too.
+    if row.source.len() >= 11 && row.source.bytes().all(|octet| octet.is_ascii_digit()) {
+        value["source"] = crate::model::address::mask(row.source.as_bytes()).into();
+    }
+    value
+}
+
+/// One message: what the engine knows of it while it lives, and its trail.
+pub(super) async fn message(State(backstage): State<Backstage>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+    let bad = || Fault::of("bad_value", "message", format!("'{id}' is no message id"), "up to 19 digits, as in submit_sm_resp");
+    let id = MessageId::parse(id.as_bytes()).ok_or_else(bad)?;
+    let live = match ask(&backstage, Look::Message(id)).await {
+        Ok(View::Message(view)) => Ok(json!(view)),
+        Ok(_) => return Err(super::look::odd()),
+        Err(problem) if &*problem.code == "unknown_message" => Err(problem),
+        Err(problem) => return Err(problem),
+    };
+    let Some(records) = backstage.records.clone() else { return live.map(Json) };
+    let row = beside(records.clone(), move |records| records.message(id)).await?;
+    match (live, row) {
+        (Ok(mut live), Some(row)) => {
+            live["trail"] = json!(row.trail);
+            Ok(Json(live))
+        }
+        (Ok(live), None) => Ok(Json(live)),
+        (Err(_), Some(row)) => Ok(Json(shown(&records, &row))),
+        (Err(problem), None) => Err(Problem { detail: format!("{}, or is past records.keep_days", problem.detail).into(), ..problem }),
+    }
+}
+
+/// What may be asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wanted {
+    number: Option<String>,
+    account: Option<String>,
+    campaign: Option<String>,
+    state: Option<String>,
+    reference: Option<String>,
+    identity: Option<String>,
+    from_ms: Option<u64>,
+    to_ms: Option<u64>,
+    before: Option<String>,
+    limit: Option<usize>,
+}
+
+fn bad(field: &'static str, what: String, fix: &str) -> Problem {
+    Problem::from(Fault::of("bad_value", field, what, fix))
+}
+
+fn query_of(wanted: Wanted, records: &Records) -> Result<Query, Problem> {
+    let number = match &wanted.number {
+        Some(_) if !records.files().numbers().can_be_found() => {
+            return Err(bad("number", "numbers are masked in the records".into(), "records.numbers = \"plain\" or \"encrypted\""));
+        }
+        Some(text) => {
+            let packed = crate::number::from_text(text.as_bytes(), crate::number::HomeRegion::default());
+            let packed = packed.map_err(|error| bad("number", error.to_string(), "a phone number such as +8613800138000"))?;
+            Some(String::from_utf8_lossy(&crate::number::unpack(packed)).into_owned())
+        }
+        None => None,
+    };
+    if let Some(state) = &wanted.state
+        && !MessageState::ALL.iter().any(|known| known.name() == state)
+    {
+        let all: Vec<&str> = MessageState::ALL.iter().map(|state| state.name()).collect();
+        return Err(bad("state", format!("'{state}' is no state"), &all.join(", ")));
+    }
+    let before = match &wanted.before {
+        Some(id) => {
+            let id = MessageId::parse(id.as_bytes());
+            Some(id.ok_or_else(|| bad("before", "no message id".into(), "the `next` of the page before"))?.0)
+        }
+        None => None,
+    };
+    let limit = wanted.limit.unwrap_or(50);
+    if !(1..=ROWS_MAX).contains(&limit) {
+        return Err(bad("limit", format!("{limit} is out of bounds"), "1 to 1000"));
+    }
+    let Wanted { account, campaign, state, reference, identity, from_ms, to_ms, .. } = wanted;
+    Ok(Query { id: None, number, account, campaign, state, reference, identity, from_ms, to_ms, before, limit })
+}
+
+/// Messages that fit, newest first, live ones too; `next` goes on with the page after it, `lag_ms` says how old the newest record may be that is missing.
+pub(super) async fn messages(State(backstage): State<Backstage>, Parameters(wanted): Parameters<Wanted>) -> Result<Json<Value>, Problem> {
+    let records = backstage.records.clone().ok_or_else(off)?;
+    let query = query_of(wanted, &records)?;
+    let limit = query.limit;
+    let looked = beside(records.clone(), move |records| records.find(&query)).await?;
+    let next = looked.rows.last().filter(|_| looked.rows.len() == limit).map(|row| MessageId(row.message).to_string());
+    let rows: Vec<Value> = looked.rows.iter().map(|row| shown(&records, row)).collect();
+    let figures = records.figures();
+    Ok(Json(
+        json!({ "messages": rows, "next": next, "partial": looked.partial, "behind_groups": figures.behind_groups, "not_looked_at": figures.on_disk }),
+    ))
+}
+
+/// How the records stand.
+pub(super) async fn figures(State(backstage): State<Backstage>) -> Result<Json<Value>, Problem> {
+    let records = backstage.records.clone().ok_or_else(off)?;
+    let files = records.files().list();
+    let mut value = json!(records.figures());
+    value["files"] = files.len().into();
+    value["files_rows"] = files.iter().map(|(_, rows, _)| rows).sum::<u64>().into();
+    value["files_octets"] = files.iter().map(|(_, _, octets)| octets).sum::<u64>().into();
+    Ok(Json(value))
+}
+
+/// Everything that is over goes into files now.
+pub(super) async fn flush(State(backstage): State<Backstage>) -> Result<Json<Value>, Problem> {
+    let records = backstage.records.clone().ok_or_else(off)?;
+    beside(records.clone(), Records::flush).await?;
+    figures(State(backstage)).await
+}
