@@ -142,7 +142,7 @@ impl World {
 
     fn answer(&mut self, output: Output, inputs: &mut Vec<Input>) {
         match output {
-            Output::Controlled { .. } | Output::StayDown(_) | Output::Recall { .. } => {}
+            Output::Controlled { .. } | Output::StayDown(_) | Output::HandedIn { .. } | Output::Recall { .. } => {}
             Output::Append { batch, events, .. } => {
                 let position = self.journal.append(&events).expect("memory");
                 inputs.push(Input::Committed { batch, position });
@@ -162,7 +162,6 @@ impl World {
                 inputs.push(Input::Page { kind, id, found });
             }
             Output::Bind { commands, .. } => self.carrier(commands, inputs),
-            Output::Balance { .. } => {}
             Output::Upstream { replies, .. } => {
                 let answers: Vec<_> = replies
                     .into_iter()

@@ -4,7 +4,7 @@
 //! Start: lock and open the store, recover the engine, start the threads of journal and ledger, the engine's task, the binds, the listener, the metrics
 //! page. Stop: take no new connections and messages, let windows drain within the deadline, unbind, flush, release the lock.
 
-mod credit;
+mod hooks;
 mod names;
 mod plan;
 pub mod ranges;
@@ -14,7 +14,6 @@ mod routes;
 mod rules;
 mod runner;
 
-pub use credit::TopUpError;
 pub use names::Names;
 
 use crate::config::Config;
@@ -27,7 +26,9 @@ use crate::link::listener::Listener;
 use crate::link::lists::{Lists, ListsDesk};
 use crate::link::pool::LinkShared;
 use crate::link::registry::Registry;
+use crate::link::submissions::{Submissions, SubmissionsDesk};
 use crate::model::clock::SystemClock;
+use crate::number::HomeRegion;
 use crate::records::Records;
 use crate::store::StoreError;
 use crate::store::local::{LocalSettings, LocalStore};
@@ -96,8 +97,6 @@ pub struct Gateway {
     engine_task: JoinHandle<()>,
     failed: watch::Receiver<Option<String>>,
     figures: watch::Receiver<EngineSnapshot>,
-    account_names: Vec<String>,
-    asked: Arc<credit::Asked>,
     records: Option<Records>,
     metrics_task: Option<JoinHandle<()>>,
     deadline: Duration,
@@ -133,10 +132,10 @@ impl Gateway {
         let (engine_inputs, inputs) = mpsc::channel(ENGINE_QUEUE);
         let (asides, kept_aside) = mpsc::channel(1);
         let desk = Arc::new(Desk::default());
+        let handed_in = Arc::new(SubmissionsDesk::default());
         let operator = Operator::new(Arc::clone(&desk), &engine_inputs);
         let (fail, failed) = watch::channel(None);
         let (figures_sender, figures) = watch::channel(EngineSnapshot::default());
-        let asked = Arc::new(credit::Asked::default());
         let recording = recording::start(&config, &engine, &journal).map_err(AppError::Records)?;
         let mut engine = engine;
         if recording.is_some() {
@@ -154,6 +153,7 @@ impl Gateway {
             stores,
             lists: Arc::clone(&lists),
             registry: Arc::clone(&registry),
+            submissions: Arc::clone(&handed_in),
             desk,
             asides: kept_aside,
             telemetry: Arc::clone(&telemetry),
@@ -162,10 +162,10 @@ impl Gateway {
             fail,
             directory: config.gateway.data_dir.clone(),
             figures: figures_sender,
-            asked: Arc::clone(&asked),
         };
         let engine_task = tokio::spawn(task.run());
 
+        let hooks = hooks::start(&config, &engine_inputs, &registry).await.map_err(AppError::Plan)?;
         let metrics = start_metrics(&config, &telemetry).await?;
         let admin = bind_admin(&config).await?;
         let listener = Listener::start(&config.listen, &config.accounts, shared.clone()).await.map_err(|source| AppError::Port {
@@ -175,13 +175,24 @@ impl Gateway {
             source,
         })?;
         let accounts = Arc::clone(listener.accounts());
+        let home = HomeRegion::from_iso(&config.gateway.home_region).unwrap_or_default();
+        let submissions = Submissions::new(handed_in, &engine_inputs, Arc::clone(&accounts), home, clock);
         let (operators, telemetry_of_reloads) = (operator.clone(), Arc::clone(&telemetry));
-        let parts = Parts { names, shared, accounts, operator, telemetry: telemetry_of_reloads, asides, records: records.clone() };
+        let parts = Parts { names, shared, accounts, operator, telemetry: telemetry_of_reloads, asides, hooks, records: records.clone() };
         let reloader = Arc::new(Reloader::start(written, parts));
+        let lists = Lists::new(lists, &engine_inputs);
+        let asked_lists = lists.clone();
         let admin = admin.map(|port| {
             let configured: Arc<dyn Configured> = Arc::clone(&reloader) as Arc<dyn Configured>;
-            let backstage =
-                Backstage { operator: operators, links: registry, configured, records: records.clone(), started: Instant::now() };
+            let backstage = Backstage {
+                operator: operators,
+                submissions,
+                lists: asked_lists,
+                links: registry,
+                configured,
+                records: records.clone(),
+                started: Instant::now(),
+            };
             (port.address(), tokio::spawn(port.serve(backstage)))
         });
         let (metrics, metrics_task) = metrics.map_or((None, None), |(address, task)| (Some(address), Some(task)));
@@ -191,15 +202,13 @@ impl Gateway {
             recovered,
             telemetry,
             listener,
-            lists: Lists::new(lists, &engine_inputs),
+            lists,
             reloader,
             admin,
             engine: engine_inputs,
             engine_task,
             failed,
             figures,
-            account_names: account_names.into_iter().map(str::to_owned).collect(),
-            asked,
             records,
             metrics_task,
             deadline: Duration::from_millis(config.gateway.shutdown_deadline_ms),

@@ -78,7 +78,8 @@
 //!
 //! 1. [`link::listener`] takes the connection; one task drives it ([`link::driver`]): one read, many PDUs, one write.
 //! 2. [`smpp`] cuts frames and decodes borrowed fields; the session says whether the request is allowed in this state and window.
-//! 3. [`link::upstream`] turns the PDU into a draft ([`link::translate`]), all drafts of a read in one batch.
+//! 3. [`link::upstream`] turns the PDU into a draft ([`link::translate`]), all drafts of a read in one batch. What comes by no session (batches by HTTP, files)
+//!    joins here: [`link::submissions`].
 //! 4. [`engine::intake`] checks it against the plan: number, sender, who may be written to ([`engine::rules`]), validity, rate, quotas, disk. A refusal is answered at once.
 //! 5. An accepted message is an event in the open batch. The journal's thread ([`store::writer`]) takes all batches that wait, writes them as one group,
 //!    syncs once, and only then the yes goes out. No fixed delay: what gathers during one sync is the next group.

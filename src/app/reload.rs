@@ -2,6 +2,7 @@
 //! then the engine's plan, the accounts that may bind, and the binds whose connection is another. No upstream session is dropped but those of an account
 //! that is configured no more.
 
+use super::hooks;
 use super::names::Names;
 use super::plan;
 use super::runner::Aside;
@@ -11,6 +12,7 @@ use crate::engine::overlay::Limit;
 use crate::engine::port::Input;
 use crate::http::admin::{Boxed, Configured, Reloaded};
 use crate::http::desk::Operator;
+use crate::http::hooks::Known;
 use crate::http::problem::Problem;
 use crate::link::accounts::Accounts;
 use crate::link::carrier::CarrierContext;
@@ -21,7 +23,7 @@ use crate::telemetry::Telemetry;
 use axum::http::StatusCode;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 /// Keys that are in force at once when they change. Everything else needs a restart.
 const LIVE: [&str; 21] = [
@@ -65,6 +67,7 @@ pub struct Reloader {
     telemetry: Arc<Telemetry>,
     asides: mpsc::Sender<Aside>,
     records: Option<Records>,
+    hooks: watch::Sender<Arc<Known>>,
     home_country_code: u16,
 }
 
@@ -77,12 +80,13 @@ pub struct Parts {
     pub telemetry: Arc<Telemetry>,
     pub asides: mpsc::Sender<Aside>,
     pub records: Option<Records>,
+    pub hooks: watch::Sender<Arc<Known>>,
 }
 
 impl Reloader {
     /// Starts the binds of `config`, which is in force from now on.
     pub fn start(config: Config, parts: Parts) -> Reloader {
-        let Parts { names, shared, accounts, operator, telemetry, asides, records } = parts;
+        let Parts { names, shared, accounts, operator, telemetry, asides, hooks, records } = parts;
         let home_country_code = crate::number::HomeRegion::from_iso(&config.gateway.home_region).unwrap_or_default().code;
         let arranged = names.arrange(config.clone());
         let mut pools = BTreeMap::new();
@@ -91,7 +95,17 @@ impl Reloader {
             pools.insert(id, (carrier.clone(), start_pool(id, carrier, home_country_code, &shared)));
         }
         let running = Mutex::new(Some(Running { names, pools, shared }));
-        Reloader { config: RwLock::new(Arc::new(config)), running, accounts, operator, telemetry, asides, records, home_country_code }
+        Reloader {
+            config: RwLock::new(Arc::new(config)),
+            running,
+            accounts,
+            operator,
+            telemetry,
+            asides,
+            hooks,
+            records,
+            home_country_code,
+        }
     }
 
     /// Nothing is reloaded any more: gives the binds to whoever ends them. Waits for a reload that is under way, which a bind's unbind timer bounds.
@@ -161,6 +175,7 @@ impl Reloader {
         running.names = names;
         self.accounts.replace(&arranged.accounts);
         running.shared.registry.accounts_changed();
+        hooks::tell(&arranged, &running.shared.engine, &self.hooks).await;
         self.change_pools(running, &arranged).await;
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
         tracing::info!(changes = reloaded.changes.len(), %who, "configuration reloaded");
@@ -252,7 +267,7 @@ fn live_part(old: &Config, read: Config) -> Config {
     (to.max_parked_receipts, to.parked_age_s) = (from.max_parked_receipts, from.parked_age_s);
     (to.max_inbound_parts, to.inbound_age_s, to.failover_after_ms) = (from.max_inbound_parts, from.inbound_age_s, from.failover_after_ms);
     let (listen, metrics, admin, file) = (old.listen.clone(), old.metrics.clone(), old.admin.clone(), old.file.clone());
-    Config { gateway, listen, metrics, admin, file, records: old.records.clone(), ..read }
+    Config { gateway, listen, metrics, admin, hooks: old.hooks.clone(), records: old.records.clone(), file, ..read }
 }
 
 /// Nothing differs that a session with the carrier is made of; pace and who owns its inbound messages are the engine's.

@@ -1,12 +1,12 @@
 //! The engine's task and the threads of its stores: carries inputs in, outputs out, and the disk's state to the engine. One wake of this task
 //! takes everything that waits.
 
-use super::credit::Asked;
 use crate::engine::Engine;
 use crate::engine::port::{DiskState, Input, Output};
 use crate::http::desk::Desk;
 use crate::link::lists::ListsDesk;
 use crate::link::registry::Registry;
+use crate::link::submissions::SubmissionsDesk;
 use crate::model::clock::SystemClock;
 use crate::records::Records;
 use crate::store::ledger_writer::{LedgerEvent, LedgerHandle, LedgerWriter};
@@ -219,6 +219,8 @@ pub struct EngineTask {
     pub registry: Arc<Registry>,
     /// Where requests about lists wait.
     pub lists: Arc<ListsDesk>,
+    /// Where batches of messages wait that came by no session.
+    pub submissions: Arc<SubmissionsDesk>,
     /// Where operators wait.
     pub desk: Arc<Desk>,
     /// Blobs that are to be kept in the ledger.
@@ -228,8 +230,6 @@ pub struct EngineTask {
     pub disk_slow: Duration,
     pub fail: watch::Sender<Option<String>>,
     pub directory: PathBuf,
-    /// Who waits for the answer to a top-up.
-    pub asked: Arc<Asked>,
     /// The engine's figures, once a second.
     pub figures: watch::Sender<EngineSnapshot>,
 }
@@ -285,13 +285,13 @@ impl EngineTask {
     fn carry_out(&mut self, output: Output, inputs: &mut Vec<Input>) {
         match output {
             Output::Upstream { session, replies } => self.registry.reply(session, replies),
+            Output::HandedIn { answers } => self.submissions.answered(answers),
             Output::Bind { bind, commands } => inputs.extend(self.registry.command(bind, commands)),
             Output::Append { batch, events, urgent } => self.stores.append(batch, events, urgent),
             Output::Ledger(update) => self.stores.update(update),
             Output::ReadChunk(id) => self.stores.read(Unread::Chunk(id)),
             Output::ReadPage { kind, id } => self.stores.read(Unread::Page(kind, id)),
             Output::Rules { token, answer } => self.lists.answered(token, answer),
-            Output::Balance { token, result } => self.asked.answered(token, result),
             Output::Controlled { token, answer } => self.desk.answered(token, *answer),
             Output::StayDown(binds) => self.registry.stay_down(binds),
             Output::Recall { number, message } => self.recall(number, message),

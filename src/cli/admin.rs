@@ -4,6 +4,7 @@
 use crate::config::Config;
 use crate::http::USER_HEADER;
 use crate::http::problem::Problem;
+use crate::number::HomeRegion;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,6 +33,30 @@ pub(super) struct Client {
     agent: ureq::Agent,
     /// Print JSON.
     pub json: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// Nobody is there, or not for long enough.
+    Unreachable(String),
+    /// The gateway's own words.
+    Refused(Box<Problem>),
+    /// Somebody else's.
+    Odd(String),
+}
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failed::Unreachable(told) | Failed::Odd(told) => f.write_str(told),
+            Failed::Refused(problem) => {
+                let field = if problem.field.is_empty() { String::new() } else { format!("{}: ", problem.field) };
+                let fix = if problem.fix.is_empty() { String::new() } else { format!("; {}", problem.fix) };
+                write!(f, "{field}{}{fix}", problem.detail)
+            }
+        }
+    }
 }
 
 impl Where {
@@ -79,27 +104,23 @@ impl Client {
         }
     }
 
-    fn told(&self, sent: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<String, String> {
+    fn told(&self, sent: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<String, Failed> {
         let unreachable = |error: ureq::Error| {
-            format!(
+            Failed::Unreachable(format!(
                 "no gateway answers at {}: {error}; start it, or name its admin port (--admin ADDRESS, HONGYAN_ADMIN, --config FILE)",
                 self.base
-            )
+            ))
         };
         let mut response = sent.map_err(unreachable)?;
         let status = response.status();
-        let text =
-            response.body_mut().with_config().limit(256 << 20).read_to_string().map_err(|error| format!("{}: {error}", self.base))?;
+        let text = response.body_mut().with_config().limit(256 << 20).read_to_string();
+        let text = text.map_err(|error| Failed::Unreachable(format!("{}: {error}", self.base)))?;
         if status.is_success() {
             return Ok(text);
         }
         Err(match serde_json::from_str::<Problem>(&text) {
-            Ok(problem) => {
-                let field = if problem.field.is_empty() { String::new() } else { format!("{}: ", problem.field) };
-                let fix = if problem.fix.is_empty() { String::new() } else { format!("; {}", problem.fix) };
-                format!("{field}{}{fix}", problem.detail)
-            }
-            Err(_) => format!("{} answers {status}: that is no admin port of Hongyan", self.base),
+            Ok(problem) => Failed::Refused(Box::new(problem)),
+            Err(_) => Failed::Odd(format!("{} answers {status}: that is no admin port of Hongyan", self.base)),
         })
     }
 
@@ -114,17 +135,28 @@ impl Client {
 
     /// GET, as text.
     pub(super) fn text(&self, path: &str) -> Result<String, String> {
-        self.told(self.dressed(self.agent.get(self.url(path))).call())
+        self.told(self.dressed(self.agent.get(self.url(path))).call()).map_err(|failed| failed.to_string())
     }
 
     /// POST.
     pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, String> {
+        Client::value(&self.try_post(path, body.to_string()).map_err(|failed| failed.to_string())?)
+    }
+
+    /// POST of JSON; the answer as it came.
+    pub(super) fn try_post(&self, path: &str, body: String) -> Result<String, Failed> {
         let request = self.dressed(self.agent.post(self.url(path))).header("content-type", "application/json");
-        Client::value(&self.told(request.send(body.to_string()))?)
+        self.told(request.send(body))
+    }
+
+    /// The country of numbers that are written without one, as the gateway reads them.
+    pub(super) fn home(&self) -> Result<HomeRegion, String> {
+        let code = self.get("/v1/status")?["home_country_code"].as_u64().and_then(|code| u16::try_from(code).ok());
+        code.and_then(HomeRegion::from_code).ok_or_else(|| "the gateway names no home region".to_owned())
     }
 
     /// DELETE.
     pub(super) fn delete(&self, path: &str) -> Result<Value, String> {
-        Client::value(&self.told(self.dressed(self.agent.delete(self.url(path))).call())?)
+        Client::value(&self.told(self.dressed(self.agent.delete(self.url(path))).call()).map_err(|failed| failed.to_string())?)
     }
 }

@@ -3,6 +3,8 @@
 //! Exit codes: 0 done, 1 failed (the reason is on standard error), 2 wrong usage.
 
 mod admin;
+mod balance;
+mod block;
 mod check;
 mod completions;
 mod demo;
@@ -17,6 +19,7 @@ mod operate;
 mod output;
 mod ranges;
 mod records;
+mod send;
 mod serve;
 pub mod store;
 mod store_events;
@@ -43,6 +46,7 @@ use std::process::ExitCode;
         hongyan serve --config config/hongyan.toml   run the gateway\n  \
         hongyan status                               what the running gateway is about\n  \
         hongyan pause --carrier north --for 2h       let a carrier rest\n  \
+        hongyan send list.csv --account shop --text 'Dear {name}, ...'\n  \
         hongyan bench                                measure it on this machine\n  \
         hongyan inspect number +8613800138000        what a number is\n  \
         hongyan numbers list.csv --out clean.csv     normalise a list, drop duplicates\n  \
@@ -76,6 +80,13 @@ enum Command {
     Ranges(ranges::Args),
     /// Normalise a list of numbers, drop duplicates and tell what is wrong with it
     Numbers(numbers::Args),
+    /// Send a file of messages through the running gateway
+    Send(Box<send::Args>),
+    /// Lists of numbers that must not be written to
+    #[command(subcommand)]
+    Block(block::Block),
+    /// What an account has, and topping it up
+    Balance(balance::BalanceArgs),
     /// Verify, count or dump a data directory while the gateway is stopped
     Store(store::Args),
     /// Ask and check the records of finished messages
@@ -104,6 +115,9 @@ fn run(cli: Cli, output: &mut Output) -> ExitCode {
         Command::Inspect(args) => inspect::run(&args, output),
         Command::Ranges(args) => ranges::run(&args, output),
         Command::Numbers(args) => numbers::run(&args, output),
+        Command::Send(args) => send::run(&args, output),
+        Command::Block(block) => block::run(&block, output),
+        Command::Balance(args) => balance::run(&args, output),
         Command::Store(args) => store::run(&args, &store_events::decode, output),
         Command::Records(args) => records::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),

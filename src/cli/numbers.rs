@@ -52,7 +52,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-fn column(text: &str) -> Result<Column, String> {
+pub(super) fn column(text: &str) -> Result<Column, String> {
     match text.parse() {
         Ok(0) => Err("columns are counted from 1".to_owned()),
         Ok(place) => Ok(Column::Place(place)),
@@ -64,7 +64,7 @@ fn column(text: &str) -> Result<Column, String> {
 pub(super) fn run(args: &Args, output: &mut Output) -> Result<(), String> {
     let (table, home) = table(args.config.as_ref())?;
     let home = args.region.as_deref().map_or(Ok(home), region)?;
-    refuse_same_files(args)?;
+    refuse_same_files(&[("the list", Some(&args.file)), ("--out", args.out.as_ref()), ("--report", args.report.as_ref())])?;
     let name = args.file.display().to_string();
     let found = if args.file == Path::new("-") {
         read(io::stdin().lock(), args, home, &table)
@@ -82,9 +82,8 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<(), String> {
 }
 
 /// A file that is read would be emptied by being written.
-fn refuse_same_files(args: &Args) -> Result<(), String> {
+pub(super) fn refuse_same_files(named: &[(&str, Option<&PathBuf>)]) -> Result<(), String> {
     let real = |path: &PathBuf| path.canonicalize().ok();
-    let named = [("the list", Some(&args.file)), ("--out", args.out.as_ref()), ("--report", args.report.as_ref())];
     for (at, (what, path)) in named.iter().enumerate() {
         for (other, earlier) in &named[..at] {
             if let (Some(path), Some(earlier)) = (path, earlier)

@@ -18,9 +18,9 @@ pub(super) struct ScopeArgs {
     /// An account's
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
-    /// A campaign's, by its number
-    #[arg(long, value_name = "NUMBER")]
-    campaign: Option<u32>,
+    /// A campaign's, by its name
+    #[arg(long, value_name = "NAME")]
+    campaign: Option<String>,
     /// otp, transactional or marketing
     #[arg(long, value_name = "CLASS")]
     class: Option<String>,
@@ -85,7 +85,7 @@ pub(super) enum Operate {
     },
     /// Let something wait: an account, campaign, class, carrier, bind, range or number
     #[command(
-        after_help = "Examples:\n  hongyan pause --carrier north --reason maintenance --for 2h\n  hongyan pause --account shop --class marketing --until 08:00\n  hongyan pause --prefix 86138"
+        after_help = "Examples:\n  hongyan pause --carrier north --reason maintenance --for 2h\n  hongyan pause --account shop --class marketing --until 08:00\n  hongyan pause --campaign spring --account shop\n  hongyan pause --prefix 86138"
     )]
     Pause(Begin),
     /// Lift what is in force: by its number, or pauses and drains of exactly this scope
@@ -156,7 +156,7 @@ pub(super) enum Operate {
     },
     /// End what waits, for good: nothing that is meant leaves any more
     #[command(
-        after_help = "Examples:\n  hongyan cancel --account shop --class marketing --reason 'wrong price' --yes\n  hongyan cancel --message 1950000000000000000 --yes\n  hongyan cancel --number +8613800138000 --yes"
+        after_help = "Examples:\n  hongyan cancel --account shop --class marketing --reason 'wrong price' --yes\n  hongyan cancel --campaign spring --account shop --yes\n  hongyan cancel --message 1950000000000000000 --yes\n  hongyan cancel --number +8613800138000 --yes"
     )]
     Cancel {
         #[command(flatten)]
@@ -338,7 +338,7 @@ pub(super) enum ConfigCommand {
 }
 
 /// `90s`, `30m`, `2h`, `1d`, `90` (seconds).
-fn seconds(text: &str) -> Result<u64, String> {
+pub(super) fn seconds(text: &str) -> Result<u64, String> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let factor = match unit {
         "" | "s" => 1,
@@ -352,7 +352,7 @@ fn seconds(text: &str) -> Result<u64, String> {
 }
 
 /// A time to come, wall milliseconds.
-fn instant(text: &str) -> Result<u64, String> {
+pub(super) fn instant(text: &str) -> Result<u64, String> {
     let fix = "such as 2026-03-01T08:00+08:00, or 18:30";
     let now = jiff::Zoned::now();
     let at = if let Some(time) = text.parse::<jiff::civil::Time>().ok().filter(|_| !text.contains('-')) {
@@ -389,7 +389,7 @@ impl ScopeArgs {
         let mut scope = Map::new();
         put(&mut scope, "message", self.message.clone());
         put(&mut scope, "account", self.account.clone());
-        put(&mut scope, "campaign", self.campaign);
+        put(&mut scope, "campaign", self.campaign.clone());
         put(&mut scope, "class", self.class.clone());
         if let Some(link) = &self.carrier {
             let (carrier, bind) = link_of(link)?;
@@ -576,7 +576,7 @@ fn resume(id: Option<u64>, scope: &ScopeArgs, reason: &str, client: &Client, out
 }
 
 /// For a parameter of a URL.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.bytes().map(|octet| if octet.is_ascii_alphanumeric() { char::from(octet).to_string() } else { format!("%{octet:02X}") }).collect()
 }
 

@@ -198,6 +198,7 @@ pub(super) fn message(value: &Value) -> Vec<String> {
         row("state", text(&value["state"])),
         row("waits on", text(&value["waits_on"])),
         row("account", format!("{}, {}", text(&value["account"]), text(&value["class"]))),
+        row("campaign", text(&value["campaign"])),
         row("destination", text(&value["destination"])),
         row("carrier", text(&value["carrier"])),
         row("parts", taken),
@@ -250,6 +251,10 @@ pub(super) fn audit(value: &Value) -> Vec<String> {
             Some("ended") => {
                 let ids = list(&record["ids"]).iter().map(text).collect::<Vec<_>>().join(", ");
                 format!("lifted {ids}")
+            }
+            Some("topped_up") => {
+                let change = super::balance::credits(record["change"].as_i64().unwrap_or(0));
+                format!("top-up of {} by {change} ({})", text(&record["account"]), text(&record["reference"]))
             }
             _ => text(&record["what"]),
         };

@@ -59,6 +59,8 @@ pub struct Account {
     pub default_alphabet: Alphabet,
     /// TLVs of its submissions that are passed on to carriers (which must allow them too). Default empty.
     pub allow_tlvs: Vec<u16>,
+    /// Tag of a TLV in which its submissions name their campaign. Default absent: they don't; 0x1400 to 0x3FFF.
+    pub campaign_tlv: Option<u16>,
     /// The form of its receipts.
     pub receipts: AccountReceipts,
     /// To whom and what it may write.
@@ -67,6 +69,8 @@ pub struct Account {
     pub dedupe: AccountDedupe,
     /// What its messages cost. Default absent: nothing is counted.
     pub balance: Option<AccountBalance>,
+    /// Where its deliveries go besides its sessions. Default absent.
+    pub hook: Option<super::AccountHook>,
 }
 
 impl Default for Account {
@@ -95,10 +99,12 @@ impl Default for Account {
             transliterate: Transliterate::None,
             default_alphabet: Alphabet::Gsm7,
             allow_tlvs: Vec::new(),
+            campaign_tlv: None,
             receipts: AccountReceipts::default(),
             rules: super::AccountRules::default(),
             dedupe: AccountDedupe::default(),
             balance: None,
+            hook: None,
         }
     }
 }
@@ -145,11 +151,15 @@ impl Account {
         if !self.default_source.is_empty() && !self.allows_source(self.default_source.as_bytes()) {
             c.problem(at, "default_source", "is not one of allowed_sources; allowed: a sender that the account may use");
         }
+        c.range(at, "campaign_tlv", self.campaign_tlv.unwrap_or(0x1400), 0x1400..=0x3FFF);
         self.receipts.check(&format!("{at}.receipts"), c);
         self.rules.check(&format!("{at}.rules"), c);
         self.dedupe.check(&format!("{at}.dedupe"), c);
         if let Some(balance) = &self.balance {
             balance.check(&format!("{at}.balance"), c);
+        }
+        if let Some(hook) = &self.hook {
+            hook.check(&format!("{at}.hook"), c);
         }
     }
 }

@@ -3,6 +3,8 @@
 use super::check::Checks;
 use super::locate::Document;
 use super::{AccountSecret, Config, ConfigError, Problem, Profile, SHIPPED_PROFILES, Secret};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
@@ -200,53 +202,74 @@ fn resolve_secrets(config: &mut Config, base_dir: &Path, environment: Environmen
     }
 }
 
-/// The token of the admin port.
+/// The token of the admin port, and what accounts' hooks are signed with.
 fn resolve_token(config: &mut Config, base_dir: &Path, environment: Environment<'_>, c: &mut Checks) {
     let admin = &config.admin;
-    let (variable, file) = (admin.token_env.as_ref(), admin.token_file.as_ref());
-    if !admin.enabled || (variable.is_none() && file.is_none()) {
-        return;
-    }
-    let text = secret_text(variable, file, ["token_env", "token_file"], base_dir, environment);
-    match text {
-        Ok(text) => {
-            let token = text.trim_end_matches(['\r', '\n']);
-            c.length("admin", if variable.is_some() { "token_env" } else { "token_file" }, token, 16..=256);
+    if admin.enabled {
+        let places = (admin.token_env.as_ref(), admin.token_file.as_ref());
+        if let Some((key, token)) = one_of("admin", "token", places, base_dir, environment, c) {
+            c.length("admin", key, &token, 16..=256);
             config.admin.token = Some(Secret::new(token));
         }
-        Err((key, what)) => c.problem("admin", key, what),
+    }
+    for (index, account) in config.accounts.iter_mut().enumerate() {
+        let Some(hook) = &mut account.hook else { continue };
+        let at = format!("account[{index}].hook");
+        let places = (hook.secret_env.as_ref(), hook.secret_file.as_ref());
+        if let Some((key, secret)) = one_of(&at, "secret", places, base_dir, environment, c) {
+            let octets = STANDARD.decode(secret.strip_prefix("whsec_").unwrap_or(&secret)).map_or(0, |octets| octets.len());
+            c.require(
+                &at,
+                key,
+                (24..=64).contains(&octets),
+                "is no secret of a hook",
+                "24 to 64 octets in base64, with whsec_ before them or without",
+            );
+            hook.secret = Some(Secret::new(secret));
+        }
+    }
+}
+
+/// What stands in the environment variable or in the file of `{what}_env` and `{what}_file`, and which key named it; `None` if neither is set, or it isn't
+/// there, which is told.
+fn one_of(
+    at: &str,
+    what: &'static str,
+    (variable, file): (Option<&String>, Option<&String>),
+    base_dir: &Path,
+    environment: Environment<'_>,
+    c: &mut Checks,
+) -> Option<(&'static str, String)> {
+    let keys = match what {
+        "token" => ["token_env", "token_file"],
+        "key" => ["key_env", "key_file"],
+        _ => ["secret_env", "secret_file"],
+    };
+    let found = match (variable, file) {
+        (None, None) => return None,
+        (Some(variable), None) => environment(variable)
+            .map(|text| (keys[0], text))
+            .ok_or_else(|| (keys[0], format!("the environment variable {variable} is not set; allowed: the name of one that is"))),
+        (None, Some(file)) => std::fs::read_to_string(base_dir.join(file))
+            .map(|text| (keys[1], text))
+            .map_err(|error| (keys[1], format!("'{file}' can't be read: {error}; allowed: a file that holds the {what}"))),
+        _ => Err((keys[0], format!("stands beside {}; allowed: one of the two", keys[1]))),
+    };
+    match found {
+        Ok((key, text)) => Some((key, text.trim_end_matches(['\r', '\n']).to_owned())),
+        Err((key, problem)) => {
+            c.problem(at, key, problem);
+            None
+        }
     }
 }
 
 /// The key of encrypted numbers.
 fn resolve_key(config: &mut Config, base_dir: &Path, environment: Environment<'_>, c: &mut Checks) {
     let records = &mut config.records;
-    let (variable, file) = (records.key_env.as_ref(), records.key_file.as_ref());
-    if !records.enabled || (variable.is_none() && file.is_none()) {
-        return;
-    }
-    match secret_text(variable, file, ["key_env", "key_file"], base_dir, environment) {
-        Ok(text) => records.key = Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
-        Err((key, what)) => c.problem("records", key, what),
-    }
-}
-
-/// A secret out of a variable of the environment or a file, named by these keys; or which key is wrong, and how.
-fn secret_text(
-    variable: Option<&String>,
-    file: Option<&String>,
-    [variable_key, file_key]: [&'static str; 2],
-    base_dir: &Path,
-    environment: Environment<'_>,
-) -> Result<String, (&'static str, String)> {
-    match (variable, file) {
-        (Some(variable), None) => {
-            let unset = || format!("the environment variable {variable} is not set; allowed: the name of one that is");
-            environment(variable).ok_or_else(unset).map_err(|what| (variable_key, what))
-        }
-        (None, Some(file)) => std::fs::read_to_string(base_dir.join(file))
-            .map_err(|error| (file_key, format!("'{file}' can't be read: {error}; allowed: a file that holds it"))),
-        _ => Err((variable_key, format!("stands beside {file_key}; allowed: one of the two"))),
+    if records.enabled {
+        let places = (records.key_env.as_ref(), records.key_file.as_ref());
+        records.key = one_of("records", "key", places, base_dir, environment, c).map(|(_, key)| Secret::new(key));
     }
 }
 
@@ -322,6 +345,7 @@ fn check(config: &Config, c: &mut Checks) {
     let clash = config.metrics.enabled && overlap(config.listen.address, config.metrics.address);
     c.require("metrics", "address", !clash, "is listen.address too", "a port of its own");
     config.admin.check("admin", c);
+    config.hooks.check("hooks", c);
     let taken = overlap(config.listen.address, config.admin.address)
         || (config.metrics.enabled && overlap(config.metrics.address, config.admin.address));
     c.require("admin", "address", !config.admin.enabled || !taken, "is listen.address or metrics.address too", "a port of its own");

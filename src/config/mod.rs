@@ -11,6 +11,7 @@ mod compliance;
 mod credit;
 mod export;
 mod gateway;
+mod hooks;
 mod hours;
 mod limit;
 mod load;
@@ -33,6 +34,7 @@ pub use credit::{AccountBalance, AccountDedupe, RangePrice};
 pub use export::Difference;
 pub use gateway::status_of;
 pub use gateway::{ClassPolicy, Classes, Gateway, Listen, Log, LogFormat, Metrics};
+pub use hooks::{AccountHook, Hooks};
 pub use hours::Hours;
 pub use limit::Limit;
 pub use profile::{
@@ -73,6 +75,8 @@ pub struct Config {
     pub admin: Admin,
     /// Files of finished messages.
     pub records: Records,
+    /// Deliveries to addresses.
+    pub hooks: Hooks,
     /// What each class of message gets.
     pub class: Classes,
     /// What is known of numbers.

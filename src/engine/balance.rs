@@ -12,21 +12,56 @@
 //! Always: topped up = available + reserved + spent; and what is reserved is the sum over the messages that are alive and not taken. Every step is told by
 //! an event that is written anyway, so replay does the same sums; the ledger keeps the sums of the batch in which a walk ended.
 
+use super::Engine;
+use super::control::{Answer, Answered};
 use super::event::Event;
-use super::port::{Output, Replacement};
-use super::{Effect, Engine};
+use super::overlay::Record;
+use super::port::Replacement;
+use super::scope::{Fault, account_of};
 use crate::model::{AccountId, Body, Message, MessageId, Refusal};
 use crate::text::segment;
+use serde::{Deserialize, Serialize};
 
 /// The name of the ledger's blob with all balances.
 pub const BALANCE_BLOB: &str = "balances";
 /// Most that one top-up may change, thousandths of a credit; far from where sums of them could overflow.
 pub const CHANGE_MAX: i64 = 1_000_000_000_000_000;
-/// Most octets of a top-up's reason that are kept.
-pub const REASON_MAX: usize = 120;
+/// Longest reference of a top-up, octets.
+pub const REFERENCE_MAX: usize = 64;
+
+/// Somebody pays in, or takes out.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopUp {
+    /// Whose balance.
+    pub account: String,
+    /// Thousandths of a credit; below 0 it is taken out.
+    pub change: i64,
+    /// What it is for: within [`super::overlay::PAID_AGE_MS`] the same one changes nothing again.
+    pub reference: String,
+}
+
+/// What an account has, for operators; in thousandths of a credit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BalanceView {
+    /// Whose.
+    pub account: String,
+    /// How far below 0 it may go; absent: nothing is counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<i64>,
+    /// The sums.
+    #[serde(flatten)]
+    pub balance: Balance,
+    /// What the top-up was for, if it answers one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reference: String,
+    /// That top-up was made before, and nothing is changed now.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub repeated: bool,
+}
 
 /// What an account has, in thousandths of a credit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Balance {
     /// All top-ups together, corrections downwards included.
     pub topped_up: i64,
@@ -144,29 +179,53 @@ impl Engine {
         }
     }
 
-    /// Changes what an account has, and tells what it has then once that is durable. A change of 0 only asks. Nothing may be taken below the limit.
-    pub(super) fn top_up(&mut self, token: u64, account: AccountId, change: i64, reason: &str, outputs: &mut Vec<Output>) {
-        let refused = match (self.balances.get(account.0 as usize), self.plan.accounts.get(account.0 as usize)) {
-            (Some(balance), Some(plan)) => {
-                let limit = plan.balance.as_ref().map_or(0, |balance| balance.limit);
-                let most = CHANGE_MAX - balance.topped_up.abs();
-                match change {
-                    _ if !(-most..=most).contains(&change) => Some(Refusal::NotAllowed),
-                    ..0 if balance.available.saturating_add(limit) < -change => Some(Refusal::NoCredit),
-                    _ => None,
-                }
+    /// Changes what an account has; what it has then is told once that is durable. A reference that was used before changes nothing and is answered the same.
+    pub(super) fn top_up(&mut self, asked: TopUp, who: String, reason: String) -> Answered {
+        let TopUp { account: name, change, reference } = asked;
+        let account = account_of(&name, &self.plan)?;
+        if reference.is_empty() || reference.len() > REFERENCE_MAX {
+            let what = "a top-up needs a reference: the same one again changes nothing";
+            return Err(Fault::of("missing_value", "reference", what, format!("1 to {REFERENCE_MAX} octets: an invoice, a transfer")));
+        }
+        let now_ms = self.now.wall_ms;
+        match self.overlay.paid(&name, &reference, now_ms) {
+            Some(before) if before == change => return Ok(Answer::Balance(Box::new(self.balance_view(account, reference, true)))),
+            Some(before) => {
+                let what = format!("this reference stands for {before} thousandths of a credit already");
+                return Err(Fault::of("reference_used", "reference", what, "another reference"));
             }
-            _ => Some(Refusal::NotAllowed),
-        };
-        if let Some(refusal) = refused {
-            return outputs.push(Output::Balance { token, result: Err(refusal) });
+            None => {}
         }
-        if change != 0 {
-            let cut = reason.floor_char_boundary(REASON_MAX);
-            self.record(&Event::ToppedUp { account, change, at_ms: self.now.wall_ms, reason: reason[..cut].into() });
-            self.apply_topped_up(account, change);
+        self.may_pay_in(account, change)?;
+        self.overlay.may_pay(now_ms)?;
+        self.record(&Event::ToppedUp { account, change, at_ms: now_ms, reason: reference.as_str().into() });
+        self.apply_topped_up(account, change);
+        self.record_change(Record::ToppedUp { account: name, change, reference: reference.clone(), at_ms: now_ms, who, reason });
+        Ok(Answer::Balance(Box::new(self.balance_view(account, reference, false))))
+    }
+
+    fn may_pay_in(&self, account: AccountId, change: i64) -> Result<(), Fault> {
+        let balance = &self.balances[account.0 as usize];
+        let limit = self.plan.account(account).balance.as_ref().map_or(0, |balance| balance.limit);
+        let most = CHANGE_MAX - balance.topped_up.abs();
+        match change {
+            0 => Err(Fault::of("bad_value", "change", "0 changes nothing", "what the account gets, in thousandths of a credit")),
+            _ if !(-most..=most).contains(&change) => {
+                Err(Fault::of("bad_value", "change", "is more than can be changed", format!("at most {most} thousandths of a credit")))
+            }
+            ..0 if balance.available.saturating_add(limit) < -change => {
+                let what = format!("{} thousandths of a credit are available, and the limit is {limit} below 0", balance.available);
+                Err(Fault::of("no_credit", "change", what, "less"))
+            }
+            _ => Ok(()),
         }
-        self.after_commit(Effect::Balance { token, account });
+    }
+
+    /// What an account has, with names.
+    pub(super) fn balance_view(&self, account: AccountId, reference: String, repeated: bool) -> BalanceView {
+        let plan = self.plan.account(account);
+        let limit = plan.balance.as_ref().map(|balance| balance.limit);
+        BalanceView { account: plan.name.clone(), limit, balance: self.balances[account.0 as usize], reference, repeated }
     }
 
     /// For a replace: what the new text costs, if what is available bears the difference. What was accepted free of charge stays so.

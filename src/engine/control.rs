@@ -2,6 +2,7 @@
 //! what only looks is answered at once. The changes themselves are [`super::overlay`]'s, cancels [`super::cancel`]'s, looks [`super::look`]'s.
 #![allow(missing_docs)] // every variant has its line; its fields are the words of the design
 
+use super::balance::{BalanceView, TopUp};
 use super::event::{Event, EventError};
 use super::look::{Look, View};
 use super::messages::{Entry, Phase};
@@ -33,6 +34,8 @@ pub enum Ask {
     End(Which),
     /// Write down that something was done that leaves nothing in force.
     Note { what: String },
+    /// Change what an account has.
+    TopUp(TopUp),
     /// Send a test message.
     Test(Trial),
     /// Only tell.
@@ -61,6 +64,8 @@ pub enum Answer {
     Ended(Vec<Change>),
     /// Written down.
     Noted,
+    /// What the account has, durably.
+    Balance(Box<BalanceView>),
     /// The test message is accepted.
     Testing(MessageId),
     /// What was asked to be told.
@@ -111,6 +116,7 @@ impl Engine {
                 self.record_change(Record::Did { what, at_ms, who, reason });
                 Ok(Answer::Noted)
             }
+            Ask::TopUp(top_up) => self.top_up(top_up, who, reason),
             Ask::Test(trial) => {
                 let id = self.trial(&trial)?;
                 let what = format!("test message {id} through {}/{}", trial.carrier, trial.bind);
@@ -135,16 +141,16 @@ impl Engine {
 
     /// The action with its scope in canonical form and all that must be known, or why it can't be.
     fn checked(&self, action: Action) -> Result<Action, Fault> {
-        let plan = &self.plan;
+        let (plan, campaigns) = (&self.plan, &self.campaigns);
         let named = |scope: &Scope, verb: &str| match scope.is_everything() {
-            false => scope.canonical(plan),
+            false => scope.canonical(plan, campaigns),
             true => {
                 Err(Fault::of("missing_value", "scope", format!("nothing says what to {verb}"), "an account, carrier, class, prefix, ..."))
             }
         };
         let links = |scope: &Scope, verb: &str| {
             let scope = named(scope, verb)?;
-            match scope.matcher(plan)?.of_carrier_only() {
+            match scope.matcher(plan, campaigns)?.of_carrier_only() {
                 Some(_) => Ok(scope),
                 None => Err(Fault::of(
                     "bad_value",
@@ -163,7 +169,7 @@ impl Engine {
         Ok(match action {
             Action::Pause { scope } => {
                 let scope = named(&scope, "pause")?;
-                if scope.bind.is_some() && scope.matcher(plan)?.of_carrier_only().is_none() {
+                if scope.bind.is_some() && scope.matcher(plan, campaigns)?.of_carrier_only().is_none() {
                     return Err(Fault::of("bad_value", "bind", "a bind is paused as a whole", "a carrier and a bind, nothing else"));
                 }
                 Action::Pause { scope }
@@ -173,7 +179,7 @@ impl Engine {
             Action::Reroute { scope, to } => {
                 let scope = messages(&scope, "reroute")?;
                 let target = super::scope::carrier_of(&to, plan)?;
-                if scope.matcher(plan)?.carrier == Some(target) {
+                if scope.matcher(plan, campaigns)?.carrier == Some(target) {
                     return Err(Fault::of("bad_value", "to", format!("that is where it goes already: {to}"), "another carrier"));
                 }
                 Action::Reroute { scope, to }
@@ -219,7 +225,7 @@ impl Engine {
     /// The changes in force that are meant; a fault if there is none.
     fn meant(&self, which: &Which) -> Result<Vec<Change>, Fault> {
         let scope = match which {
-            Which::Scope(scope) | Which::Unbinds(scope) => Some(scope.canonical(&self.plan)?),
+            Which::Scope(scope) | Which::Unbinds(scope) => Some(scope.canonical(&self.plan, &self.campaigns)?),
             _ => None,
         };
         let is_meant = |change: &&Change| match (which, &change.action) {
@@ -250,7 +256,7 @@ impl Engine {
     // ---- live and in replay ----
 
     /// Writes a change down and lets it be in force.
-    fn record_change(&mut self, record: Record) {
+    pub(super) fn record_change(&mut self, record: Record) {
         let octets = serde_json::to_vec(&record).expect("plain data can be written").into_boxed_slice();
         self.record(&Event::Changed { octets });
         self.overlay.apply(record);
@@ -272,7 +278,7 @@ impl Engine {
 
     /// Another overlay, or another plan below it: limits, closed carriers and binds, and what was kept back follow.
     pub(super) fn overlay_changed(&mut self) {
-        self.overlay.compile(&self.base, self.sweeping.len());
+        self.overlay.compile(&self.base, &self.campaigns, self.sweeping.len());
         self.overlay.cancelled_upto().into_iter().for_each(|id| self.ids.advance_past(id));
         self.merge_plan();
         for at in 0..self.dispatchers.len() {

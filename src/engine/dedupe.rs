@@ -14,7 +14,7 @@ pub mod window;
 
 use super::event::{self, Event};
 use super::plan::DedupePlan;
-use super::port::{SessionId, UpstreamReply};
+use super::port::{SessionId, Taken};
 use super::{Effect, Engine};
 use crate::model::{AccountId, DuplicateAction, Encoding, Message, MessageId};
 use crate::store::{Chunk, LedgerUpdate};
@@ -161,10 +161,11 @@ impl Engine {
     /// The sender learns the id of a message that is on record or about to be: no earlier than all that was written so far is durable.
     pub(super) fn answer_known(&mut self, session: SessionId, token: u64, message: MessageId) {
         let last = self.writing.batch - u64::from(self.writing.octets.is_empty());
+        let taken = Taken { message, segments: 0, repeats: true };
         match self.homes.is_durable(last) {
-            true => self.reply(session, UpstreamReply::Answer { token, result: Ok(message) }),
+            true => self.answer_draft(session, token, Ok(taken)),
             // Its own effect comes before this one: by then it has set off.
-            false => self.writing.effects.push_back((last, Effect::Accepted { session, token, message })),
+            false => self.writing.effects.push_back((last, Effect::Accepted { session, token, taken })),
         }
     }
 

@@ -131,12 +131,7 @@ impl Engine {
         Ok(Explained {
             number: format!("+{}", String::from_utf8_lossy(&crate::number::unpack(message.number))),
             range,
-            encoding: match message.body.encoding {
-                crate::model::Encoding::Gsm7 => "gsm7",
-                crate::model::Encoding::Latin1 => "latin1",
-                crate::model::Encoding::Ucs2 => "ucs2",
-                crate::model::Encoding::Binary | crate::model::Encoding::Opaque => "binary",
-            },
+            encoding: super::estimate::encoding_name(message.body.encoding),
             segments,
             rules: said.collect(),
             repeats: self.repeat_of(&message, Remembered::Text).map(|repeat| repeat.original.to_string()),

@@ -5,7 +5,7 @@ use super::carry::{Home, Item};
 use super::dedupe::{Remembered, Repeat};
 use super::event::{self, Event};
 use super::messages::{Entry, Parts, Phase};
-use super::port::{BindId, CarrierId, DiskState, Draft, SessionId, UpstreamReply};
+use super::port::{BindId, CarrierId, DiskState, Draft, SessionId, Taken};
 use super::why::Nobody;
 use super::{Effect, Engine};
 use crate::model::{DuplicateAction, Message, Refusal, State};
@@ -22,11 +22,11 @@ impl Engine {
         // The draft is ours alone: nothing is copied here.
         let draft = Arc::make_mut(&mut message);
         match self.check(draft) {
-            Ok(Some(repeat @ Repeat { action: DuplicateAction::Drop, .. })) => {
+            Ok((_, Some(repeat @ Repeat { action: DuplicateAction::Drop, .. }))) => {
                 self.count_repeat(draft.account, &repeat);
                 self.answer_known(session, token, repeat.original);
             }
-            Ok(repeat) => {
+            Ok((segments, repeat)) => {
                 if replaces {
                     self.end_replaced(draft);
                 }
@@ -43,21 +43,20 @@ impl Engine {
                     self.count_repeat(account, &repeat);
                     self.record(&Event::Flagged { message: id, original: repeat.original });
                 }
-                self.after_commit(Effect::Accepted { session, token, message: id });
+                self.after_commit(Effect::Accepted { session, token, taken: Taken { message: id, segments, repeats: false } });
             }
-            Err(refusal) => {
-                self.reply(session, UpstreamReply::Answer { token, result: Err(refusal) });
-            }
+            Err(refusal) => self.answer_draft(session, token, Err(refusal)),
         }
     }
 
-    /// All that may stand against a draft; fills in what the sender left to us. Its account's rate is paid last. Says if it repeats another.
-    fn check(&mut self, message: &mut Message) -> Result<Option<Repeat>, Refusal> {
+    /// All that may stand against a draft; fills in what the sender left to us. Its account's rate is paid last. Gives its segments
+    /// (0 where it isn't sent), and what it repeats.
+    fn check(&mut self, message: &mut Message) -> Result<(u8, Option<Repeat>), Refusal> {
         // Before all else: a message that is on record stays so, whatever stands against new ones.
         if message.identity != 0
             && let Some(repeat) = self.repeat_of(message, Remembered::Identity)
         {
-            return Ok(Some(repeat));
+            return Ok((0, Some(repeat)));
         }
         match self.disk {
             DiskState::Ok => {}
@@ -89,7 +88,7 @@ impl Engine {
         let account = self.plan.account(message.account);
         let repeat = if account.dedupe.window_ms != 0 { self.repeat_of(message, Remembered::Text) } else { None };
         match repeat {
-            Some(Repeat { action: DuplicateAction::Drop, .. }) => return Ok(repeat),
+            Some(Repeat { action: DuplicateAction::Drop, .. }) => return Ok((0, repeat)),
             Some(refused @ Repeat { action: DuplicateAction::Refuse, .. }) => {
                 self.count_repeat(message.account, &refused);
                 return Err(Refusal::Duplicate);
@@ -105,14 +104,12 @@ impl Engine {
             return Err(Refusal::QueueFull);
         }
         let segments = segment::count(&message.body, &self.plan.carrier(first).segments);
-        if segments > 255 {
-            return Err(Refusal::Length);
-        }
+        let parts = u8::try_from(segments).map_err(|_| Refusal::Length)?;
         message.charge = self.quote(message.account, message.number, segments).map_or(Ok(0), Quote::accept)?;
         if account.rate_per_s.is_some() && self.accounts[message.account.0 as usize].bucket.take(segments as u32, self.now).is_err() {
             return Err(Refusal::Throttled);
         }
-        Ok(repeat)
+        Ok((parts, repeat))
     }
 
     /// Into the table, not yet on its way. Live and in replay.

@@ -167,6 +167,11 @@ impl Limits {
         self.fitting(carrier, message).into_iter().map(|at| (self.name(at), self.bucket(at)))
     }
 
+    /// The limits that a message to `carrier` pays.
+    pub(super) fn fitting_limits(&self, carrier: CarrierId, message: &Message) -> impl Iterator<Item = u16> + use<> {
+        self.fitting(carrier, message).into_iter()
+    }
+
     /// The bucket of a limit.
     pub fn bucket(&self, at: u16) -> &Bucket {
         &self.limits[at as usize].bucket

@@ -2,12 +2,14 @@
 //! plain data for whoever shows it. What only the links know (sockets, addresses) stands beside it, behind [`Links`].
 
 use super::Engine;
+use super::balance::BalanceView;
+use super::estimate::Estimate;
 use super::explain::{Explained, Question};
 use super::messages::{Entry, PartState, Phase};
 use super::overlay::{Change, Record};
-use super::port::{CarrierId, DiskState};
+use super::port::{CarrierId, DiskState, Draft};
 use super::scope::Fault;
-use crate::model::{Class, Message, MessageId, State};
+use crate::model::{AccountId, Class, Message, MessageId, State};
 use serde::Serialize;
 use serde::ser::SerializeMap;
 
@@ -28,6 +30,10 @@ pub enum Look {
     Message(MessageId),
     /// The last so many records of the audit.
     Audit(usize),
+    /// What an account has.
+    Balance(String),
+    /// What would become of a batch of an account.
+    Estimate(AccountId, Vec<Draft>),
     /// What would become of such a message.
     Explain(Box<Question>),
 }
@@ -50,6 +56,10 @@ pub enum View {
     Message(MessageView),
     /// See [`Look::Audit`]; newest first.
     Audit(Vec<Record>),
+    /// See [`Look::Balance`].
+    Balance(Box<BalanceView>),
+    /// See [`Look::Estimate`].
+    Estimated(Box<Estimate>),
     /// See [`Look::Explain`].
     Explained(Box<Explained>),
 }
@@ -79,6 +89,8 @@ pub struct StatusView {
     pub node: u8,
     /// Its clock.
     pub now_ms: u64,
+    /// The country code of numbers that are written without one.
+    pub home_country_code: u16,
     /// It is stopping.
     pub stopping: bool,
     /// ok, slow, reserve or failed.
@@ -208,6 +220,9 @@ pub struct MessageView {
     pub account: String,
     /// Its class.
     pub class: &'static str,
+    /// Its campaign; absent: none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub campaign: String,
     /// Where it goes; masked.
     pub destination: String,
     /// The carrier that it is with, or was last.
@@ -291,6 +306,10 @@ impl Engine {
             Look::Lanes => View::Lanes(self.lane_views()),
             Look::Changes => View::Changes(self.overlay.changes().map(|change| self.change_view(change)).collect()),
             Look::Audit(last) => View::Audit(self.overlay.audit().rev().take(*last).cloned().collect()),
+            Look::Balance(name) => {
+                View::Balance(Box::new(self.balance_view(super::scope::account_of(name, &self.plan)?, String::new(), false)))
+            }
+            Look::Estimate(account, drafts) => View::Estimated(Box::new(self.estimate(*account, drafts))),
             Look::Explain(question) => View::Explained(Box::new(self.explain(question)?)),
             Look::Message(id) => {
                 let entry = self.messages.get(id).ok_or_else(|| no_message(*id, self.overlay.tests.outcome(*id)))?;
@@ -304,6 +323,7 @@ impl Engine {
         StatusView {
             node: self.plan.node,
             now_ms: self.now.wall_ms,
+            home_country_code: self.plan.home.code,
             stopping: self.draining,
             disk: match self.disk {
                 DiskState::Ok => "ok",
@@ -436,6 +456,7 @@ impl Engine {
             waits_on: None,
             account: self.plan.account(message.account).name.clone(),
             class: message.class.name(),
+            campaign: self.campaigns.name(message.campaign).to_owned(),
             destination: message.destination.to_string(),
             carrier: None,
             attempts: 0,

@@ -17,7 +17,7 @@
 //! | back to the sender | [`outbox`] |
 //! | messages from phones | [`inbound`] |
 //! | query, cancel, replace | [`lookup`], [`recall`], [`replacing`] |
-//! | why it waits; what would become of one | [`waits`], [`explain`] |
+//! | why it waits; what would become of one, or of many | [`waits`], [`explain`], [`estimate`] |
 //! | past its time | [`sweep`] |
 //! | handed in twice; paid for | [`dedupe`], [`balance`] |
 //! | out of memory for a while | [`cold`], [`old`], [`runs`], [`seek`], [`search`] |
@@ -41,6 +41,7 @@ pub mod control;
 pub mod counts;
 pub mod dedupe;
 pub mod dispatch;
+pub mod estimate;
 pub mod event;
 pub mod explain;
 pub mod fair;
@@ -88,7 +89,7 @@ pub mod waits;
 pub mod why;
 
 use crate::model::id::MessageIds;
-use crate::model::{AccountId, Class, MessageId, Now, State};
+use crate::model::{AccountId, Class, MessageId, Now, Refusal, State};
 use crate::telemetry::{AccountFigures, CarrierFigures, Conservation, EngineSnapshot, OtherFigures, ReceiptFigures};
 use carry::{Home, Homes, Item};
 use counts::{Counts, Tally};
@@ -98,17 +99,20 @@ use hashbrown::HashMap;
 use messages::{Entry, Messages, Phase};
 use outbox::Way;
 use plan::Plan;
-use port::{BindCommand, BindId, CarrierId, DeliveryToken, DiskState, Input, Output, SessionId, UpstreamReply};
+use port::{BindCommand, BindId, CarrierId, DeliveryToken, DiskState, Input, Output, SessionId, Taken, UpstreamReply};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use throttle::Bucket;
 use timers::{Timer, Timers};
 
+/// No session: drafts that came by [`Input::HandIn`].
+const NO_SESSION: SessionId = SessionId(u64::MAX);
+
 /// What waits for its batch to be durable.
 #[derive(Debug)]
 enum Effect {
     /// The yes to a draft; the message goes on its way.
-    Accepted { session: SessionId, token: u64, message: MessageId },
+    Accepted { session: SessionId, token: u64, taken: Taken },
     /// The answer to a cancel or a replace.
     Done { session: SessionId, token: u64 },
     /// The carrier's delivery is stored.
@@ -121,8 +125,6 @@ enum Effect {
     Deliver { account: AccountId, token: DeliveryToken },
     /// The answer to a change of a list: numbers that came or went, and those that stand in it now.
     Listed { token: u64, changed: u64, total: u64 },
-    /// The answer to a top-up.
-    Balance { token: u64, account: AccountId },
 }
 
 /// An upstream session.
@@ -186,6 +188,8 @@ pub struct Engine {
     inbound: inbound::Joining,
     outbox: outbox::Outboxes,
     sessions: HashMap<SessionId, Session>,
+    /// Answers to drafts that came by no session.
+    handed_in: Vec<(u64, Result<Taken, Refusal>)>,
     timers: Timers,
     fired: Vec<Timer>,
     writing: Writing,
@@ -243,6 +247,7 @@ impl Engine {
             inbound: inbound::Joining::new(&plan.bounds),
             outbox: outbox::Outboxes::new(plan.accounts.len()),
             sessions: HashMap::new(),
+            handed_in: Vec::new(),
             timers,
             fired: Vec::new(),
             writing: Writing { batch: 1, octets: Vec::new(), items: Vec::new(), urgent: false, effects: VecDeque::new() },
@@ -323,6 +328,7 @@ impl Engine {
             Input::HookUp { session, account, window } => self.session_up(session, account, Way::Hook, window),
             Input::SessionDown { session } => self.session_down(session),
             Input::Submit { session, drafts } => drafts.into_iter().for_each(|draft| self.intake(session, draft, false)),
+            Input::HandIn { drafts } => drafts.into_iter().for_each(|draft| self.intake(NO_SESSION, draft, false)),
             Input::SubmitReplacing { session, drafts } => drafts.into_iter().for_each(|draft| self.submit_replacing(session, draft)),
             Input::Query { session, token, message, source } => self.query(session, token, message, &source, outputs),
             Input::Recalled { number, found } => self.recalled(number, found),
@@ -336,7 +342,6 @@ impl Engine {
             Input::Committed { batch, position } => self.committed(batch, position, outputs),
             Input::LedgerApplied => self.ledger_applied(),
             Input::Chunk { id, found } => self.chunk_read(id, found, outputs),
-            Input::TopUp { token, account, change, reason } => self.top_up(token, account, change, &reason, outputs),
             Input::Page { id, found, .. } => self.page_read(id, found, outputs),
             Input::Disk(state) => self.disk = state,
             Input::Drain => self.draining = true,
@@ -369,9 +374,9 @@ impl Engine {
         while self.writing.effects.front().is_some_and(|&(of, _)| of <= batch) {
             let Some((_, effect)) = self.writing.effects.pop_front() else { break };
             match effect {
-                Effect::Accepted { session, token, message } => {
-                    self.reply(session, UpstreamReply::Answer { token, result: Ok(message) });
-                    self.set_off(message);
+                Effect::Accepted { session, token, taken } => {
+                    self.answer_draft(session, token, Ok(taken));
+                    self.set_off(taken.message);
                 }
                 Effect::Done { session, token } => self.reply(session, UpstreamReply::Done { token, result: Ok(()) }),
                 Effect::Stored { bind, token } => self.command(bind, BindCommand::Answer { token, stored: true }),
@@ -385,9 +390,6 @@ impl Engine {
                 Effect::Deliver { account, token } => self.outbox_ready(account, token),
                 Effect::Listed { token, changed, total } => {
                     outputs.push(Output::Rules { token, answer: Ok(port::RulesAnswer::Changed { changed, total }) });
-                }
-                Effect::Balance { token, account } => {
-                    outputs.push(Output::Balance { token, result: Ok(self.balances[account.0 as usize]) });
                 }
             }
         }
@@ -430,6 +432,9 @@ impl Engine {
             self.writing.batch += 1;
             self.writing.urgent = false;
         }
+        if !self.handed_in.is_empty() {
+            outputs.push(Output::HandedIn { answers: std::mem::take(&mut self.handed_in) });
+        }
         for session in std::mem::take(&mut self.dirty_sessions) {
             if let Some(state) = self.sessions.get_mut(&session)
                 && !state.replies.is_empty()
@@ -448,6 +453,14 @@ impl Engine {
                 self.dirty_sessions.push(session);
             }
             state.replies.push(reply);
+        }
+    }
+
+    /// Tells whoever handed a draft in what became of it.
+    fn answer_draft(&mut self, session: SessionId, token: u64, result: Result<Taken, Refusal>) {
+        match session {
+            NO_SESSION => self.handed_in.push((token, result)),
+            session => self.reply(session, UpstreamReply::Answer { token, result: result.map(|taken| taken.message) }),
         }
     }
 

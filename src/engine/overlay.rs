@@ -5,6 +5,7 @@
 //! [`Overlay::holds`] is asked for every message that is about to leave: with nothing in force it costs one comparison.
 #![allow(missing_docs)] // every variant has its line; its fields are the words of the design
 
+use super::campaigns::Campaigns;
 use super::cancel::Cancelling;
 use super::lanes::LaneKey;
 use super::plan::Plan;
@@ -21,6 +22,10 @@ pub const OVERLAY_BLOB: &str = "overlay";
 pub const CHANGES_MAX: usize = 1_000;
 /// Records kept for the audit.
 pub const AUDIT_MAX: usize = 1_000;
+/// How long a top-up's reference is remembered, milliseconds.
+pub const PAID_AGE_MS: u64 = 72 * 3_600_000;
+/// Top-ups whose references are remembered.
+pub const PAID_MAX: usize = 10_000;
 /// Longest reason and longest name of who asks, octets.
 pub const REASON_MAX: usize = 500;
 
@@ -127,6 +132,8 @@ pub enum Record {
     Began(Change),
     /// Changes ended.
     Ended { ids: Vec<ChangeId>, at_ms: u64, who: String, reason: String },
+    /// Somebody paid in, or took out: thousandths of a credit.
+    ToppedUp { account: String, change: i64, reference: String, at_ms: u64, who: String, reason: String },
     /// Something was done that leaves nothing in force.
     Did { what: String, at_ms: u64, who: String, reason: String },
 }
@@ -138,6 +145,16 @@ struct Kept {
     last: ChangeId,
     changes: Vec<Change>,
     audit: VecDeque<Record>,
+    paid: VecDeque<Paid>,
+}
+
+/// A top-up whose reference is remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Paid {
+    account: String,
+    reference: String,
+    change: i64,
+    at_ms: u64,
 }
 
 /// Messages that a pause keeps back, in the order in which they came.
@@ -154,6 +171,8 @@ pub struct Overlay {
     changes: BTreeMap<ChangeId, Change>,
     last: ChangeId,
     audit: VecDeque<Record>,
+    /// Top-ups of late, oldest first.
+    paid: VecDeque<Paid>,
     pauses: Vec<(ChangeId, Matcher)>,
     reroutes: Vec<(ChangeId, Matcher, CarrierId)>,
     pub(super) cancels: Vec<Cancelling>,
@@ -239,12 +258,42 @@ impl Overlay {
             Record::Ended { ids, .. } => ids.iter().for_each(|id| {
                 self.changes.remove(id);
             }),
+            Record::ToppedUp { account, change, reference, at_ms, .. } => {
+                self.forget_paid(*at_ms);
+                self.paid.push_back(Paid { account: account.clone(), reference: reference.clone(), change: *change, at_ms: *at_ms });
+            }
             Record::Did { .. } => {}
         }
         if self.audit.len() >= AUDIT_MAX {
             self.audit.pop_front();
         }
         self.audit.push_back(record);
+    }
+
+    fn forget_paid(&mut self, now_ms: u64) {
+        while self.paid.front().is_some_and(|paid| paid.at_ms + PAID_AGE_MS <= now_ms) {
+            self.paid.pop_front();
+        }
+    }
+
+    /// What a top-up of this account with this reference was about, if there was one of late.
+    pub(super) fn paid(&self, account: &str, reference: &str, now_ms: u64) -> Option<i64> {
+        let same = |paid: &&Paid| paid.account == account && paid.reference == reference && paid.at_ms + PAID_AGE_MS > now_ms;
+        self.paid.iter().find(same).map(|paid| paid.change)
+    }
+
+    /// There is room to remember one more top-up.
+    pub(super) fn may_pay(&mut self, now_ms: u64) -> Result<(), Fault> {
+        self.forget_paid(now_ms);
+        match self.paid.len() < PAID_MAX {
+            true => Ok(()),
+            false => Err(Fault::of(
+                "busy",
+                "reference",
+                format!("{PAID_MAX} top-ups were made within 72 hours"),
+                "later, or fewer and larger ones",
+            )),
+        }
     }
 
     /// A cancel has ended all that it means: it is no longer asked. Not on record: after a restart it looks once more and finds nothing.
@@ -260,14 +309,14 @@ impl Overlay {
     }
 
     /// Makes the lists that are asked from the changes in force. What names something that is gone means nothing.
-    pub(super) fn compile(&mut self, plan: &Plan, in_memory: usize) {
+    pub(super) fn compile(&mut self, plan: &Plan, campaigns: &Campaigns, in_memory: usize) {
         let before = std::mem::take(&mut self.cancels);
         self.pauses.clear();
         self.reroutes.clear();
         self.closed.clear();
         self.next_end_ms = self.changes.values().filter_map(|change| change.until_ms).min();
         for (&id, change) in &self.changes {
-            let Some(Ok(matcher)) = change.action.scope().map(|scope| scope.matcher(plan)) else { continue };
+            let Some(Ok(matcher)) = change.action.scope().map(|scope| scope.matcher(plan, campaigns)) else { continue };
             match &change.action {
                 Action::Pause { .. } | Action::Drain { .. } | Action::Unbind { .. } if matcher.of_carrier_only().is_some() => {
                     self.closed.extend(matcher.carrier.map(|carrier| (id, carrier, matcher.bind)));
@@ -346,7 +395,8 @@ impl Overlay {
 
     /// For the ledger.
     pub(super) fn to_octets(&self) -> Vec<u8> {
-        let kept = Kept { last: self.last, changes: self.changes.values().cloned().collect(), audit: self.audit.clone() };
+        let kept =
+            Kept { last: self.last, changes: self.changes.values().cloned().collect(), audit: self.audit.clone(), paid: self.paid.clone() };
         serde_json::to_vec(&kept).expect("plain data can be written")
     }
 
@@ -354,6 +404,6 @@ impl Overlay {
     pub(super) fn from_octets(octets: &[u8]) -> Result<Overlay, serde_json::Error> {
         let kept: Kept = serde_json::from_slice(octets)?;
         let changes = kept.changes.into_iter().map(|change| (change.id, change)).collect();
-        Ok(Overlay { changes, last: kept.last, audit: kept.audit, ..Overlay::default() })
+        Ok(Overlay { changes, last: kept.last, audit: kept.audit, paid: kept.paid, ..Overlay::default() })
     }
 }

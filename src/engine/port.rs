@@ -37,6 +37,8 @@ pub enum Input {
     SessionDown { session: SessionId },
     /// Messages submitted in one read.
     Submit { session: SessionId, drafts: Vec<Draft> },
+    /// Messages that came by no session; each is answered by [`Output::HandedIn`].
+    HandIn { drafts: Vec<Draft> },
     /// Messages each of which ends the newest waiting one of the same account, source, destination and service_type, if there is one.
     SubmitReplacing { session: SessionId, drafts: Vec<Draft> },
     /// query_sm: answered from live state.
@@ -63,8 +65,6 @@ pub enum Input {
     LedgerApplied,
     /// A chunk that was asked for, as octets and list of the dead; `None`: it isn't there.
     Chunk { id: u64, found: Option<(Vec<u8>, Vec<u8>)> },
-    /// Changes what an account has, by thousandths of a credit (0: only asks); durable before it is answered by [`Output::Balance`].
-    TopUp { token: u64, account: AccountId, change: i64, reason: String },
     /// A page that was asked for; `None`: it isn't there.
     Page { kind: u8, id: u64, found: Option<Vec<u8>> },
     /// What the records know of a message that was asked for; `None`: nothing.
@@ -95,7 +95,7 @@ pub enum DiskState {
 }
 
 /// A message as an upstream handed it in, before intake looked at it.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     /// The session's own mark; comes back in the answer.
     pub token: u64,
@@ -103,6 +103,17 @@ pub struct Draft {
     pub message: Arc<Message>,
     /// The name of its campaign, if it has one.
     pub campaign: Option<Arc<str>>,
+}
+
+/// A draft that became a message, as [`Output::HandedIn`] tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// Its id; of one that was handed in before, the first one's.
+    pub message: MessageId,
+    /// Segments at the first carrier of its route; 0 where `repeats`.
+    pub segments: u8,
+    /// It was handed in before: no second message was made.
+    pub repeats: bool,
 }
 
 /// Which messages a cancel means.
@@ -221,6 +232,8 @@ pub struct InboundPart {
 pub enum Output {
     /// For one upstream session.
     Upstream { session: SessionId, replies: Vec<UpstreamReply> },
+    /// The yes (durable by now) or the refusal of each of these drafts, by their tokens, in any order.
+    HandedIn { answers: Vec<(u64, Result<Taken, Refusal>)> },
     /// For one bind.
     Bind { bind: BindId, commands: Vec<BindCommand> },
     /// For the journal: append these events; report `Committed` with this `batch` number.
@@ -231,8 +244,6 @@ pub enum Output {
     ReadChunk(u64),
     /// The answer to [`Input::Rules`].
     Rules { token: u64, answer: Result<RulesAnswer, RulesError> },
-    /// Answer to a top-up: what the account has now. `NoCredit`: it would fall below its limit; `NotAllowed`: more than can be changed at once.
-    Balance { token: u64, result: Result<Balance, Refusal> },
     /// For the ledger: read this page, as it is after the updates before; answered by [`Input::Page`].
     ReadPage { kind: u8, id: u64 },
     /// For the records: what became of this message; answered by [`Input::Recalled`] with the same number.

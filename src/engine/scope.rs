@@ -1,6 +1,7 @@
 //! Which messages an operator means: conditions in the operator's words ([`Scope`], names as in the configuration), and the same in the engine's
 //! ([`Matcher`], a few comparisons). Leaves what is done with them to [`super::overlay`].
 
+use super::campaigns::Campaigns;
 use super::lanes::LaneKey;
 use super::plan::Plan;
 use super::port::CarrierId;
@@ -19,9 +20,9 @@ pub struct Scope {
     /// An account's messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    /// A campaign's messages, by its number.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub campaign: Option<u32>,
+    /// A campaign's messages, by its name.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "name_or_number")]
+    pub campaign: Option<String>,
     /// A class: otp, transactional or marketing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
@@ -64,6 +65,20 @@ impl Fault {
     }
 }
 
+/// A campaign by name; changes that are on record from before may have its number.
+fn name_or_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Name(String),
+        Number(u32),
+    }
+    Ok(Option::<Either>::deserialize(deserializer)?.map(|either| match either {
+        Either::Name(name) => name,
+        Either::Number(number) => number.to_string(),
+    }))
+}
+
 /// A scope in the engine's terms.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Matcher {
@@ -96,6 +111,16 @@ pub fn carrier_of(name: &str, plan: &Plan) -> Result<CarrierId, Fault> {
     at.map(|at| CarrierId(at as u16)).ok_or_else(|| Fault::unknown("carrier", name, names()))
 }
 
+/// The campaign's id by its name, or by its number.
+fn campaign_of(name: &str, campaigns: &Campaigns) -> Result<CampaignId, Fault> {
+    let by_number = || name.parse().ok().map(CampaignId).filter(|&id| !campaigns.name(id).is_empty());
+    let unknown = || {
+        let fix = "a campaign's name as its messages had it; names are known from the first message on";
+        Fault::of("unknown_name", "campaign", format!("no campaign is called '{name}'"), fix)
+    };
+    campaigns.find(name).or_else(by_number).ok_or_else(unknown)
+}
+
 impl Scope {
     /// A carrier as a whole, or one bind of it.
     pub fn of_carrier(name: &str, bind: Option<u16>) -> Scope {
@@ -108,14 +133,14 @@ impl Scope {
     }
 
     /// The same with its number in E.164 digits and its message id in full, so that equal scopes are equal.
-    pub fn canonical(&self, plan: &Plan) -> Result<Scope, Fault> {
-        let matcher = self.matcher(plan)?;
+    pub fn canonical(&self, plan: &Plan, campaigns: &Campaigns) -> Result<Scope, Fault> {
+        let matcher = self.matcher(plan, campaigns)?;
         let digits = |packed: u64| String::from_utf8_lossy(&unpack(packed)).into_owned();
         Ok(Scope { number: matcher.number.map(digits), message: matcher.message.map(|id| id.to_string()), ..self.clone() })
     }
 
-    /// In the engine's terms; names are looked up in `plan`.
-    pub fn matcher(&self, plan: &Plan) -> Result<Matcher, Fault> {
+    /// In the engine's terms; names are looked up in `plan` and `campaigns`.
+    pub fn matcher(&self, plan: &Plan, campaigns: &Campaigns) -> Result<Matcher, Fault> {
         let message = self.message.as_ref().map(|id| {
             MessageId::parse(id.as_bytes()).ok_or_else(|| {
                 Fault::of("bad_value", "message", format!("'{id}' is no message id"), "up to 19 digits, as in submit_sm_resp")
@@ -146,7 +171,7 @@ impl Scope {
         Ok(Matcher {
             message: message.transpose()?,
             account: self.account.as_ref().map(|name| account_of(name, plan)).transpose()?,
-            campaign: self.campaign.map(CampaignId),
+            campaign: self.campaign.as_ref().map(|name| campaign_of(name, campaigns)).transpose()?,
             class: class.transpose()?,
             carrier: self.carrier.as_ref().map(|name| carrier_of(name, plan)).transpose()?,
             bind: self.bind,

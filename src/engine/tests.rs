@@ -91,12 +91,12 @@ struct Bench {
     sends: Vec<(BindId, MessageId, u8, u8)>,
     stored: Vec<u64>,
     controlled: Vec<(u64, control::Answered)>,
+    handed_in: Vec<(u64, Result<Taken, Refusal>)>,
     down: Vec<(CarrierId, Option<u16>)>,
     recalls: Vec<(u64, MessageId)>,
     done: Vec<(u64, Result<(), Refusal>)>,
     queried: Vec<(u64, Result<State, Refusal>)>,
     ruled: Vec<(u64, Result<RulesAnswer, RulesError>)>,
-    balances: Vec<(u64, Result<Balance, Refusal>)>,
     hold_commits: bool,
     due_in_ms: u64,
     held: Vec<(u64, Vec<u8>)>,
@@ -146,12 +146,12 @@ impl Bench {
             sends: Vec::new(),
             stored: Vec::new(),
             controlled: Vec::new(),
+            handed_in: Vec::new(),
             down: Vec::new(),
             recalls: Vec::new(),
             done: Vec::new(),
             queried: Vec::new(),
             ruled: Vec::new(),
-            balances: Vec::new(),
             hold_commits: false,
             due_in_ms: 0,
             held: Vec::new(),
@@ -184,7 +184,6 @@ impl Bench {
                         inputs.push(Input::LedgerApplied);
                     }
                     Output::Rules { token, answer } => self.ruled.push((token, answer)),
-                    Output::Balance { token, result } => self.balances.push((token, result)),
                     Output::ReadChunk(id) => {
                         self.reads += 1;
                         let found = self.ledger.chunk(id).unwrap().map(|(chunk, dead)| (chunk.octets, dead));
@@ -197,6 +196,7 @@ impl Bench {
                     Output::Controlled { token, answer } => self.controlled.push((token, *answer)),
                     Output::StayDown(down) => self.down = down,
                     Output::Recall { number, message } => self.recalls.push((number, message)),
+                    Output::HandedIn { answers } => self.handed_in.extend(answers),
                     Output::Upstream { replies, .. } => replies.into_iter().for_each(|reply| match reply {
                         UpstreamReply::Answer { token, result } => self.answers.push((token, result)),
                         UpstreamReply::Deliver { token, item } => self.deliveries.push((token, item)),

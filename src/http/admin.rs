@@ -1,13 +1,18 @@
 //! The admin port: its address, its routes, and what stands behind them. Looking is in `look`, changing in `change`.
 
+use super::balance;
 use super::change;
 use super::desk::Operator;
 use super::guard::{Guard, guard};
+use super::lists;
 use super::look;
+use super::messages;
 use super::problem::Problem;
-use super::records as messages;
+use super::records as kept;
 use crate::config::{Admin, Difference};
 use crate::engine::look::Links;
+use crate::link::lists::Lists;
+use crate::link::submissions::Submissions;
 use crate::records::Records;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -60,6 +65,10 @@ pub trait Configured: Send + Sync {
 pub struct Backstage {
     /// The way to the engine.
     pub operator: Operator,
+    /// The way in for messages.
+    pub submissions: Submissions,
+    /// The lists of numbers.
+    pub lists: Lists,
     /// The links.
     pub links: Arc<dyn Links>,
     /// The configuration.
@@ -108,11 +117,20 @@ fn router(backstage: Backstage, guarded: Arc<Guard>) -> Router {
         .route("/v1/carriers", get(look::carriers))
         .route("/v1/accounts", get(look::accounts))
         .route("/v1/lanes", get(look::lanes))
-        .route("/v1/messages", get(messages::messages))
-        .route("/v1/messages/{id}", get(messages::message))
-        .route("/v1/records", get(messages::figures))
-        .route("/v1/records/flush", post(messages::flush))
+        .route("/v1/messages", get(kept::messages))
+        .route("/v1/messages/{id}", get(kept::message))
+        .route("/v1/records", get(kept::figures))
+        .route("/v1/records/flush", post(kept::flush))
         .route("/v1/explain", post(look::explain))
+        .route("/v1/messages", post(messages::submit).layer(DefaultBodyLimit::max(messages::BODY_MAX)))
+        .route("/v1/explain/batch", post(messages::estimate).layer(DefaultBodyLimit::max(messages::BODY_MAX)))
+        .route("/v1/accounts/{name}/balance", get(balance::balance))
+        .route("/v1/accounts/{name}/top-ups", post(balance::top_up))
+        .route("/v1/lists", get(lists::all))
+        .route("/v1/lists/add", post(lists::add).layer(DefaultBodyLimit::max(lists::BODY_MAX)))
+        .route("/v1/lists/remove", post(lists::remove).layer(DefaultBodyLimit::max(lists::BODY_MAX)))
+        .route("/v1/lists/check", post(lists::check))
+        .route("/v1/lists/numbers", get(lists::numbers))
         .route("/v1/audit", get(look::audit))
         .route("/v1/config", get(look::config))
         .route("/v1/changes", get(look::changes).post(change::begin))

@@ -48,7 +48,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         read.map(Body).map_err(|refused| {
             let status = refused.status();
             let code = if status == StatusCode::PAYLOAD_TOO_LARGE { "too_large" } else { "unreadable" };
-            Problem::new(status, code, "", refused.body_text(), "a body of at most 64 KiB")
+            Problem::new(status, code, "", refused.body_text(), "a smaller body: 64 KiB, 16 MiB for a batch")
         })
     }
 }

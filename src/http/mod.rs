@@ -1,13 +1,18 @@
 //! HTTP: the admin port, through which an operator sees and changes the running gateway. A file per resource, no state of its own: what is asked goes to
-//! the engine as [`crate::engine::control::Request`]s, what the links know comes from [`crate::engine::look::Links`], reloading is `app`'s ([`admin::Reload`]).
+//! the engine as [`crate::engine::control::Request`]s, what the links know comes from [`crate::engine::look::Links`], reloading is `app`'s ([`admin::Configured`]), messages go in by [`crate::link::submissions`].
 
 pub mod admin;
+mod balance;
 mod change;
 pub mod desk;
 mod extract;
 mod guard;
+pub mod hooks;
+mod lists;
 mod look;
+mod messages;
 pub mod problem;
 mod records;
+mod refusal;
 
 pub use guard::USER_HEADER;

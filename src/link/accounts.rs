@@ -235,6 +235,17 @@ impl Accounts {
         self.directory().by_id.get(id.0 as usize).filter(|entry| !entry.settings.bind_types.is_empty()).cloned()
     }
 
+    /// The name of an account, also of one that is configured no more; empty if there never was one.
+    pub fn name(&self, id: AccountId) -> String {
+        self.directory().by_id.get(id.0 as usize).map(|entry| entry.settings.name.clone()).unwrap_or_default()
+    }
+
+    /// The account of this name, as [`Accounts::get`].
+    pub fn named(&self, name: &str) -> Option<Arc<AccountEntry>> {
+        let found = self.directory().by_id.iter().find(|entry| entry.settings.name == name).cloned();
+        found.filter(|entry| !entry.settings.bind_types.is_empty())
+    }
+
     /// Other accounts from now on, at the same places as before and more behind them. Counters go on, remembered passwords of those that changed don't.
     /// Sessions learn of it by [`super::registry::Registry::accounts_changed`].
     pub fn replace(&self, accounts: &[Account]) {

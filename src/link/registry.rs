@@ -12,7 +12,7 @@ use crate::telemetry::{LinkSnapshot, REFUSAL_CAUSES, SessionFigures, WindowFigur
 use dashmap::DashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// A live bind.
 pub(super) struct LiveBind {
@@ -38,6 +38,8 @@ pub struct Registry {
     pub(super) standings: DashMap<(CarrierId, u16), Arc<Standing>>,
     /// What an operator wants to stay down.
     down: watch::Sender<Down>,
+    /// Where replies to sessions that no socket belongs to are left.
+    hooks: OnceLock<mpsc::UnboundedSender<(SessionId, Vec<UpstreamReply>)>>,
     /// Connections with carriers so far.
     generation: AtomicU32,
     /// The listener's, for what they have counted.
@@ -47,7 +49,18 @@ pub struct Registry {
 impl Registry {
     /// Leaves the engine's replies with a session. One that is gone needs none: its end has been told to the engine.
     pub fn reply(&self, session: SessionId, replies: Vec<UpstreamReply>) {
+        if session.is_hook() {
+            // Bounded by the windows that the engine keeps. Without a deliverer they wait in the engine's outbox for the next start.
+            let _ = self.hooks.get().map(|hooks| hooks.send((session, replies)));
+            return;
+        }
         self.tell_session(session, UpstreamCommand::Replies(replies));
+    }
+
+    /// Replies to hooks are left here from now on.
+    pub fn set_hooks(&self, hooks: mpsc::UnboundedSender<(SessionId, Vec<UpstreamReply>)>) {
+        // Set once, when the gateway starts.
+        let _ = self.hooks.set(hooks);
     }
 
     /// Leaves anything with a session.

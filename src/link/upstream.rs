@@ -191,23 +191,26 @@ impl Upstream {
         let Some(entry) = &self.account else { return };
         let by = Submitter { id: entry.id, account: &entry.settings, version: version(session), now };
         match pdu {
-            Pdu::SubmitSm(sm) => match submit::of_submit(sm, &by) {
-                Ok(message) => {
+            Pdu::SubmitSm(sm) => match submit::of_submit(sm, &by).and_then(|message| Ok((message, submit::campaign(sm.tlvs, by.account)?)))
+            {
+                Ok((message, campaign)) => {
                     let token = KIND_SUBMIT | u64::from(sequence);
-                    self.draft([Draft { token, message, campaign: None }], sm.replace_if_present_flag == 1);
+                    self.draft([Draft { token, message, campaign }], sm.replace_if_present_flag == 1);
                 }
                 Err(status) => {
                     entry.refused(cause(status));
                     session.respond_message_id(command::SUBMIT_SM, sequence, status, b"");
                 }
             },
-            Pdu::DataSm(data) => match submit::of_data(data, &by) {
-                Ok(message) => self.drafts.push(Draft { token: KIND_DATA | u64::from(sequence), message, campaign: None }),
-                Err(status) => {
-                    entry.refused(cause(status));
-                    session.respond_message_id(command::DATA_SM, sequence, status, b"");
+            Pdu::DataSm(data) => {
+                match submit::of_data(data, &by).and_then(|message| Ok((message, submit::campaign(data.tlvs, by.account)?))) {
+                    Ok((message, campaign)) => self.drafts.push(Draft { token: KIND_DATA | u64::from(sequence), message, campaign }),
+                    Err(status) => {
+                        entry.refused(cause(status));
+                        session.respond_message_id(command::DATA_SM, sequence, status, b"");
+                    }
                 }
-            },
+            }
             Pdu::SubmitMulti(multi) => {
                 let entry = Arc::clone(entry);
                 let by = Submitter { id: entry.id, account: &entry.settings, version: version(session), now };

@@ -35,6 +35,26 @@ pub struct BindId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub u64);
 
+/// Sessions from here on belong to no socket: they are accounts' hooks.
+const HOOKS_FROM: u64 = 1 << 40;
+
+impl SessionId {
+    /// That by which deliveries to addresses leave, for this account.
+    pub fn hook_of(account: AccountId) -> SessionId {
+        SessionId(HOOKS_FROM + u64::from(account.0))
+    }
+
+    /// It is an account's hook.
+    pub fn is_hook(self) -> bool {
+        self.0 >= HOOKS_FROM
+    }
+
+    /// Whose hook it is.
+    pub fn hook_account(self) -> Option<AccountId> {
+        self.0.checked_sub(HOOKS_FROM).map(|account| AccountId(account as u32))
+    }
+}
+
 /// Our id of a message: time, node and sequence in one number below 2^63.
 ///
 /// Laid out as `milliseconds since 2020 × 10^7 + node (0-9) × 10^6 + sequence (0-999,999)`, which stays below 2^63

@@ -73,6 +73,7 @@ pub struct List<R> {
     records: Records<R>,
     column: usize,
     header: Option<Vec<u8>>,
+    names: Vec<String>,
     home: HomeRegion,
 }
 
@@ -80,21 +81,27 @@ impl<R: Read> List<R> {
     /// Finds the column in the first line. `home` is the country of national forms.
     pub fn open(input: R, column: &Column, home: HomeRegion) -> Result<List<R>, ListError> {
         let mut records = Records::open(input)?;
-        let (mut at, mut header) = (0, None);
+        let (mut at, mut header, mut names) = (0, None, Vec::new());
         if let Some(first) = records.read().map_err(TextError::Io)? {
             let (found, is_header) = choose(&first, column, home)?;
             at = found;
             header = is_header.then(|| first.raw.to_vec());
+            names = if is_header { (0..first.len()).map(|at| first.text(at).into_owned()).collect() } else { Vec::new() };
             if header.is_none() {
                 records.put_back();
             }
         }
-        Ok(List { records, column: at, header, home })
+        Ok(List { records, column: at, header, names, home })
     }
 
     /// The header's octets, if the list has one.
     pub fn header(&self) -> Option<&[u8]> {
         self.header.as_deref()
+    }
+
+    /// What its columns are called; empty if the list has no header.
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// Place of the column with the number, from 0.
@@ -149,6 +156,11 @@ fn choose(first: &Record<'_>, column: &Column, home: HomeRegion) -> Result<(usiz
             Err(ListError::NoColumn(format!("{what}: {}", texts.join(", "))))
         }
     }
+}
+
+/// Two names of a column mean the same.
+pub fn same_name(one: &str, other: &str) -> bool {
+    fold(one) == fold(other)
 }
 
 fn fold(name: &str) -> String {

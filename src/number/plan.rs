@@ -35,6 +35,11 @@ impl HomeRegion {
         })
     }
 
+    /// The region of a country code.
+    pub fn from_code(code: u16) -> Option<HomeRegion> {
+        rows().find(|row| row.code == code).and_then(|row| HomeRegion::from_iso(row.regions.split(',').next()?))
+    }
+
     /// What `digits` have left behind an international prefix of this region; nothing if none stands there.
     pub(crate) fn without_international<'a>(&self, digits: &'a [u8]) -> Option<&'a [u8]> {
         self.international.split(',').find_map(|prefix| digits.strip_prefix(prefix.as_bytes()))

@@ -1,6 +1,7 @@
 //! kill -9 while a client hands in the same messages again and again and its credit runs out: one message of each, one id for each, and not a
 //! thousandth more or less than was agreed.
 
+use super::control_rig::{done, refused};
 use super::crash_rig::{GatewayProcess, configure};
 use super::peers_rig::{PATIENCE, RawPeer, header, message_id, submit};
 use hongyan::app::Gateway;
@@ -116,11 +117,20 @@ fn what_is_handed_in_again_after_kill_9_is_one_message_and_credit_is_exact() {
 async fn pay_in(config: &std::path::Path, told: &mut Told) {
     let gateway = Gateway::start(Config::load(config).unwrap()).await.unwrap();
     let owed = PAID as i64 * 1000;
-    let balance = gateway.top_up("codes", 0, "").await.unwrap();
-    assert_eq!((balance.topped_up, balance.available, (balance.reserved + balance.spent) as i64), (0, -owed, owed), "{balance:?}");
-    assert!(gateway.top_up("codes", -1, "a mistake").await.is_err() && gateway.top_up("nobody", 1, "").await.is_err());
-    let balance = gateway.top_up("codes", 2_000, "invoice 7").await.unwrap();
-    assert_eq!((balance.topped_up, balance.available, balance.imbalance()), (2_000, 2_000 - owed, 0), "{balance:?}");
+    let admin = gateway.admin_address().unwrap();
+    let asking = tokio::task::spawn_blocking(move || {
+        let terms =
+            |balance: &serde_json::Value| ["topped_up", "available", "reserved", "spent"].map(|term| balance[term].as_i64().unwrap());
+        let [topped_up, available, reserved, spent] = terms(&done(admin, &["balance", "codes"]));
+        assert_eq!((topped_up, available, reserved + spent), (0, -owed, owed));
+        refused(admin, &["balance", "top-up", "codes", "-0.001", "--reference", "a mistake"]);
+        refused(admin, &["balance", "top-up", "nobody", "1", "--reference", "a mistake"]);
+        for _ in 0..2 {
+            let [topped_up, available, ..] = terms(&done(admin, &["balance", "top-up", "codes", "2", "--reference", "invoice 7"]));
+            assert_eq!((topped_up, available), (2_000, 2_000 - owed), "the same reference pays once");
+        }
+    });
+    asking.await.unwrap();
     gateway.stop().await;
     let process = GatewayProcess::start(config);
     let mut peer = RawPeer::bound(process.address, BindKind::Transmitter, "codes", "secret");

@@ -176,6 +176,23 @@ fn only_tlvs_that_the_account_may_pass_are_kept() {
 }
 
 #[test]
+fn a_campaign_is_named_by_a_tlv_only_where_the_account_does_so() {
+    let mut tlvs = TlvBuf::new();
+    tlvs.octets(0x1500, "春节\0".as_bytes());
+    let of = |tag: Option<u16>, tlvs: &TlvBuf| {
+        let mut rig = with(|account| account.campaign_tlv = tag).bound(BindKind::Transceiver);
+        submit(&mut rig, Sm { tlvs: tlvs.as_tlvs(), ..sm(b"x") }).map(|draft| draft.campaign)
+    };
+    assert_eq!(of(Some(0x1500), &tlvs), Ok(Some("春节".into())));
+    assert_eq!((of(None, &tlvs), of(Some(0x1501), &tlvs)), (Ok(None), Ok(None)));
+    for bad in [&[b'x'; 65][..], &[0xFF]] {
+        let mut tlvs = TlvBuf::new();
+        tlvs.octets(0x1500, bad);
+        assert_eq!(of(Some(0x1500), &tlvs), Err(0xC4));
+    }
+}
+
+#[test]
 fn data_sm_is_a_submission_with_its_own_answer() {
     let mut rig = office().bound(BindKind::Transceiver);
     let mut tlvs = TlvBuf::new();

@@ -127,6 +127,15 @@ impl Engine {
         decision.refusal.map_or(Ok(()), Err)
     }
 
+    /// What would stand against a message that is handed in now and leaves by `carrier`; nothing is counted.
+    pub(in crate::engine) fn rules_foretell(&self, message: &Message, carrier: CarrierId) -> Option<Refusal> {
+        if self.has_no_rules() {
+            return None;
+        }
+        let leaving = || Some(self.decide(message, Moment::Leaving(carrier), None)).filter(|decision| !decision.elsewhere)?.refusal;
+        self.decide(message, Moment::Intake, None).refusal.or_else(leaving)
+    }
+
     /// What an accepted message counts for. Live and in replay.
     #[inline]
     pub(in crate::engine) fn rules_accepted(&mut self, message: &Message) {

@@ -2,6 +2,8 @@
 
 use super::dedupe::bench_of;
 use super::*;
+use crate::engine::balance::{BalanceView, TopUp};
+use crate::engine::control::{Answer, Ask};
 use crate::engine::plan::BalancePlan;
 
 /// 10 thousandths a segment, 25 to one phone; 100 thousandths may be owed.
@@ -20,9 +22,25 @@ impl Bench {
         balance.terms()
     }
 
-    fn pay_in(&mut self, change: i64) -> Result<Balance, Refusal> {
-        self.step(vec![Input::TopUp { token: 3, account: AccountId(0), change, reason: "bank transfer 7".into() }]);
-        self.balances.pop().unwrap().1
+    fn ask_to_pay_in(&mut self, change: i64, reference: &str) {
+        let ask = Ask::TopUp(TopUp { account: self.engine.plan().accounts[0].name.clone(), change, reference: reference.into() });
+        let request = Box::new(control::Request { who: "ada".into(), reason: "a transfer".into(), ask });
+        self.step(vec![Input::Control { token: 3, request }]);
+    }
+
+    fn pay_in_as(&mut self, change: i64, reference: &str) -> Result<BalanceView, &'static str> {
+        self.ask_to_pay_in(change, reference);
+        match self.controlled.pop().unwrap().1 {
+            Ok(Answer::Balance(view)) => Ok(*view),
+            Ok(other) => panic!("{other:?}"),
+            Err(fault) => Err(fault.code),
+        }
+    }
+
+    fn pay_in(&mut self, change: i64) -> Result<Balance, &'static str> {
+        let reference = format!("transfer {}", self.now.mono_us);
+        self.now = self.now.plus_us(1_000);
+        self.pay_in_as(change, &reference).map(|view| view.balance)
     }
 
     fn take(&mut self, phone: u64, text: &str) -> Result<MessageId, Refusal> {
@@ -88,11 +106,11 @@ fn nothing_is_taken_below_the_limit() {
     bench.take(110, "x").unwrap();
     bench.take(111, "x").unwrap();
     assert_eq!(bench.take(112, "x"), Err(Refusal::NoCredit));
-    assert_eq!(bench.pay_in(-5), Err(Refusal::NoCredit));
+    assert_eq!(bench.pay_in(-5), Err("no_credit"));
     assert_eq!(bench.pay_in(-4).unwrap().terms(), [20, -100, 120, 0]);
-    assert_eq!(bench.pay_in(i64::MAX), Err(Refusal::NotAllowed));
-    assert_eq!(bench.pay_in(i64::MIN), Err(Refusal::NotAllowed));
-    assert_eq!(bench.pay_in(0).unwrap().available, -100);
+    assert_eq!(bench.pay_in(i64::MAX), Err("bad_value"));
+    assert_eq!(bench.pay_in(i64::MIN), Err("bad_value"));
+    assert_eq!(bench.balance()[1], -100);
     assert_eq!(bench.balance(), [20, -100, 120, 0]);
 }
 
@@ -100,12 +118,12 @@ fn nothing_is_taken_below_the_limit() {
 fn a_top_up_is_told_only_when_it_is_durable() {
     let mut bench = bench();
     bench.hold_commits = true;
-    bench.step(vec![Input::TopUp { token: 3, account: AccountId(0), change: 500, reason: "雁".repeat(100) }]);
-    assert!(bench.balances.is_empty());
+    bench.ask_to_pay_in(500, "invoice 7");
+    assert!(bench.controlled.is_empty());
     let (batch, events) = bench.held.remove(0);
     let position = bench.journal.append(&events).unwrap();
     bench.step(vec![Input::Committed { batch, position }]);
-    assert_eq!(bench.balances.pop().unwrap().1.unwrap().available, 500);
+    assert!(matches!(bench.controlled.pop(), Some((3, Ok(Answer::Balance(view)))) if view.balance.available == 500));
     assert_eq!(bench.crash().balance(), [500, 500, 0, 0]);
 }
 
@@ -179,4 +197,25 @@ fn a_price_can_be_foretold_without_changing_anything() {
     let quote = bench.engine.quote(AccountId(0), number, 5).unwrap();
     assert_eq!((quote.price, quote.charge, quote.within_reach, quote.accept()), (Some(25), 125, 100, Err(Refusal::NoCredit)));
     assert_eq!(bench.engine.quote(AccountId(0), number, 4).unwrap().accept(), Ok(100));
+}
+
+#[test]
+fn a_top_ups_reference_pays_in_once_also_after_crashes_and_for_no_longer_than_72_hours() {
+    let mut bench = bench();
+    assert_eq!(bench.pay_in_as(500, "invoice 7").map(|view| (view.balance.available, view.repeated)), Ok((500, false)));
+    assert_eq!(bench.pay_in_as(500, "invoice 7").map(|view| (view.balance.available, view.repeated)), Ok((500, true)));
+    assert_eq!(bench.pay_in_as(600, "invoice 7"), Err("reference_used"));
+    assert_eq!((bench.pay_in_as(5, ""), bench.pay_in_as(0, "nothing")), (Err("missing_value"), Err("bad_value")));
+    let mut bench = bench.crash();
+    assert_eq!(bench.pay_in_as(500, "invoice 7").map(|view| (view.balance.available, view.repeated)), Ok((500, true)), "from the journal");
+    bench.pay_in_as(500, "invoice 8").unwrap();
+    bench.fill(0);
+    bench.fill(100);
+    let left = bench.balance()[0];
+    let mut bench = bench.crash();
+    assert_eq!(bench.pay_in_as(500, "invoice 8").map(|view| (view.balance.topped_up, view.repeated)), Ok((left, true)), "from the ledger");
+    let told = |record: &overlay::Record| matches!(record, overlay::Record::ToppedUp { reference, who, .. } if reference == "invoice 7" && who == "ada");
+    assert_eq!(bench.engine.overlay.audit().filter(|record| told(record)).count(), 1, "on record once");
+    bench.now = bench.now.plus_us(overlay::PAID_AGE_MS * 1000);
+    assert_eq!(bench.pay_in_as(500, "invoice 7").map(|view| (view.balance.topped_up, view.repeated)), Ok((left + 500, false)));
 }

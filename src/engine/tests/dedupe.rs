@@ -4,6 +4,7 @@ use super::*;
 use crate::engine::dedupe::Remembered;
 use crate::engine::event::read_group;
 use crate::engine::plan::DedupePlan;
+use crate::engine::rules::lists::{Level, ListKind, ListName, Numbers};
 use crate::model::DuplicateAction;
 use crate::model::message::Part;
 
@@ -266,5 +267,78 @@ fn its_events_are_read_back_as_they_were_written_and_cut_short_they_are_refused(
         let mut group = group[..group.len() - cut].to_vec();
         event::seal(&mut group);
         assert_eq!(read_group(&group, &mut |_, _| {}), Err(event::EventError::Short));
+    }
+}
+
+#[test]
+fn messages_that_came_by_no_session_are_answered_when_durable_with_their_segments_and_repeats_with_the_first_ones_id() {
+    let mut bench = bench(DuplicateAction::Drop);
+    let draft = |token: u64, phone: u64, octets: usize, identity: u64| {
+        let destination = Address::new(1, 1, b"8613800138000").unwrap();
+        let body = Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: vec![b'a'; octets].into() };
+        let number = crate::number::pack(b"8613800138000").unwrap() + phone;
+        let source = Address::new(5, 0, b"SHOP").unwrap();
+        let message = Message { identity, ..Message::new(AccountId(0), Class::Transactional, [source, destination], number, body) };
+        Draft { token, message: Arc::new(message), campaign: None }
+    };
+    bench.hold_commits = true;
+    bench.step(vec![Input::HandIn { drafts: vec![draft(1, 1, 10, 7), draft(2, 2, 200, 8), draft(3, 1, 10, 7), draft(4, 3, 100_000, 9)] }]);
+    assert_eq!(bench.handed_in, [(4, Err(Refusal::Length))], "a refusal needs no disk; nothing else is told before it is durable");
+    bench.hold_commits = false;
+    let held = std::mem::take(&mut bench.held);
+    let commits = held.into_iter().map(|(batch, events)| Input::Committed { batch, position: bench.journal.append(&events).unwrap() });
+    let commits = commits.collect();
+    bench.step(commits);
+    let told = |token: u64| bench.handed_in.iter().find(|answer| answer.0 == token).unwrap().1.unwrap();
+    let (first, second, third) = (told(1), told(2), told(3));
+    assert_eq!((first.segments, first.repeats, second.segments, second.repeats), (1, false, 2, false));
+    assert_eq!((third.message, third.repeats), (first.message, true));
+    assert!(bench.answers.is_empty() && bench.handed_in.len() == 4);
+    assert_eq!(bench.accepted(), 2);
+    bench.sent(first.message, 0, "A1");
+}
+
+#[test]
+fn an_estimate_says_of_each_message_what_intake_says_and_changes_nothing() {
+    let mut bench = bench_of(|account| {
+        account.dedupe = DedupePlan { window_ms: WINDOW_MS, action: DuplicateAction::Refuse, ..DedupePlan::default() };
+        let prices = PrefixTable::new(vec![("", 10), ("8613800138005", 1_000_000)]).unwrap();
+        account.balance = Some(crate::engine::plan::BalancePlan { limit: 1_000, prices, by_range: Vec::new() });
+    });
+    let list = ListName::new(ListKind::Block, Level::Platform);
+    let numbers = Numbers::new(vec![crate::number::pack(b"8613800138004").unwrap()]);
+    bench.step(vec![Input::Rules { token: 1, request: Box::new(RulesRequest::Add { list, numbers }) }]);
+    bench.identity(1, "hello", 7).unwrap();
+    let now_ms = bench.now.wall_ms;
+    // Phone, octets of text, identity, end of validity; and what is expected of it.
+    let cases: [([u64; 4], Result<bool, Refusal>); 7] = [
+        ([2, 10, 8, 0], Ok(false)),
+        ([1, 10, 7, 0], Ok(true)),
+        ([2, 10, 9, 0], Err(Refusal::Duplicate)),
+        ([4, 10, 0, 0], Err(Refusal::Blocked)),
+        ([5, 10, 0, 0], Err(Refusal::NoCredit)),
+        ([3, 100_000, 0, 0], Err(Refusal::Length)),
+        ([3, 10, 0, now_ms - 1], Err(Refusal::Validity)),
+    ];
+    for ([phone, octets, identity, expires_ms], expected) in cases {
+        let addresses = [Address::new(5, 0, b"SHOP").unwrap(), Address::new(1, 1, b"8613800138000").unwrap()];
+        let body = Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: vec![b'a'; octets as usize].into() };
+        let number = crate::number::pack(b"8613800138000").unwrap() + phone;
+        let message = Message { identity, expires_ms, ..Message::new(AccountId(0), Class::Transactional, addresses, number, body) };
+        let draft = Draft { token: 77, message: Arc::new(message), campaign: None };
+        let before = (bench.accepted(), bench.repeats(), bench.engine.balances()[0]);
+        let estimate = bench.engine.estimate(AccountId(0), std::slice::from_ref(&draft));
+        assert_eq!((bench.accepted(), bench.repeats(), bench.engine.balances()[0]), before);
+        let told = match (estimate.refused.first(), estimate.repeated) {
+            (Some(refused), _) => Err(refused.refusal),
+            (None, repeated) => Ok(repeated == 1),
+        };
+        bench.handed_in.clear();
+        bench.step(vec![Input::HandIn { drafts: vec![draft] }]);
+        let taken = bench.handed_in.pop().unwrap().1;
+        assert_eq!((told, taken.map(|taken| taken.repeats)), (expected, expected));
+        if let (Ok(taken), 0) = (taken, estimate.repeated) {
+            assert_eq!((u64::from(taken.segments), estimate.charge), (estimate.segments, Some(10)));
+        }
     }
 }

@@ -44,14 +44,19 @@ fn is_reserved(coding: u8) -> bool {
     matches!(coding, 0x0B | 0x0C | 0x0F | 0x20..=0xBF)
 }
 
-/// The text in the short alphabet, where the account allows characters to be replaced for that and it comes out so.
-fn shortened(body: Body, account: &Account) -> Body {
-    let transliteration = match account.transliterate {
-        Transliterate::None => return body,
+/// How far characters may be replaced, from the setting's word to the text layer's.
+pub fn transliteration(account: &Account) -> Transliteration {
+    match account.transliterate {
+        Transliterate::None => Transliteration::None,
         Transliterate::Safe => Transliteration::Safe,
         Transliterate::Lossy => Transliteration::Lossy,
-    };
-    if body.encoding != Encoding::Ucs2 || body.header_len > 0 {
+    }
+}
+
+/// The text in the short alphabet, where the account allows characters to be replaced for that and it comes out so.
+fn shortened(body: Body, account: &Account) -> Body {
+    let transliteration = transliteration(account);
+    if transliteration == Transliteration::None || body.encoding != Encoding::Ucs2 || body.header_len > 0 {
         return body;
     }
     let Some(text) = transcode::text_of(&body) else { return body };

@@ -2,6 +2,7 @@
 //! refusals and outcomes to statuses. Pure functions and writers with reused buffers; sessions are left to `upstream` and `carrier`.
 
 pub mod body;
+pub mod item;
 pub mod outbound;
 pub mod receipt;
 pub mod received;

@@ -4,6 +4,7 @@
 
 use super::body;
 use crate::config::Account;
+use crate::engine::campaigns::NAME_MAX;
 use crate::engine::port::CancelWhat;
 use crate::model::{AccountId, Address, Message, MessageId, Now, Report};
 use crate::smpp::pdu::{Addr, CancelSm, DataSm, Sm, SubmitMulti};
@@ -95,6 +96,17 @@ fn message(sm: &Sm<'_>, destination: Address, by: &Submitter<'_>) -> Result<Arc<
         charge: 0,
         notes: None,
     }))
+}
+
+/// The campaign that a submission names, where its account does that by a TLV.
+pub fn campaign(tlvs: Tlvs<'_>, account: &Account) -> Result<Option<Arc<str>>, u32> {
+    let Some(value) = account.campaign_tlv.and_then(|tag| tlvs.first(tag)) else { return Ok(None) };
+    let name = std::str::from_utf8(value.strip_suffix(b"\0").unwrap_or(value)).map_err(|_| status::ESME_RINVOPTPARAMVAL)?;
+    match name.len() {
+        0 => Ok(None),
+        1..=NAME_MAX => Ok(Some(name.into())),
+        _ => Err(status::ESME_RINVOPTPARAMVAL),
+    }
 }
 
 /// An address, `None` if it is longer than any that we keep.

@@ -68,6 +68,7 @@ impl Upstream {
             unsuccess: UnsuccessesBuf::default(),
             recipients: Vec::with_capacity(multi.dests.len()),
         };
+        let campaign = submit::campaign(multi.sm.tlvs, by.account)?;
         let mut drafts = Vec::with_capacity(multi.dests.len());
         for to in multi.destinations() {
             let addr = match to {
@@ -84,7 +85,7 @@ impl Upstream {
                     let token = KIND_MULTI | (slot as u64) << 8 | state.recipients.len() as u64;
                     state.recipients.push(message.destination.clone());
                     state.waiting += 1;
-                    drafts.push(Draft { token, message, campaign: None });
+                    drafts.push(Draft { token, message, campaign: campaign.clone() });
                 }
                 Err(status) => {
                     self.refused(status);

@@ -4,7 +4,7 @@
 use super::Settings;
 use super::books::PRICE;
 use super::course::{Due, World};
-use super::jobs::JOB;
+use super::jobs::PAYING;
 use super::judge::{Judged, Wrong};
 use super::wire::{End, Mail, Role, Side};
 use crate::config;
@@ -438,22 +438,23 @@ impl World {
                 let (life, us) = (self.gateway.life, self.dice.up_to(5_000));
                 self.after(us, Due::ChunkRead { life, id });
             }
-            Output::Balance { token, result } => self.paid_in(token, result)?,
             Output::ReadPage { kind, id } => {
                 let (life, us) = (self.gateway.life, self.dice.up_to(5_000));
                 self.after(us, Due::PageRead { life, kind, id });
+            }
+            Output::HandedIn { answers } => {
+                self.no_credit += answers.iter().filter(|(_, result)| *result == Err(Refusal::NoCredit)).count() as u64;
+                self.job_told(&answers)?;
             }
             Output::Upstream { session, replies } => {
                 self.judge.replies(&replies)?;
                 self.no_credit +=
                     replies.iter().filter(|r| matches!(r, UpstreamReply::Answer { result: Err(Refusal::NoCredit), .. })).count() as u64;
-                if session == JOB {
-                    self.job_told(&replies)?;
-                }
                 if let Some(&at) = self.gateway.sessions.get(&session) {
                     self.leave(at, Mail::Upstream(UpstreamCommand::Replies(replies)));
                 }
             }
+            Output::Controlled { token, answer } if token >= PAYING => self.paid_in(token, &answer)?,
             Output::Controlled { token, answer } => self.controlled(token, &answer)?,
             // The world has no records that could be asked.
             Output::StayDown(_) | Output::Recall { .. } => {}

@@ -5,20 +5,20 @@ use super::books::PRICE;
 use super::course::{Due, World};
 use super::gateway::ACCOUNTS;
 use super::judge::{Judged, Said};
-use crate::engine::port::{Balance, Draft, Input, SessionId, UpstreamReply};
+use crate::engine::balance::TopUp;
+use crate::engine::control::{Answered, Ask, Request};
+use crate::engine::port::{Draft, Input, Taken};
 use crate::model::{AccountId, Address, Body, Encoding, Message, Refusal, Report};
 use std::sync::Arc;
 
-/// The job's session with the engine. No wire: it is the gateway's own.
-pub(super) const JOB: SessionId = SessionId(u64::MAX);
+/// Tokens of top-ups are those from here on; the operator's stay below.
+pub(super) const PAYING: u64 = 1 << 40;
 
 /// The job, and what waits for an answer.
 #[derive(Debug, Default)]
 pub(super) struct Job {
     /// Numbers of its lines.
     pub lines: Vec<usize>,
-    /// The life of the gateway in which its session is open.
-    life: u64,
     last_token: u64,
 }
 
@@ -40,11 +40,6 @@ impl World {
         if self.gateway.engine.is_none() {
             return Ok(());
         }
-        if self.job.life != self.gateway.life {
-            self.job.life = self.gateway.life;
-            // All lines are of one account: the last.
-            self.hand_in(vec![Input::SessionUp { session: JOB, account: AccountId(ACCOUNTS.len() as u32 - 1), window: 0 }]);
-        }
         let mut drafts = Vec::new();
         for number in self.job.lines.clone() {
             let open = self.judge.records[number].said == Said::Nothing;
@@ -60,7 +55,7 @@ impl World {
             }
         }
         if !drafts.is_empty() {
-            self.hand_in(vec![Input::Submit { session: JOB, drafts }]);
+            self.hand_in(vec![Input::HandIn { drafts }]);
         }
         Ok(())
     }
@@ -81,13 +76,13 @@ impl World {
     }
 
     /// What the engine says to the job.
-    pub(super) fn job_told(&mut self, replies: &[UpstreamReply]) -> Judged {
-        for reply in replies {
-            let UpstreamReply::Answer { token, result } = reply else { continue };
+    pub(super) fn job_told(&mut self, answers: &[(u64, Result<Taken, Refusal>)]) -> Judged {
+        for (token, result) in answers {
             let number = *token as usize;
             self.note(Some(number), || format!("the job is told {result:?}"));
             match result {
-                Ok(id) => {
+                Ok(Taken { message: id, .. }) => {
+                    self.judge.said_yes(*id)?;
                     self.judge.repeat_told(number, *id)?;
                     self.judge.records[number].said = Said::Yes(*id);
                 }
@@ -123,12 +118,14 @@ impl World {
         }
         self.job.last_token += 1;
         let token = self.job.last_token;
-        self.hand_in(vec![Input::TopUp { token, account: AccountId(account), change, reason: reason(token) }]);
+        let ask = Ask::TopUp(TopUp { account: ACCOUNTS[account as usize].to_owned(), change, reference: reason(token) });
+        let request = Box::new(Request { who: "world".to_owned(), reason: String::new(), ask });
+        self.hand_in(vec![Input::Control { token: PAYING | token, request }]);
     }
 
     /// The engine's answer to a top-up.
-    pub(super) fn paid_in(&mut self, token: u64, result: Result<Balance, Refusal>) -> Judged {
-        result.map_or(Ok(()), |_| self.judge.books.told(&reason(token)))
+    pub(super) fn paid_in(&mut self, token: u64, answer: &Answered) -> Judged {
+        if answer.is_ok() { self.judge.books.told(&reason(token & !PAYING)) } else { Ok(()) }
     }
 }
 

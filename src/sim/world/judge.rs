@@ -321,11 +321,7 @@ impl Judge {
     pub fn replies(&mut self, replies: &[UpstreamReply]) -> Judged {
         for reply in replies {
             match reply {
-                UpstreamReply::Answer { result: Ok(id), .. } => match self.ids.get(id) {
-                    Some(&number) if self.records[number].accepted => {}
-                    Some(&number) => return wrong(number, "acknowledged before its acceptance is durable"),
-                    None => return Err(Wrong { what: format!("{id} was acknowledged and never written down"), message: None }),
-                },
+                UpstreamReply::Answer { result: Ok(id), .. } => self.said_yes(*id)?,
                 UpstreamReply::Deliver { token, item } => {
                     let report = match &**item {
                         Delivery::Receipt(report) => report,
@@ -347,6 +343,15 @@ impl Judge {
             }
         }
         Ok(())
+    }
+
+    /// The engine says yes to a message.
+    pub fn said_yes(&self, id: MessageId) -> Judged {
+        match self.ids.get(&id) {
+            Some(&number) if self.records[number].accepted => Ok(()),
+            Some(&number) => wrong(number, "acknowledged before its acceptance is durable"),
+            None => Err(Wrong { what: format!("{id} was acknowledged and never written down"), message: None }),
+        }
     }
 
     /// What the engine says to a bind.

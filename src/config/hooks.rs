@@ -1,0 +1,59 @@
+//! `[hooks]` and `[account.hook]`: deliveries to addresses.
+
+use super::Secret;
+use super::check::Checks;
+use serde::{Deserialize, Serialize};
+
+/// `[hooks]`: requests to the callbacks of messages and to accounts' own hooks.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Hooks {
+    /// How long an endpoint may take to answer, milliseconds. Default 10,000; 100 to 60,000.
+    pub timeout_ms: u64,
+    /// Requests to one endpoint at once. Default 8; 1 to 100.
+    pub at_once: usize,
+    /// Events in one request to a hook. Default 100; 1 to 1,000.
+    pub batch: usize,
+    /// Addresses of loopback, link-local and private networks may be written to. Default false.
+    pub allow_private: bool,
+}
+
+impl Default for Hooks {
+    fn default() -> Hooks {
+        Hooks { timeout_ms: 10_000, at_once: 8, batch: 100, allow_private: false }
+    }
+}
+
+impl Hooks {
+    pub(super) fn check(&self, at: &str, c: &mut Checks) {
+        c.range(at, "timeout_ms", self.timeout_ms, 100..=60_000);
+        c.range(at, "at_once", self.at_once as u64, 1..=100);
+        c.range(at, "batch", self.batch as u64, 1..=1_000);
+    }
+}
+
+/// `[account.hook]`: where an account's reports go that have no callback of their own and no session to go to.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccountHook {
+    /// The address: http or https.
+    pub url: String,
+    /// Environment variable that holds what deliveries are signed with: 24 to 64 octets in base64, `whsec_` before them or not.
+    pub secret_env: Option<String>,
+    /// File that holds it, relative to the configuration file; an ending line break is cut.
+    pub secret_file: Option<String>,
+    /// The octets themselves; filled from the two above.
+    #[serde(skip)]
+    pub secret: Option<Secret>,
+    /// Messages from phones go here too, and not to the account's receivers. Default false.
+    pub inbound: bool,
+}
+
+impl AccountHook {
+    pub(super) fn check(&self, at: &str, c: &mut Checks) {
+        let is_address = ["http://", "https://"].iter().any(|scheme| self.url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
+        c.require(at, "url", is_address, "is no address", "one that begins with http:// or https://");
+        let has_secret = self.secret_env.is_some() || self.secret_file.is_some();
+        c.require(at, "secret_env", has_secret, "is missing: deliveries must be signed", "secret_env or secret_file");
+    }
+}
