@@ -17,6 +17,10 @@ use rustix::time::{ClockId, clock_gettime};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+/// As the gateway's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Messages accepted in one group.
 const PER_GROUP: u64 = 1_000;
 /// Groups between a message's acceptance and its end.

@@ -590,7 +590,8 @@ impl Engine {
     /// Live sessions of each account.
     pub fn sessions_by_account(&self) -> Vec<u32> {
         let mut sessions = vec![0; self.plan.accounts.len()];
-        self.sessions.values().for_each(|s| sessions[s.account.0 as usize] += 1);
+        let bound = self.sessions.values().filter(|session| session.way == Way::Sessions);
+        bound.for_each(|session| sessions[session.account.0 as usize] += 1);
         sessions
     }
 

@@ -38,6 +38,8 @@ fn a_campaign_is_paused_and_cancelled_by_its_name_whoever_handed_it_in_also_afte
     assert_eq!(paused["scope"]["campaign"], "spring", "{paused}");
     done(gateway.admin, &["resume", "--carrier", "north"]);
     until("the others leave", || smsc.stats().submits == 40);
+    // A kill before their answers are durable may send some of them again.
+    until("that is on record", || done(gateway.admin, &["status"])["states"]["waiting"].as_u64() == Some(21));
     gateway.kill();
 
     let gateway = GatewayProcess::start(&config);
