@@ -66,13 +66,8 @@ pub struct Reloader {
     operator: Operator,
     telemetry: Arc<Telemetry>,
     asides: mpsc::Sender<Aside>,
-<<<<<<< HEAD
     hooks: watch::Sender<Arc<Known>>,
     records: Option<Records>,
-=======
-    records: Option<Records>,
-    hooks: watch::Sender<Arc<Known>>,
->>>>>>> h-records
     home_country_code: u16,
 }
 
@@ -84,13 +79,8 @@ pub struct Parts {
     pub operator: Operator,
     pub telemetry: Arc<Telemetry>,
     pub asides: mpsc::Sender<Aside>,
-<<<<<<< HEAD
     pub hooks: watch::Sender<Arc<Known>>,
     pub records: Option<Records>,
-=======
-    pub records: Option<Records>,
-    pub hooks: watch::Sender<Arc<Known>>,
->>>>>>> h-records
 }
 
 impl Reloader {

@@ -240,31 +240,11 @@ fn one_of(
     environment: Environment<'_>,
     c: &mut Checks,
 ) -> Option<(&'static str, String)> {
-<<<<<<< HEAD
     if variable.is_none() && file.is_none() {
         return None;
     }
     match secret_text(variable, file, keys, base_dir, environment) {
         Ok(text) => Some((keys[usize::from(variable.is_none())], text.trim_end_matches(['\r', '\n']).to_owned())),
-=======
-    let keys = match what {
-        "token" => ["token_env", "token_file"],
-        "key" => ["key_env", "key_file"],
-        _ => ["secret_env", "secret_file"],
-    };
-    let found = match (variable, file) {
-        (None, None) => return None,
-        (Some(variable), None) => environment(variable)
-            .map(|text| (keys[0], text))
-            .ok_or_else(|| (keys[0], format!("the environment variable {variable} is not set; allowed: the name of one that is"))),
-        (None, Some(file)) => std::fs::read_to_string(base_dir.join(file))
-            .map(|text| (keys[1], text))
-            .map_err(|error| (keys[1], format!("'{file}' can't be read: {error}; allowed: a file that holds the {what}"))),
-        _ => Err((keys[0], format!("stands beside {}; allowed: one of the two", keys[1]))),
-    };
-    match found {
-        Ok((key, text)) => Some((key, text.trim_end_matches(['\r', '\n']).to_owned())),
->>>>>>> h-records
         Err((key, problem)) => {
             c.problem(at, key, problem);
             None
@@ -275,7 +255,6 @@ fn one_of(
 /// The key of encrypted numbers.
 fn resolve_key(config: &mut Config, base_dir: &Path, environment: Environment<'_>, c: &mut Checks) {
     let records = &mut config.records;
-<<<<<<< HEAD
     let places = (records.key_env.as_ref(), records.key_file.as_ref());
     if records.enabled {
         records.key = one_of("records", ["key_env", "key_file"], places, base_dir, environment, c).map(|(_, key)| Secret::new(key));
@@ -298,11 +277,6 @@ fn secret_text(
         (None, Some(file)) => std::fs::read_to_string(base_dir.join(file))
             .map_err(|error| (file_key, format!("'{file}' can't be read: {error}; allowed: a file that holds it"))),
         _ => Err((variable_key, format!("stands beside {file_key}; allowed: one of the two"))),
-=======
-    if records.enabled {
-        let places = (records.key_env.as_ref(), records.key_file.as_ref());
-        records.key = one_of("records", "key", places, base_dir, environment, c).map(|(_, key)| Secret::new(key));
->>>>>>> h-records
     }
 }
 

@@ -73,17 +73,10 @@ pub struct Config {
     pub metrics: Metrics,
     /// The admin port.
     pub admin: Admin,
-<<<<<<< HEAD
     /// Deliveries to addresses.
     pub hooks: Hooks,
     /// Files of finished messages.
     pub records: Records,
-=======
-    /// Files of finished messages.
-    pub records: Records,
-    /// Deliveries to addresses.
-    pub hooks: Hooks,
->>>>>>> h-records
     /// What each class of message gets.
     pub class: Classes,
     /// What is known of numbers.
