@@ -195,13 +195,8 @@ impl Bench {
                     }
                     Output::Controlled { token, answer } => self.controlled.push((token, *answer)),
                     Output::StayDown(down) => self.down = down,
-<<<<<<< HEAD
                     Output::HandedIn { answers } => self.handed_in.extend(answers),
                     Output::Recall { number, message } => self.recalls.push((number, message)),
-=======
-                    Output::Recall { number, message } => self.recalls.push((number, message)),
-                    Output::HandedIn { answers } => self.handed_in.extend(answers),
->>>>>>> h-records
                     Output::Upstream { replies, .. } => replies.into_iter().for_each(|reply| match reply {
                         UpstreamReply::Answer { token, result } => self.answers.push((token, result)),
                         UpstreamReply::Deliver { token, item } => self.deliveries.push((token, item)),
