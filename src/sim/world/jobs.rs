@@ -3,8 +3,8 @@
 
 use super::books::PRICE;
 use super::course::{Due, World};
-use super::gateway::ACCOUNTS;
 use super::judge::{Judged, Said};
+use super::plan::ACCOUNTS;
 use crate::engine::balance::TopUp;
 use crate::engine::control::{Answered, Ask, Request};
 use crate::engine::port::{Draft, Input, Taken};

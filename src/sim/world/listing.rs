@@ -2,7 +2,7 @@
 //! may leave to them; until then everything is possible.
 
 use super::course::World;
-use super::gateway::ACCOUNTS;
+use super::plan::ACCOUNTS;
 use crate::engine::port::{Input, RulesRequest};
 use crate::engine::rules::lists::{Level, ListKind, ListName, Numbers};
 use crate::engine::rules::plan::{ReplyLevel, ReplyRules, RulesPlan};

@@ -9,13 +9,13 @@
 //! | `turns` | what each end of a connection does with what comes |
 //! | `wire` | connections: latency, cuts at any octet, half-open ends |
 //! | `misfortunes` | what goes wrong |
-//! | `gateway` | engine, stores, handlers; the crash and the way back |
+//! | `gateway`, `plan`, `stores` | engine and handlers, the crash and the way back; its configuration; journal and ledger |
 //! | `draw` | which messages there are |
 //! | `peers` | upstream clients and carriers |
 //! | `jobs` | a bulk job with identities; top-ups |
 //! | `routing` | which carriers may have which messages |
 //! | `requests` | what upstreams ask, and what they are told |
-//! | `judge`, `record`, `books` | what must be true, and what is known of each message |
+//! | `judge`, `witness`, `record`, `books` | what must be true at the engine's doors and at the peers, and what is known of each message |
 //! | `inbound` | messages from phones |
 //! | `parts` | what a phone sees of long texts |
 
@@ -31,13 +31,16 @@ mod misfortunes;
 mod operator;
 mod parts;
 mod peers;
+mod plan;
 mod record;
 mod requests;
 mod routing;
 mod settings;
+mod stores;
 mod tail;
 mod turns;
 mod wire;
+mod witness;
 
 pub use course::World;
 pub use settings::Settings;

@@ -2,8 +2,8 @@
 //! again, and another plan must lose nothing.
 
 use super::course::{Due, World};
-use super::gateway::ACCOUNTS;
 use super::judge::{Judged, Wrong};
+use super::plan::ACCOUNTS;
 use crate::engine::control::{Answer, Answered, Ask, Request, Which};
 use crate::engine::overlay::{Action, Limit};
 use crate::engine::port::Input;

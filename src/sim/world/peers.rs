@@ -3,9 +3,9 @@
 
 use super::Settings;
 use super::course::{Delivered, Due, World};
-use super::gateway::ACCOUNTS;
 use super::inbound::read_inbound;
 use super::judge::{Judged, Taken, read_mark, read_text};
+use super::plan::ACCOUNTS;
 use super::wire::{End, Role, Side};
 use crate::engine::port::DeliveryAnswer;
 use crate::link::translate::status::delivery_answer;

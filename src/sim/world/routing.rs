@@ -45,7 +45,7 @@ pub fn routes(settings: &Settings) -> Routes {
         slow_start_ms: 2_000,
         ..HealthRules::default()
     };
-    Routes::new(rules, super::gateway::ACCOUNTS.len(), vec![carrier; 3], settings.reroutes, health).expect("prefixes")
+    Routes::new(rules, super::plan::ACCOUNTS.len(), vec![carrier; 3], settings.reroutes, health).expect("prefixes")
 }
 
 /// The carriers that may have the message.
