@@ -15,7 +15,7 @@ use crate::engine::recover::recover;
 use crate::link::accounts::{Accounts, AuthenticateJob, Verifier};
 use crate::link::carrier::{CarrierBind, CarrierContext};
 use crate::link::upstream::{Upstream, UpstreamCommand, UpstreamContext};
-use crate::model::{Class, Refusal};
+use crate::model::{Class, Refusal, State};
 use crate::sim::behaviour::Dice;
 use crate::smpp::{self, BindKind, Session};
 use crate::store::LedgerUpdate;
@@ -166,6 +166,7 @@ impl World {
                 let learns = !self.dice.chance(self.settings.half_open_share);
                 self.cut(at, Side::Peer, learns);
                 self.cut(at, Side::Gateway, false);
+                self.no_longer_mute(at);
             }
         }
         let down_us = self.dice.up_to(2_000_000);
@@ -185,10 +186,16 @@ impl World {
         let (engine, found) = recovered.map_err(|error| Wrong { what: format!("recovery: {error}"), message: None })?;
         gateway.engine = Some(engine);
         self.record()?;
-        self.judge.books.agree(self.gateway.engine.as_ref().map_or(&[], Engine::balances))?;
+        self.judge.clock = now;
+        self.judge.paces.started(&self.gateway.plan, now.mono_us);
+        // What can leave no more in time it expires at once; that is written down with its first step.
+        let early = self.gateway.engine.as_ref().map_or(0, |engine| engine.tally().expired_early);
+        if early == 0 {
+            self.judge.books.agree(self.gateway.engine.as_ref().map_or(&[], Engine::balances))?;
+        }
         self.note(None, || format!("the gateway starts: {found:?}"));
         self.count(3, found.events);
-        self.counters()?;
+        self.counters(early)?;
         let life = self.gateway.life;
         for carrier in 0..self.gateway.kinds.len() {
             for index in 0..self.gateway.kinds[carrier].len() {
@@ -200,8 +207,8 @@ impl World {
         Ok(())
     }
 
-    /// The engine's counters against the judge's.
-    pub(super) fn counters(&mut self) -> Judged {
+    /// The engine's counters against the judge's; so many have expired since its start, which is not durable yet.
+    pub(super) fn counters(&mut self, early: u64) -> Judged {
         let Some(engine) = &self.gateway.engine else { return Ok(()) };
         let counts = engine.counts();
         if counts.imbalance() != 0 || engine.walk() != [counts.by_state[0], counts.by_state[1]] {
@@ -213,7 +220,9 @@ impl World {
                 return Err(Wrong { what: format!("{balance:?}, but messages in memory reserve {reserved}"), message: None });
             }
         }
-        self.judge.counters(&counts)
+        let mut durable = counts;
+        durable.by_state[State::Expired as usize] -= early;
+        self.judge.counters(&durable)
     }
 
     // ---- steps ----
@@ -252,6 +261,7 @@ impl World {
         let now = self.now();
         let Some(mut engine) = self.gateway.engine.take() else { return Ok(()) };
         let mut inputs = std::mem::take(&mut self.gateway.inputs);
+        self.judge.clock = now;
         self.judge.inputs(&inputs);
         self.note_inputs(&inputs);
         let mut outputs = Vec::new();

@@ -2,7 +2,10 @@
 //! message from that: it asks the engine for nothing but its counters, which must agree.
 
 use super::books::Books;
+use super::dispatch::Dispatch;
 use super::inbound::InboundJudge;
+use super::order::Orders;
+use super::pace::{Paces, Paid};
 use super::parts::Phones;
 pub use super::record::{How, Record, Said, mark, read_mark, read_text, replacement};
 use super::record::{Standing, at_rest, is_replacement, receipt, receipts_agree, verdict};
@@ -10,7 +13,7 @@ pub use super::witness::Taken;
 use crate::engine::counts::Counts;
 use crate::engine::event::{Event, read_group};
 use crate::engine::port::{BindCommand, BindId, Delivery, DeliveryAnswer, DeliveryToken, Input, Outcome, Ticket, UpstreamReply};
-use crate::model::{Class, Encoding, Message, MessageId, State};
+use crate::model::{Class, Encoding, Message, MessageId, Now, State};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A promise that was broken, and the message that it was given for.
@@ -53,6 +56,16 @@ pub struct Judge {
     pub(super) phones: Phones,
     /// By the message whose upstream asked: what a cancel of all must end.
     pub(super) to_end: BTreeMap<usize, Vec<usize>>,
+    /// What was drawn for the dispatch engine.
+    pub dispatch: Option<Dispatch>,
+    /// When the last message was accepted for good, virtual microseconds.
+    accepted_us: u64,
+    /// Who left before whom.
+    pub orders: Orders,
+    /// Every bucket.
+    pub paces: Paces,
+    /// The gateway's clocks at its last step.
+    pub clock: Now,
     /// Lives of the gateway that are over.
     pub(super) life: u64,
 }
@@ -131,6 +144,13 @@ impl Judge {
         self.answered.clear();
         for input in inputs {
             match input {
+                Input::Plan(plan) => {
+                    // What waits under other limits moves to its new lane only when its turn comes there.
+                    let same = self.dispatch.as_ref().is_some_and(|dispatch| dispatch.has_conditions_of(&plan.limits));
+                    self.orders.is_single &= same;
+                    self.paces.planned(plan, self.clock.mono_us);
+                }
+                Input::BindUp { bind, .. } => self.paces.bind_up(*bind, self.clock.mono_us),
                 Input::Outcomes { bind, outcomes } => outcomes.iter().for_each(|(ticket, outcome)| self.outcome(*bind, *ticket, outcome)),
                 Input::BindDown { bind, unsent, in_doubt } => {
                     unsent.iter().for_each(|&ticket| self.outcome(*bind, ticket, &Outcome::NotSent));
@@ -177,8 +197,14 @@ impl Judge {
         }
         for event in &events {
             self.books.written(event)?;
+            self.paces.event(event, false, self.clock.mono_us);
             match event {
                 Event::Accepted(message) => self.known(message)?,
+                Event::Attempt { message, .. } => {
+                    if let Some(&number) = self.ids.get(message) {
+                        self.in_hours(number)?;
+                    }
+                }
                 Event::Sent { message, part, carrier, .. } => {
                     if let Some(&number) = self.ids.get(message)
                         && !self.records[number].has_left(carrier.0)
@@ -201,7 +227,10 @@ impl Judge {
                         self.records[number].replaced = true;
                     }
                 }
-                Event::Verdict { message, state, .. } => self.ending(*message, *state),
+                Event::Verdict { message, state, .. } => {
+                    self.reckon(*message, *state);
+                    self.ending(*message, *state);
+                }
                 Event::CopyReceipt { message, facts, .. } => self.ending(*message, facts.state.message_state()),
                 Event::Receipt { message, facts, .. } if facts.is_final => self.ending(*message, facts.state.message_state()),
                 Event::HandedOver { key, .. } => {
@@ -266,12 +295,14 @@ impl Judge {
 
     fn happened(&mut self, event: &Event) -> Judged {
         self.books.happened(event);
+        self.paces.event(event, true, self.clock.mono_us);
         self.inbound.happened(event)?;
         let Some(number) = self.about(event) else { return Ok(()) };
         let record = &mut self.records[number];
         match event {
             Event::Accepted(_) => {
                 record.accepted = true;
+                self.accepted_us = self.clock.mono_us;
                 self.accepted += 1;
             }
             Event::Attempt { .. } => record.attempted = true,
@@ -373,6 +404,13 @@ impl Judge {
             if record.class == Class::Otp && !record.attempted {
                 return wrong(number, "an otp was sent before its attempt is durable");
             }
+            if record.class != Class::Otp {
+                self.in_hours(number)?;
+            }
+            self.orders.leaves(number, &self.records, bind.carrier.0)?;
+            let record = &mut self.records[number];
+            let paid = Paid { number, bind, segments: u32::from(end_part - first_part), at_us: self.clock.mono_us };
+            self.paces.leaves(message.id, paid);
             // A text that has replaced another may need fewer parts.
             record.parts.truncate(*parts as usize);
             for part in *first_part..*end_part {
@@ -402,6 +440,7 @@ impl Judge {
         self.pending.clear();
         self.deliveries.clear();
         self.books.crashed();
+        self.orders.crashed();
         for record in &mut self.records {
             if !record.accepted {
                 record.id = None;
@@ -449,6 +488,10 @@ impl Judge {
 
     /// Everything is at rest.
     pub fn at_rest(&self) -> Judged {
+        self.paces.check(&self.records)?;
+        if let Some(dispatch) = self.dispatch.as_ref().filter(|dispatch| dispatch.is_fair) {
+            super::shares::check(dispatch, &self.records, &self.paces.paid(), self.accepted_us)?;
+        }
         // Where several messages went to one phone and one of them was in doubt, a receipt without an answer before it may mean any of them.
         let mut phones: BTreeMap<&str, (u32, bool)> = BTreeMap::new();
         for record in &self.records {

@@ -252,6 +252,9 @@ impl World {
             }
             _ => {}
         }
+        if let Some(number) = number.filter(|&number| number < self.judge.records.len()) {
+            self.judge.orders.arrives(number, &self.judge.records, end.carrier as u16)?;
+        }
         match number {
             Some(number) if taken => {
                 let copy = Taken { carrier: end.carrier, copy: id, header, text: &text, at_ms: self.elapsed_ms() };

@@ -13,15 +13,30 @@ use std::sync::Arc;
 
 /// Names of the accounts that have sessions, one of each class; also their passwords.
 pub const ACCOUNTS: [&str; 3] = ["codes", "notices", "sales"];
+/// The same, and after them two that hand in their messages through the engine's door only.
+pub const ALL_ACCOUNTS: [&str; 5] = ["codes", "notices", "sales", "bank", "shop"];
 /// Names of the carriers; the last one only where there are rules.
 pub const CARRIERS: [&str; 3] = ["north", "south", "west"];
+/// After such a silence a bind is asked whether it lives, and given up after the other, milliseconds.
+pub const ENQUIRE_MS: u64 = 30_000;
+/// See [`ENQUIRE_MS`].
+pub const ENQUIRE_TIMEOUT_MS: u64 = 3_000;
 /// An orphaned receipt and a message without receipt are given up after these, milliseconds; more than the wall clock ever errs.
 const PARKED_AGE_MS: u64 = 600_000;
 const NO_RECEIPT_AFTER_MS: u64 = 1_200_000;
 
 /// How many carriers there are.
 pub fn carriers_of(settings: &Settings) -> usize {
-    if settings.rules { 3 } else { 2 }
+    match &settings.dispatch {
+        Some(dispatch) => dispatch.carriers.len(),
+        None if settings.rules => 3,
+        None => 2,
+    }
+}
+
+/// How many accounts there are.
+pub fn accounts_of(settings: &Settings) -> usize {
+    if settings.dispatch.is_some() { ALL_ACCOUNTS.len() } else { ACCOUNTS.len() }
 }
 
 /// An account with sessions.
@@ -41,12 +56,13 @@ pub fn carrier(name: &str, concatenation: config::Concatenation, settings: &Sett
         ..config::Profile::shipped("standard").expect("it ships")
     };
     config::Carrier {
-        window: [1, 4, 10][dice.up_to(2) as usize],
+        window: settings.dispatch.as_ref().and_then(|dispatch| dispatch.window).unwrap_or([1, 4, 10][dice.up_to(2) as usize]),
         rate_per_s: settings.rate_per_s,
         timers: config::CarrierTimers {
             response_timeout_ms: settings.response_timeout_ms,
             late_response_ms: 60_000,
-            enquire_link_timeout_ms: 3_000,
+            enquire_link_ms: ENQUIRE_MS,
+            enquire_link_timeout_ms: ENQUIRE_TIMEOUT_MS,
             ..Default::default()
         },
         ..config::Carrier::to_host(name, "127.0.0.1:2775", profile)
@@ -97,7 +113,7 @@ pub fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) 
         outbox_age_ms: 72 * 3_600_000,
         inbound_by_hook: false,
         correcting_receipt: false,
-        service_numbers: vec![super::listing::service(name).into_bytes()],
+        service_numbers: ACCOUNTS.contains(name).then(|| super::listing::service(name).into_bytes()).into_iter().collect(),
         dedupe: DedupePlan {
             // Longer than the wall clock ever errs.
             window_ms: if settings.repeated_share > 0.0 { 3_600_000 } else { 0 },
@@ -110,12 +126,12 @@ pub fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) 
             by_range: Vec::new(),
         }),
     };
-    Plan {
+    let mut plan = Plan {
         node: 1,
         home: HomeRegion::CHINA,
         home_zone: crate::config::Zone::default(),
         ranges: crate::number::RangeTable::shipped(),
-        accounts: ACCOUNTS.iter().map(account).collect(),
+        accounts: ALL_ACCOUNTS[..accounts_of(settings)].iter().map(account).collect(),
         routes: Arc::new(super::routing::routes(settings)),
         carriers: carriers.collect(),
         classes: [class(false), class(true), class(true)],
@@ -131,5 +147,9 @@ pub fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) 
             ..Bounds::default()
         },
         rules: super::listing::rules(),
+    };
+    if let Some(dispatch) = &settings.dispatch {
+        dispatch.apply(&mut plan);
     }
+    plan
 }
