@@ -261,6 +261,9 @@ impl Engine {
 
     fn next_lane(&mut self, carrying: &mut Carrying, carrier: usize, after: Option<LaneId>) {
         self.close_chunk(carrying);
+        if let Some(lane) = after {
+            self.dispatchers[carrier].lanes.close_cut(lane);
+        }
         let next = match self.dispatchers[carrier].lanes.after(after) {
             Some(lane) => Some((carrier, Some(lane))),
             None => Some((carrier + 1, None)).filter(|(next, _)| *next < self.dispatchers.len()),

@@ -221,16 +221,21 @@ impl Dispatcher {
 
     /// Permits at every level or at none: the carrier's rate, the rate that its answers allow, the bind's, and every limit that the lane falls under.
     fn permit(&mut self, lane: LaneId, bind: usize, limits: &Limits, segments: u32, now: Now) -> Result<(), Lacks> {
+        // What a lane pays in instalments may leave by another bind than was meant at first: to its bind a message pays once and as a whole.
+        let of_bind = &self.binds[bind].bucket;
+        of_bind.ask(segments.min(of_bind.burst()), now).map_err(Lacks::Bind)?;
         let mut paid = std::mem::take(self.lanes.paid(lane));
-        let own = [&self.bucket, self.adaptive.bucket(), &self.binds[bind].bucket];
+        let own = [&self.bucket, self.adaptive.bucket()];
         let of_lane = self.lanes.limits(lane);
         let result = pay_all(own.into_iter().chain(of_lane.iter().map(|&at| limits.bucket(at))), segments, &mut paid, now);
         let lacks = result.map_err(|(level, earliest)| match level {
             0 => Lacks::Carrier(earliest),
             1 => Lacks::Answers(earliest),
-            2 => Lacks::Bind(earliest),
-            n => Lacks::Limit(of_lane[n - 3], earliest),
+            n => Lacks::Limit(of_lane[n - 2], earliest),
         });
+        if lacks.is_ok() {
+            self.binds[bind].bucket.overdraw(segments);
+        }
         *self.lanes.paid(lane) = paid;
         lacks
     }
@@ -400,7 +405,7 @@ impl Engine {
             let dispatcher = &mut self.dispatchers[at];
             let Some(lane) = dispatcher.lanes.next(least, now.mono_us) else { break };
             let key = dispatcher.lanes.key(lane);
-            if key.zone != 0 && self.is_closed(carrier, lane, key) {
+            if key.zone != 0 && self.knows_zone(carrier, lane, key) && self.is_closed(carrier, lane, key) {
                 continue;
             }
             if !self.overlay.is_quiet() && self.overlay.holds_lane(&key, carrier).is_some() {
@@ -453,7 +458,21 @@ impl Engine {
         if let Some(earliest) = binds {
             dispatcher.lacks = Some(CarrierWait::BindRate(earliest));
         }
-        dispatcher.wake_at = binds.unwrap_or(u64::MAX).min(dispatcher.lanes.next_release().unwrap_or(u64::MAX));
+        // While no bind has room the end of a hold changes nothing: the answer that makes room brings the next try.
+        let release = dispatcher.roomiest(now).and_then(|_| dispatcher.lanes.next_release());
+        dispatcher.wake_at = binds.unwrap_or(u64::MAX).min(release.unwrap_or(u64::MAX));
+    }
+
+    /// The zone of a lane that was found in the ledger is learned from its first message. False if that one is gone, or belongs elsewhere by now: whoever
+    /// takes it sees that.
+    fn knows_zone(&mut self, carrier: CarrierId, lane: LaneId, key: LaneKey) -> bool {
+        if !self.hours.knows(key.zone)
+            && let Some(id) = self.dispatchers[carrier.0 as usize].lanes.queue(lane).peek()
+            && let Some(entry) = self.messages.get(&id)
+        {
+            self.hours.learn(&self.plan, &entry.message);
+        }
+        self.hours.knows(key.zone)
     }
 
     /// True if the class may not be sent now in the lane's zone: the lane waits for the next opening.
@@ -520,6 +539,9 @@ impl Engine {
         if key != has {
             let lane = self.lane(carrier, key);
             self.dispatchers[carrier.0 as usize].lanes.push_ahead(lane, id);
+        } else if key.split != 0 {
+            // A lane that is older than the plan, or was found in the ledger, has not heard yet which limits its split stands for.
+            self.dispatchers[carrier.0 as usize].lanes.learn_limits(lane, || self.limits.of(key.split));
         }
         key == has
     }
@@ -597,7 +619,10 @@ impl Engine {
         let stream = self.messages.get(&id)?.stream();
         let dispatcher = &mut self.dispatchers[at];
         let Some((with, holds)) = dispatcher.flights.of(stream) else { return Some(bind) };
-        let same = dispatcher.binds.iter().position(|b| b.id == with && b.free >= open && !b.closed).filter(|_| !holds);
+        // One that has no permit is as good as one that is full: trying it again and again would never end.
+        let now_us = self.now.mono_us;
+        let fits = |b: &BindSlots| b.id == with && b.free >= open && !b.closed && b.lacks_until <= now_us;
+        let same = dispatcher.binds.iter().position(fits).filter(|_| !holds);
         if same.is_none() {
             dispatcher.flights.hold(stream, id);
         }

@@ -64,10 +64,14 @@ impl ZoneHours {
         (!known.open).then_some(known.until_ms)
     }
 
-    /// Nothing is known any more: the plan changed.
+    /// It is known what the zone's name stands for.
+    pub fn knows(&self, zone: u32) -> bool {
+        self.zones.contains_key(&zone)
+    }
+
+    /// What is open is not known any more: the plan changed. What zones are called stays: lanes have those names.
     pub fn forget(&mut self) {
         self.known.clear();
-        self.zones.clear();
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Queue {
     head: VecDeque<MessageId>,
     sections: VecDeque<Section>,
     back: VecDeque<MessageId>,
+    /// Messages between head and back are on their way into a chunk: nothing behind them may pass.
+    is_cut_open: bool,
 }
 
 impl Queue {
@@ -31,7 +33,7 @@ impl Queue {
                     self.sections.pop_front();
                 }
                 Some(None) => return,
-                None if self.back.is_empty() => return,
+                None if self.back.is_empty() || self.is_cut_open => return,
                 None => std::mem::swap(&mut self.head, &mut self.back),
             }
         }
@@ -39,7 +41,7 @@ impl Queue {
 
     /// To the end.
     pub fn push(&mut self, message: MessageId) {
-        match self.sections.is_empty() && self.back.is_empty() {
+        match self.sections.is_empty() && self.back.is_empty() && !self.is_cut_open {
             true => self.head.push_back(message),
             false => self.back.push_back(message),
         }
@@ -75,7 +77,7 @@ impl Queue {
 
     /// Nothing is here, in memory or in a chunk.
     pub fn is_empty(&self) -> bool {
-        self.head.is_empty() && self.back.is_empty() && self.sections.is_empty()
+        self.head.is_empty() && self.back.is_empty() && self.sections.is_empty() && !self.is_cut_open
     }
 
     /// Takes everything that is in memory and has no chunk outside of it before it, in order.
@@ -104,7 +106,14 @@ impl Queue {
 
     /// The first message of the back; the caller puts it into a chunk ([`Queue::cut`]), or gives it back.
     pub fn pop_back_part(&mut self) -> Option<MessageId> {
-        self.back.pop_front()
+        let first = self.back.pop_front();
+        self.is_cut_open |= first.is_some();
+        first
+    }
+
+    /// Whatever was taken from the back is in a chunk now, or was given back.
+    pub fn close_cut(&mut self) {
+        self.is_cut_open = false;
     }
 
     /// It stays where it was.
@@ -170,5 +179,26 @@ impl Queue {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_while_a_chunk_is_cut_stays_behind_it() {
+        let mut queue = Queue::default();
+        (1..=2).for_each(|n| queue.push(MessageId(n)));
+        queue.part(0);
+        let cut: VecDeque<MessageId> = std::iter::from_fn(|| queue.pop_back_part()).collect();
+        // Another step of the engine before the chunk is closed.
+        queue.push(MessageId(3));
+        assert!(queue.pop().is_none() && !queue.is_empty());
+        queue.cut(7, cut);
+        queue.close_cut();
+        let mut order = Vec::new();
+        queue.take_ready(&mut order);
+        assert_eq!(order, [1, 2, 3].map(MessageId));
     }
 }

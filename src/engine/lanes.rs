@@ -449,9 +449,18 @@ impl Lanes {
         }
     }
 
+    /// The limits that a lane pays, if they are not known yet: a split that isn't 0 stands for at least one.
+    pub fn learn_limits(&mut self, lane: LaneId, limits: impl FnOnce() -> Box<[u16]>) {
+        let lane = self.get_mut(lane);
+        if lane.limits.is_empty() {
+            lane.limits = limits();
+        }
+    }
+
     /// Another set of limits to pay for every lane: the plan changed.
     pub fn set_limits(&mut self, limits: impl Fn(u64) -> Box<[u16]>) {
-        self.lanes.iter_mut().flatten().for_each(|lane| lane.limits = limits(lane.key.split));
+        // What was paid towards the head was paid to other limits: it counts for nothing.
+        self.lanes.iter_mut().flatten().for_each(|lane| (lane.limits, lane.paid) = (limits(lane.key.split), 0));
         self.release_all();
     }
 
@@ -494,6 +503,12 @@ impl Lanes {
     /// The queue of a lane, for moving between memory and ledger; [`Lanes::warmed`] where messages come in.
     pub fn queue(&mut self, lane: LaneId) -> &mut Queue {
         &mut self.get_mut(lane).queue
+    }
+
+    /// The lane's end is in chunks, as far as it could be: what came meanwhile follows it.
+    pub fn close_cut(&mut self, lane: LaneId) {
+        self.get_mut(lane).queue.close_cut();
+        self.rouse(lane);
     }
 
     /// How many messages of all lanes could be taken out of memory if each kept `keep`.

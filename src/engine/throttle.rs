@@ -169,15 +169,25 @@ impl Bucket {
         Ok(())
     }
 
-    /// Another rate from now on. What is missing from the bucket stays missing; one that had no limit or was paused starts empty.
+    /// Takes `permits`, of which as many as the bucket holds at most are there: were asked for and not refused. What is more is owed.
+    pub fn overdraw(&self, permits: u32) {
+        if let Kind::Limited(limited) = &self.kind {
+            let owed = permits.saturating_sub(limited.burst.get());
+            limited.commit();
+            limited.memory.0.full.fetch_add((f64::from(owed) * 1e9 / limited.per_s) as u64, Relaxed);
+        }
+    }
+
+    /// Another rate from now on. What is in the bucket stays, up to the new burst: a change gives nothing, however often it comes. One that had no limit or was
+    /// paused starts empty.
     pub fn set_rate(&mut self, per_s: Option<f64>, burst: u32, now: Now) {
         let before = match &self.kind {
-            Kind::Limited(limited) => Some((limited.missing(now), limited.paid)),
+            Kind::Limited(limited) => Some((f64::from(limited.burst.get()) - limited.missing(now), limited.paid)),
             Kind::Open | Kind::Paused => None,
         };
         *self = Bucket::with_rate(per_s, burst, now);
-        if let (Some((missing, paid)), Kind::Limited(limited)) = (before, &mut self.kind) {
-            let missing = missing.min(f64::from(limited.burst.get()));
+        if let (Some((level, paid)), Kind::Limited(limited)) = (before, &mut self.kind) {
+            let missing = (f64::from(limited.burst.get()) - level).max(0.0);
             limited.memory.0.full.store(now.mono_us * 1000 + (missing * 1e9 / limited.per_s) as u64, Relaxed);
             limited.paid = paid;
         }
@@ -211,6 +221,12 @@ pub fn pay_all<'a, L>(levels: L, segments: u32, paid: &mut u32, now: Now) -> Res
 where
     L: Iterator<Item = &'a Bucket> + Clone,
 {
+    // What was paid before a pause waits with it.
+    if *paid >= segments
+        && let Some(at) = levels.clone().position(Bucket::is_paused)
+    {
+        return Err((at, u64::MAX));
+    }
     let burst = levels.clone().map(Bucket::burst).min().unwrap_or(u32::MAX);
     while *paid < segments {
         let instalment = (segments - *paid).min(burst);
@@ -315,6 +331,11 @@ mod tests {
         bucket.set_rate(Some(200.0), 10, now);
         assert!(bucket.take(1, now).is_err(), "what was spent stays spent");
         assert!(bucket.take(1, at(5_005_001)).is_ok(), "and comes back at the new rate");
+        for _ in 0..5 {
+            bucket.set_rate(Some(200.0), 1, now);
+            bucket.set_rate(Some(200.0), 10, now);
+        }
+        assert!(bucket.take(1, now).is_err(), "a change gives nothing, however often it comes");
         bucket.set_rate(Some(0.0), 10, now);
         assert!(bucket.is_paused());
         bucket.set_rate(Some(10.0), 10, now);

@@ -221,6 +221,11 @@ impl CarrierBind {
         }
     }
 
+    /// The bind that it handles.
+    pub fn id(&self) -> BindId {
+        self.id
+    }
+
     /// Writes as many parts as the window takes, in order.
     fn pump(&mut self, session: &mut Session, now: Now) {
         while session.free() > 0 {

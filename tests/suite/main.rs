@@ -57,4 +57,6 @@ mod store_memory;
 mod store_sync_trace;
 mod store_writer;
 mod text_vectors;
+mod world_dispatch;
+mod world_rig;
 mod world_spine;

@@ -125,6 +125,35 @@ fn a_limit_that_is_used_up_holds_back_what_it_means_and_nothing_else() {
 }
 
 #[test]
+fn limits_and_hours_hold_for_what_waits_across_a_reload() {
+    let mut bench = planned(|plan| {
+        plan.home_zone = "Asia/Shanghai".parse().unwrap();
+        plan.limits = vec![LimitPlan { account: Some(AccountId(0)), ..limit("slow", 10, 1) }];
+    })
+    .bind_up(50);
+    let slow = bench.hand_in(NOTICE, 100);
+    let before = bench.run(1_000, 10_000);
+    let plan = Arc::clone(&bench.engine.base);
+    bench.step(vec![Input::Plan(plan)]);
+    let after = bench.run(1_000, 10_000);
+    let sent: Vec<u64> = before.iter().chain(&after).map(|&(at, _)| at).collect();
+    assert!(among(&after, &slow).len() >= 9, "{}", after.len());
+    holds(&sent, 1, 10);
+}
+
+#[test]
+fn a_lane_that_waits_while_all_windows_are_full_asks_for_no_step() {
+    let mut bench = planned(|plan| plan.limits = vec![LimitPlan { prefix: Some("86139".into()), ..limit("slow", 10, 1) }]).bind_up(1);
+    bench.hand_in(Of { prefix: "86139", ..NOTICE }, 2);
+    bench.hand_in(NOTICE, 2);
+    // Nobody answers: the hold of the slow lane is over long before its window has room.
+    bench.pass(500);
+    let now_us = bench.now.mono_us;
+    bench.step(Vec::new());
+    assert!(bench.engine.deadline().is_none_or(|at| at > now_us), "it would spin");
+}
+
+#[test]
 fn a_limit_by_operator_means_the_numbers_of_its_ranges() {
     let mut bench =
         planned(|plan| plan.limits = vec![LimitPlan { operator: Some("China Unicom".into()), ..limit("unicom", 10, 1) }]).bind_up(10);

@@ -57,6 +57,8 @@ pub(super) enum Due {
     Repeat { number: usize },
     /// The bulk job hands in some lines.
     Job,
+    /// The backlog is handed in.
+    Backlog,
     /// Somebody tops up.
     PayIn,
     /// An upstream asks for something to be done with a message.
@@ -69,6 +71,8 @@ pub(super) enum Due {
     Operate,
     /// Something goes wrong.
     Misfortune(Misfortune),
+    /// A bind that is mute must be given up by now.
+    MustBeGone { at: usize },
     /// The disk is as it should be again.
     DiskWell { life: u64 },
     /// From now on nothing goes wrong any more.
@@ -98,6 +102,14 @@ pub(super) enum Misfortune {
     CutUpstream,
     Stall,
     WallJump,
+    /// A carrier allows more or less than before.
+    Wave,
+    /// A bind's connection stays, and nothing answers on it any more.
+    Mute,
+    /// Everything from a carrier comes late on one bind for a while.
+    Slow,
+    /// Another configuration is read.
+    Reload,
     /// For whom waits: his number is blocked, or his phone opts out.
     Listing,
     /// The gateway stops after a failed sync; the way out of it is that of a crash.
@@ -240,6 +252,10 @@ impl World {
             Due::Submit { number } => self.submit(number),
             Due::Repeat { number } => self.repeat(number),
             Due::Job => self.job_turn(),
+            Due::Backlog => {
+                self.backlog_turn();
+                Ok(())
+            }
             Due::PayIn => {
                 self.pay_in();
                 Ok(())
@@ -249,6 +265,7 @@ impl World {
             Due::Respond { at, sequence, status, what } => self.respond(at, sequence, status, what),
             Due::Operate => self.operate(),
             Due::Misfortune(kind) => self.misfortune(kind),
+            Due::MustBeGone { at } => self.must_be_gone(at),
             Due::DiskWell { life } => self.disk_well(life),
             Due::Calm => self.calm(),
             Due::Look => Ok(()),
@@ -272,8 +289,9 @@ impl World {
             && self.gateway.is_written();
         (!rest).then(|| {
             format!(
-                "{} to submit, {alive} alive, {outbox} in outboxes, {parked} parked, {phones} parts from phones, {waiting} with carriers, journal idle {}",
+                "{} to submit, operator idle {}, {alive} alive, {outbox} in outboxes, {parked} parked, {phones} parts from phones, {waiting} with carriers, journal idle {}",
                 self.to_submit,
+                self.operator.is_idle(),
                 self.gateway.is_written()
             )
         })
@@ -282,10 +300,10 @@ impl World {
     fn rest(&mut self) -> Judged {
         self.judge.at_rest()?;
         self.recorded_at_rest()?;
-        self.counters()?;
+        self.counters(0)?;
         self.crash()?;
         self.start()?;
-        self.counters()?;
+        self.counters(0)?;
         let engine = self.gateway.engine.as_ref().expect("it has just started");
         let outbox: u64 = engine.outbox_figures().map(|(waiting, _)| waiting).sum();
         if engine.alive() > 0 || outbox > 0 {

@@ -2,38 +2,27 @@
 //! loses whatever the stores had not synced; starting it recovers from the rest.
 
 use super::Settings;
-use super::books::PRICE;
 use super::course::{Due, World};
 use super::jobs::PAYING;
 use super::judge::{Judged, Wrong};
+use super::plan::{ACCOUNTS, CARRIERS, account, carrier, plan};
 use super::wire::{End, Mail, Role, Side};
 use crate::config;
 use crate::engine::Engine;
-use crate::engine::plan::{AccountPlan, BalancePlan, Bounds, CarrierPlan, ClassPlan, DedupePlan, Plan};
-use crate::engine::port::{BindCommand, BindId, CarrierId, DiskState, Input, Output, SessionId, Ticket, UpstreamReply};
+use crate::engine::plan::Plan;
+use crate::engine::port::{BindCommand, BindId, CarrierId, Input, Output, SessionId, Ticket, UpstreamReply};
 use crate::engine::recover::recover;
 use crate::link::accounts::{Accounts, AuthenticateJob, Verifier};
 use crate::link::carrier::{CarrierBind, CarrierContext};
 use crate::link::upstream::{Upstream, UpstreamCommand, UpstreamContext};
-use crate::model::{Class, DuplicateAction, Refusal};
-use crate::number::HomeRegion;
-use crate::number::prefix::PrefixTable;
+use crate::model::{Class, Refusal, State};
 use crate::sim::behaviour::Dice;
 use crate::smpp::{self, BindKind, Session};
+use crate::store::LedgerUpdate;
 use crate::store::memory::{Fault, MemoryJournal, MemoryLedger};
-use crate::store::{Journal, Ledger, LedgerUpdate};
-use crate::text::segment::{Concatenation, SegmentRule};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-
-/// Names of the accounts, one of each class; also their passwords.
-pub(super) const ACCOUNTS: [&str; 3] = ["codes", "notices", "sales"];
-/// Names of the carriers; the last one only where there are rules.
-const CARRIERS: [&str; 3] = ["north", "south", "west"];
-/// An orphaned receipt and a message without receipt are given up after these, milliseconds; more than the wall clock ever errs.
-const PARKED_AGE_MS: u64 = 600_000;
-const NO_RECEIPT_AFTER_MS: u64 = 1_200_000;
 
 /// Passwords of the world are plain: nobody asks.
 struct NobodyAsks;
@@ -49,19 +38,19 @@ pub(super) struct Gateway {
     pub life: u64,
     pub plan: Arc<Plan>,
     pub sessions: BTreeMap<SessionId, usize>,
-    binds: BTreeMap<BindId, usize>,
-    inputs: Vec<Input>,
-    step_us: u64,
+    pub(super) binds: BTreeMap<BindId, usize>,
+    pub(super) inputs: Vec<Input>,
+    pub(super) step_us: u64,
     pub(super) journal: MemoryJournal,
-    ledger: MemoryLedger,
+    pub(super) ledger: MemoryLedger,
     /// Batches that wait for the journal's thread.
-    waiting: Vec<(u64, Vec<u8>)>,
+    pub(super) waiting: Vec<(u64, Vec<u8>)>,
     /// The group that is being synced: position and last batch.
-    writing: Option<(u64, u64)>,
-    updates: VecDeque<LedgerUpdate>,
+    pub(super) writing: Option<(u64, u64)>,
+    pub(super) updates: VecDeque<LedgerUpdate>,
     /// The position absorbed by the update that is being synced.
-    applying: Option<u64>,
-    last_durable: u64,
+    pub(super) applying: Option<u64>,
+    pub(super) last_durable: u64,
     accounts: Vec<config::Account>,
     upstream: Arc<UpstreamContext>,
     carriers: Vec<Arc<CarrierContext>>,
@@ -76,7 +65,7 @@ impl Gateway {
         let forms = [config::Concatenation::Udh8, config::Concatenation::Udh16, config::Concatenation::Sar];
         let mut carriers = Vec::new();
         let mut kinds = Vec::new();
-        for name in &CARRIERS[..if settings.rules { 3 } else { 2 }] {
+        for name in &CARRIERS[..super::plan::carriers_of(settings)] {
             carriers.push(carrier(name, forms[dice.up_to(2) as usize], settings, dice));
             kinds.push(match dice.up_to(2) {
                 0 => vec![BindKind::Transceiver],
@@ -128,116 +117,9 @@ impl Gateway {
     }
 }
 
-fn account(name: &str, class: Class) -> config::Account {
-    config::Account {
-        class,
-        window: 30,
-        receipts: config::AccountReceipts { window: 5, ..Default::default() },
-        ..config::Account::plain(name, name)
-    }
-}
-
-fn carrier(name: &str, concatenation: config::Concatenation, settings: &Settings, dice: &mut Dice) -> config::Carrier {
-    let profile = config::Profile {
-        shaping: config::Shaping { concatenation, ..Default::default() },
-        ..config::Profile::shipped("standard").expect("it ships")
-    };
-    config::Carrier {
-        window: [1, 4, 10][dice.up_to(2) as usize],
-        rate_per_s: settings.rate_per_s,
-        timers: config::CarrierTimers {
-            response_timeout_ms: settings.response_timeout_ms,
-            late_response_ms: 60_000,
-            enquire_link_timeout_ms: 3_000,
-            ..Default::default()
-        },
-        ..config::Carrier::to_host(name, "127.0.0.1:2775", profile)
-    }
-}
-
 fn context(accounts: &[config::Account]) -> Arc<UpstreamContext> {
     let accounts = Arc::new(Accounts::new(accounts, 1_000));
     Arc::new(UpstreamContext { accounts, verifier: Arc::new(NobodyAsks), system_id: (*b"hongyan").into() })
-}
-
-fn plan(settings: &Settings, carriers: &[config::Carrier], dice: &mut Dice) -> Plan {
-    let class = |resend_in_doubt: bool| ClassPlan {
-        share_percent: 10,
-        hours: Vec::new(),
-        spread_ms: 0,
-        retry_by_status: Vec::new(),
-        validity_ms: 900_000,
-        retry_ms: vec![500, 2_000],
-        max_attempts: 3,
-        doubt_wait_ms: 4_000,
-        resend_in_doubt,
-    };
-    let always_ask = dice.chance(0.5);
-    let carriers = carriers.iter().map(|carrier| CarrierPlan {
-        name: carrier.name.clone(),
-        rate_per_s: carrier.rate_per_s,
-        burst: 0,
-        bind_rate_per_s: None,
-        floor_per_s: 1,
-        slow_answer_ms: 0,
-        marketing_reserve_percent: 10,
-        segments: SegmentRule::new(match carrier.profile.shaping.concatenation {
-            config::Concatenation::Udh8 => Concatenation::Udh8,
-            config::Concatenation::Udh16 => Concatenation::Udh16,
-            config::Concatenation::Sar => Concatenation::Sar,
-            config::Concatenation::Payload => Concatenation::Payload,
-        }),
-        one_receipt: false,
-        always_ask_receipt: always_ask,
-        never_ask_receipt: false,
-        no_receipt_after_ms: NO_RECEIPT_AFTER_MS,
-        id_form: None,
-        inbound_account: None,
-    });
-    let account = |name: &&str| AccountPlan {
-        name: (*name).to_owned(),
-        rate_per_s: None,
-        weight: 1,
-        max_waiting: 1_000_000,
-        max_outbox: 100_000,
-        outbox_age_ms: 72 * 3_600_000,
-        inbound_by_hook: false,
-        correcting_receipt: false,
-        service_numbers: vec![super::listing::service(name).into_bytes()],
-        dedupe: DedupePlan {
-            // Longer than the wall clock ever errs.
-            window_ms: if settings.repeated_share > 0.0 { 3_600_000 } else { 0 },
-            action: if *name == ACCOUNTS[1] { DuplicateAction::Refuse } else { DuplicateAction::Drop },
-            ..DedupePlan::default()
-        },
-        balance: settings.limit.map(|limit| BalancePlan {
-            limit,
-            prices: PrefixTable::new([("", PRICE)]).expect("one prefix"),
-            by_range: Vec::new(),
-        }),
-    };
-    Plan {
-        node: 1,
-        home: HomeRegion::CHINA,
-        home_zone: crate::config::Zone::default(),
-        ranges: crate::number::RangeTable::shipped(),
-        accounts: ACCOUNTS.iter().map(account).collect(),
-        routes: Arc::new(super::routing::routes(settings)),
-        carriers: carriers.collect(),
-        classes: [class(false), class(true), class(true)],
-        limits: Vec::new(),
-        bounds: Bounds {
-            journal_octets: settings.journal_octets,
-            max_in_memory: settings.max_in_memory,
-            cold_after_ms: settings.cold_after_ms,
-            sent_cold_after_ms: settings.sent_cold_after_ms,
-            notes_per_run: settings.notes_per_run,
-            parked_age_ms: PARKED_AGE_MS,
-            failover_after_ms: 1_000,
-            ..Bounds::default()
-        },
-        rules: super::listing::rules(),
-    }
 }
 
 impl World {
@@ -284,6 +166,7 @@ impl World {
                 let learns = !self.dice.chance(self.settings.half_open_share);
                 self.cut(at, Side::Peer, learns);
                 self.cut(at, Side::Gateway, false);
+                self.no_longer_mute(at);
             }
         }
         let down_us = self.dice.up_to(2_000_000);
@@ -303,10 +186,16 @@ impl World {
         let (engine, found) = recovered.map_err(|error| Wrong { what: format!("recovery: {error}"), message: None })?;
         gateway.engine = Some(engine);
         self.record()?;
-        self.judge.books.agree(self.gateway.engine.as_ref().map_or(&[], Engine::balances))?;
+        self.judge.clock = now;
+        self.judge.paces.started(&self.gateway.plan, now.mono_us);
+        // What can leave no more in time it expires at once; that is written down with its first step.
+        let early = self.gateway.engine.as_ref().map_or(0, |engine| engine.tally().expired_early);
+        if early == 0 {
+            self.judge.books.agree(self.gateway.engine.as_ref().map_or(&[], Engine::balances))?;
+        }
         self.note(None, || format!("the gateway starts: {found:?}"));
         self.count(3, found.events);
-        self.counters()?;
+        self.counters(early)?;
         let life = self.gateway.life;
         for carrier in 0..self.gateway.kinds.len() {
             for index in 0..self.gateway.kinds[carrier].len() {
@@ -318,8 +207,8 @@ impl World {
         Ok(())
     }
 
-    /// The engine's counters against the judge's.
-    pub(super) fn counters(&mut self) -> Judged {
+    /// The engine's counters against the judge's; so many have expired since its start, which is not durable yet.
+    pub(super) fn counters(&mut self, early: u64) -> Judged {
         let Some(engine) = &self.gateway.engine else { return Ok(()) };
         let counts = engine.counts();
         if counts.imbalance() != 0 || engine.walk() != [counts.by_state[0], counts.by_state[1]] {
@@ -331,7 +220,9 @@ impl World {
                 return Err(Wrong { what: format!("{balance:?}, but messages in memory reserve {reserved}"), message: None });
             }
         }
-        self.judge.counters(&counts)
+        let mut durable = counts;
+        durable.by_state[State::Expired as usize] -= early;
+        self.judge.counters(&durable)
     }
 
     // ---- steps ----
@@ -370,6 +261,7 @@ impl World {
         let now = self.now();
         let Some(mut engine) = self.gateway.engine.take() else { return Ok(()) };
         let mut inputs = std::mem::take(&mut self.gateway.inputs);
+        self.judge.clock = now;
         self.judge.inputs(&inputs);
         self.note_inputs(&inputs);
         let mut outputs = Vec::new();
@@ -504,105 +396,6 @@ impl World {
         if !unsent.is_empty() {
             self.hand_in(vec![Input::BindDown { bind, unsent, in_doubt: Vec::new() }]);
         }
-    }
-
-    // ---- stores ----
-
-    /// The journal's thread takes whatever waits, if it is idle.
-    fn write_group(&mut self) {
-        let gateway = &mut self.gateway;
-        if gateway.writing.is_some() || gateway.waiting.is_empty() {
-            return;
-        }
-        let mut group = Vec::new();
-        let mut last = 0;
-        for (batch, events) in gateway.waiting.drain(..) {
-            group.extend_from_slice(&events);
-            last = batch;
-        }
-        let appended = gateway.journal.append(&group);
-        let position = appended.as_ref().copied().unwrap_or_else(|_| gateway.journal.bounds().map_or(0, |(_, last)| last));
-        gateway.writing = Some((position, last));
-        match appended {
-            Ok(_) => {
-                let slowest_us = if self.dice.chance(0.06) { 200_000 } else { 3_000 };
-                let sync_us = 200 + self.dice.up_to(slowest_us);
-                let life = self.gateway.life;
-                self.after(sync_us, Due::Synced { life });
-            }
-            Err(error) => {
-                self.note(None, || format!("the journal fails: {error}"));
-                self.hand_in(vec![Input::Disk(DiskState::Failed)]);
-                let us = self.dice.up_to(500_000);
-                self.after(us, Due::Misfortune(super::course::Misfortune::Stop));
-            }
-        }
-    }
-
-    pub(super) fn synced(&mut self, life: u64) -> Judged {
-        if life != self.gateway.life {
-            return Ok(());
-        }
-        let Some((position, batch)) = self.gateway.writing.take() else { return Ok(()) };
-        if self.gateway.journal.sync().is_err() {
-            self.gateway.writing = Some((position, batch));
-            return Ok(());
-        }
-        self.gateway.last_durable = batch;
-        self.cancels_taken_in();
-        self.judge.durable(batch)?;
-        self.record()?;
-        self.note(None, || format!("durable up to batch {batch}"));
-        self.hand_in(vec![Input::Committed { batch, position }]);
-        self.write_group();
-        Ok(())
-    }
-
-    fn apply_update(&mut self) {
-        let gateway = &mut self.gateway;
-        if gateway.applying.is_some() {
-            return;
-        }
-        let Some(update) = gateway.updates.pop_front() else { return };
-        if gateway.ledger.apply(&update).is_ok() {
-            gateway.applying = Some(update.absorbed);
-            let (life, us) = (gateway.life, self.dice.up_to(20_000));
-            self.after(us, Due::Kept { life });
-        }
-    }
-
-    pub(super) fn kept(&mut self, life: u64) -> Judged {
-        if life != self.gateway.life {
-            return Ok(());
-        }
-        let Some(absorbed) = self.gateway.applying.take() else { return Ok(()) };
-        if self.gateway.ledger.sync().is_ok() {
-            self.carried += 1;
-            self.note(None, || format!("the ledger has absorbed {absorbed}"));
-            // A journal that has failed drops nothing more; the gateway is about to stop.
-            let _ = self.gateway.journal.drop_before(absorbed + 1);
-            self.hand_in(vec![Input::LedgerApplied]);
-            self.apply_update();
-        }
-        Ok(())
-    }
-
-    pub(super) fn chunk_read(&mut self, life: u64, id: u64) -> Judged {
-        if life == self.gateway.life {
-            let found = self.gateway.ledger.chunk(id).ok().flatten().map(|(chunk, dead)| (chunk.octets, dead));
-            self.chunks_read += 1;
-            self.hand_in(vec![Input::Chunk { id, found }]);
-        }
-        Ok(())
-    }
-
-    pub(super) fn page_read(&mut self, life: u64, kind: u8, id: u64) -> Judged {
-        if life == self.gateway.life {
-            let found = self.gateway.ledger.page(kind, id).ok().flatten();
-            self.pages_read += 1;
-            self.hand_in(vec![Input::Page { kind, id, found }]);
-        }
-        Ok(())
     }
 
     // ---- links ----

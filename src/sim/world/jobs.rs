@@ -3,8 +3,8 @@
 
 use super::books::PRICE;
 use super::course::{Due, World};
-use super::gateway::ACCOUNTS;
 use super::judge::{Judged, Said};
+use super::plan::ACCOUNTS;
 use crate::engine::balance::TopUp;
 use crate::engine::control::{Answered, Ask, Request};
 use crate::engine::port::{Draft, Input, Taken};
@@ -19,13 +19,15 @@ pub(super) const PAYING: u64 = 1 << 40;
 pub(super) struct Job {
     /// Numbers of its lines.
     pub lines: Vec<usize>,
+    /// Numbers of the messages that are handed in at once, for many accounts.
+    pub backlog: Vec<usize>,
     last_token: u64,
 }
 
 impl World {
     /// Lines that are not settled yet.
     pub(super) fn job_left(&self) -> usize {
-        self.job.lines.iter().filter(|&&number| self.judge.records[number].said == Said::Nothing).count()
+        self.job.lines.iter().chain(&self.job.backlog).filter(|&&number| self.judge.records[number].said == Said::Nothing).count()
     }
 
     /// The job hands in some lines.
@@ -60,15 +62,18 @@ impl World {
         Ok(())
     }
 
-    fn line(&self, number: usize) -> Message {
+    pub(super) fn line(&self, number: usize) -> Message {
         let record = &self.judge.records[number];
         Message {
-            report: Report { on_success: true, on_failure: true, intermediate: false },
+            report: Report { on_success: record.registered == 1, on_failure: record.registered == 1, intermediate: false },
             identity: number as u64 + 1,
             ..Message::new(
                 AccountId(record.account as u32),
                 record.class,
-                [Address::new(5, 0, b"SHOP").expect("it is short"), Address::new(1, 1, record.digits.as_bytes()).expect("it is short")],
+                [
+                    Address::new(5, 0, record.sender.as_bytes()).expect("it is short"),
+                    Address::new(1, 1, record.digits.as_bytes()).expect("it is short"),
+                ],
                 crate::number::pack(record.digits.as_bytes()).expect("digits"),
                 Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: record.text.clone().into_bytes().into() },
             )

@@ -2,16 +2,18 @@
 //! message from that: it asks the engine for nothing but its counters, which must agree.
 
 use super::books::Books;
+use super::dispatch::Dispatch;
 use super::inbound::InboundJudge;
-use super::parts::{Leaving, Phones, Text};
-use super::record::{Copy, Standing, at_rest, is_replacement, receipt, receipts_agree, verdict};
+use super::order::Orders;
+use super::pace::{Paces, Paid};
+use super::parts::Phones;
 pub use super::record::{How, Record, Said, mark, read_mark, read_text, replacement};
+use super::record::{Standing, at_rest, is_replacement, receipt, receipts_agree, verdict};
+pub use super::witness::Taken;
 use crate::engine::counts::Counts;
 use crate::engine::event::{Event, read_group};
 use crate::engine::port::{BindCommand, BindId, Delivery, DeliveryAnswer, DeliveryToken, Input, Outcome, Ticket, UpstreamReply};
-use crate::model::message::Part as Header;
-use crate::model::state::ReceiptState;
-use crate::model::{Class, Encoding, Message, MessageId, State};
+use crate::model::{Class, Encoding, Message, MessageId, Now, State};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A promise that was broken, and the message that it was given for.
@@ -36,12 +38,12 @@ pub fn wrong(message: usize, what: impl Into<String>) -> Judged {
 pub struct Judge {
     /// Every message, by its number.
     pub records: Vec<Record>,
-    ids: BTreeMap<MessageId, usize>,
+    pub(super) ids: BTreeMap<MessageId, usize>,
     /// Batches that are not durable yet.
     pending: VecDeque<(u64, Vec<Event>)>,
     accepted: u64,
-    deliveries: BTreeMap<DeliveryToken, (usize, bool)>,
-    copies: BTreeMap<(usize, u64), (usize, u8)>,
+    pub(super) deliveries: BTreeMap<DeliveryToken, (usize, bool)>,
+    pub(super) copies: BTreeMap<(usize, u64), (usize, u8)>,
     answered: Vec<(usize, bool)>,
     /// What every account has.
     pub books: Books,
@@ -51,26 +53,21 @@ pub struct Judge {
     pub opened: std::collections::BTreeSet<u16>,
     /// Messages from phones.
     pub inbound: InboundJudge,
-    phones: Phones,
+    pub(super) phones: Phones,
     /// By the message whose upstream asked: what a cancel of all must end.
-    to_end: BTreeMap<usize, Vec<usize>>,
+    pub(super) to_end: BTreeMap<usize, Vec<usize>>,
+    /// What was drawn for the dispatch engine.
+    pub dispatch: Option<Dispatch>,
+    /// When the last message was accepted for good, virtual microseconds.
+    accepted_us: u64,
+    /// Who left before whom.
+    pub orders: Orders,
+    /// Every bucket.
+    pub paces: Paces,
+    /// The gateway's clocks at its last step.
+    pub clock: Now,
     /// Lives of the gateway that are over.
-    life: u64,
-}
-
-/// What a carrier took.
-#[derive(Debug)]
-pub struct Taken<'a> {
-    /// The carrier, and its number for it.
-    pub carrier: usize,
-    /// See `carrier`.
-    pub copy: u64,
-    /// The part that it says it is.
-    pub header: Option<Header>,
-    /// Its text.
-    pub text: &'a str,
-    /// When, virtual milliseconds.
-    pub at_ms: u64,
+    pub(super) life: u64,
 }
 
 impl Judge {
@@ -147,6 +144,13 @@ impl Judge {
         self.answered.clear();
         for input in inputs {
             match input {
+                Input::Plan(plan) => {
+                    // What waits under other limits moves to its new lane only when its turn comes there.
+                    let same = self.dispatch.as_ref().is_some_and(|dispatch| dispatch.has_conditions_of(&plan.limits));
+                    self.orders.is_single &= same;
+                    self.paces.planned(plan, self.clock.mono_us);
+                }
+                Input::BindUp { bind, .. } => self.paces.bind_up(*bind, self.clock.mono_us),
                 Input::Outcomes { bind, outcomes } => outcomes.iter().for_each(|(ticket, outcome)| self.outcome(*bind, *ticket, outcome)),
                 Input::BindDown { bind, unsent, in_doubt } => {
                     unsent.iter().for_each(|&ticket| self.outcome(*bind, ticket, &Outcome::NotSent));
@@ -193,8 +197,14 @@ impl Judge {
         }
         for event in &events {
             self.books.written(event)?;
+            self.paces.event(event, false, self.clock.mono_us);
             match event {
                 Event::Accepted(message) => self.known(message)?,
+                Event::Attempt { message, .. } => {
+                    if let Some(&number) = self.ids.get(message) {
+                        self.in_hours(number)?;
+                    }
+                }
                 Event::Sent { message, part, carrier, .. } => {
                     if let Some(&number) = self.ids.get(message)
                         && !self.records[number].has_left(carrier.0)
@@ -217,7 +227,10 @@ impl Judge {
                         self.records[number].replaced = true;
                     }
                 }
-                Event::Verdict { message, state, .. } => self.ending(*message, *state),
+                Event::Verdict { message, state, .. } => {
+                    self.reckon(*message, *state);
+                    self.ending(*message, *state);
+                }
                 Event::CopyReceipt { message, facts, .. } => self.ending(*message, facts.state.message_state()),
                 Event::Receipt { message, facts, .. } if facts.is_final => self.ending(*message, facts.state.message_state()),
                 Event::HandedOver { key, .. } => {
@@ -282,12 +295,14 @@ impl Judge {
 
     fn happened(&mut self, event: &Event) -> Judged {
         self.books.happened(event);
+        self.paces.event(event, true, self.clock.mono_us);
         self.inbound.happened(event)?;
         let Some(number) = self.about(event) else { return Ok(()) };
         let record = &mut self.records[number];
         match event {
             Event::Accepted(_) => {
                 record.accepted = true;
+                self.accepted_us = self.clock.mono_us;
                 self.accepted += 1;
             }
             Event::Attempt { .. } => record.attempted = true,
@@ -389,6 +404,13 @@ impl Judge {
             if record.class == Class::Otp && !record.attempted {
                 return wrong(number, "an otp was sent before its attempt is durable");
             }
+            if record.class != Class::Otp {
+                self.in_hours(number)?;
+            }
+            self.orders.leaves(number, &self.records, bind.carrier.0)?;
+            let record = &mut self.records[number];
+            let paid = Paid { number, bind, segments: u32::from(end_part - first_part), at_us: self.clock.mono_us };
+            self.paces.leaves(message.id, paid);
             // A text that has replaced another may need fewer parts.
             record.parts.truncate(*parts as usize);
             for part in *first_part..*end_part {
@@ -418,6 +440,7 @@ impl Judge {
         self.pending.clear();
         self.deliveries.clear();
         self.books.crashed();
+        self.orders.crashed();
         for record in &mut self.records {
             if !record.accepted {
                 record.id = None;
@@ -461,183 +484,14 @@ impl Judge {
         Ok(())
     }
 
-    // ---- at the peers ----
-
-    /// A carrier took (a part of) message `number`.
-    pub fn taken_by(&mut self, number: usize, copy: &Taken<'_>) -> Judged {
-        let Some(record) = self.records.get_mut(number) else { return Ok(()) };
-        let header = copy.header.filter(|header| header.total > 1);
-        let (part, text) = match record.how {
-            How::Part(cut) => {
-                if header.is_none_or(|header| (header.total, header.number) != (cut.total, cut.number)) {
-                    return wrong(number, format!("part {} of {} came as {header:?}", cut.number, cut.total));
-                }
-                (0, Text::Passed(cut.set))
-            }
-            _ => (header.map_or(0, |header| header.number - 1), Text::Own(number)),
-        };
-        if is_replacement(copy.text) != record.replaced && (record.replaced_told || !record.to_replace) && !record.crashed {
-            return wrong(number, format!("came as {} after its replacement was told", copy.text));
-        }
-        let part_record = record.part(part);
-        part_record.taken += 1;
-        part_record.copies.push(Copy { carrier: copy.carrier, number: copy.copy, reported: Vec::new(), answered: false });
-        let (taken, sends) = (part_record.taken, part_record.sends);
-        self.copies.insert((copy.carrier, copy.copy), (number, part));
-        if taken > sends {
-            return wrong(number, format!("part {part} came {taken} times to carriers, and was sent {sends} times"));
-        }
-        if record.class == Class::Otp && taken as usize > 1 + record.left.len() {
-            return wrong(number, format!("part {part} of an otp came twice to a carrier"));
-        }
-        let Some(header) = header else { return Ok(()) };
-        let Taken { carrier, at_ms, .. } = *copy;
-        let part_record = record.part(part);
-        // Of a part that was sent more than once nobody knows which copy this is.
-        let life = if part_record.sends == 1 { part_record.life } else { u64::MAX };
-        let leaving = Leaving { digits: &record.digits, text, reference: header.reference, carrier, at_ms, life };
-        self.phones.gets(leaving).or_else(|what| wrong(number, what))
-    }
-
-    /// A carrier delivers its final report on `copy`; `answered`: the gateway has just said 0 to it.
-    pub fn carrier_reports(&mut self, carrier: usize, copy: u64, state: ReceiptState, answered: bool) -> Option<usize> {
-        let &(number, part) = self.copies.get(&(carrier, copy))?;
-        // A part of a text that another with fewer parts has replaced is none any more.
-        if state.is_final()
-            && let Some(part) = self.records[number].parts.get_mut(usize::from(part))
-            && let Some(copy) = part.copies.iter_mut().find(|c| c.carrier == carrier && c.number == copy)
-        {
-            copy.reported.push(state);
-            copy.answered |= answered;
-        }
-        Some(number)
-    }
-
-    /// A carrier that the message has left said that it is delivered after all, and the gateway took that: then it must have ended by now.
-    pub fn first_delivered_wins(&self, number: usize, carrier: usize, state: ReceiptState) -> Judged {
-        let record = &self.records[number];
-        let at_carrier = record.parts.iter().flat_map(|p| &p.copies).filter(|c| c.carrier == carrier).count();
-        // With a doubt in between nobody can say which copy a receipt meant that came without an answer before it.
-        let known = !record.doubted
-            && record.parts.len() == 1
-            && at_carrier == 1
-            && record.left.iter().any(|left| usize::from(left.carrier) == carrier);
-        match state == ReceiptState::Delivered && known && !record.is_closed {
-            true => wrong(number, format!("carrier {carrier}, which it has left, delivered it, and that did not count")),
-            false => Ok(()),
-        }
-    }
-
-    /// An upstream got a final report on `id` and answers it. `None`: it doesn't.
-    pub fn upstream_got(&mut self, id: MessageId, state: ReceiptState, answer: Option<DeliveryAnswer>) -> Judged {
-        let Some(&number) = self.ids.get(&id) else {
-            return Err(Wrong { what: format!("an upstream got a report on {id}, which nobody sent"), message: None });
-        };
-        let record = &mut self.records[number];
-        match answer {
-            Some(DeliveryAnswer::Taken) => record.finals.push(state),
-            Some(DeliveryAnswer::Never) => record.report_refused = true,
-            _ => {}
-        }
-        if record.finals.iter().any(|before| *before != state) {
-            return wrong(number, format!("reported as {state:?} after {:?}", record.finals));
-        }
-        Ok(())
-    }
-
-    /// The upstream saw the answer to its submission.
-    pub fn upstream_told(&mut self, number: usize, said: Said) -> Judged {
-        let record = &mut self.records[number];
-        if record.said != Said::Nothing {
-            return wrong(number, "its submission was answered twice");
-        }
-        record.said = said;
-        match said {
-            Said::Yes(id) if record.id != Some(id) || !record.accepted => wrong(number, format!("told {id}, but it is {:?}", record.id)),
-            Said::No(status) if record.accepted && !record.is_repeated => {
-                wrong(number, format!("refused with {status:#x}, but it is accepted"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// What was handed in more than once was answered with a yes: it must be the id of the one message that was made of it.
-    pub fn repeat_told(&mut self, number: usize, id: MessageId) -> Judged {
-        let record = &self.records[number];
-        self.repeats += u64::from(matches!(record.said, Said::Yes(_)));
-        match record.id == Some(id) && record.accepted {
-            true => Ok(()),
-            false => wrong(number, format!("a repetition was told {id}, but it is {:?}", record.id)),
-        }
-    }
-
-    /// An operator asks for a cancel of all of an account (or of one class): what is written down by now may end by it.
-    pub fn may_cancel(&mut self, account: usize) -> Vec<usize> {
-        let meant = self.records.iter().enumerate().filter(|(_, r)| r.account == account && r.id.is_some());
-        let meant: Vec<usize> = meant.map(|(number, _)| number).collect();
-        meant.iter().for_each(|&number| self.records[number].is_meant = true);
-        meant
-    }
-
-    /// The operator was told that it is so: of these, those accepted up to `upto` must not leave.
-    pub fn must_not_leave(&mut self, meant: &[usize], upto: u64) {
-        for &number in meant {
-            let record = &mut self.records[number];
-            record.must_not_leave |= record.id.is_some_and(|id| id.0 <= upto);
-        }
-    }
-
-    /// The upstream was told that its message is cancelled.
-    pub fn cancelled(&mut self, number: usize) -> Judged {
-        match self.records[number].conclusions.last() {
-            Some(State::Cancelled) => Ok(()),
-            other => wrong(number, format!("said to be cancelled, but has ended as {other:?}")),
-        }
-    }
-
-    /// What cancels of all and replacing submissions may end.
-    pub fn allow_cancels(&mut self) {
-        let ending: Vec<Record> = self.records.iter().filter(|r| r.cancels_all || r.replaces).cloned().collect();
-        for record in &mut self.records {
-            record.may_be_cancelled = ending.iter().any(|other| other.is_beside(record));
-        }
-    }
-
-    /// The upstream of `number` is about to cancel all to its phone: what was taken and is with no carrier must end.
-    pub fn asks_to_cancel_all(&mut self, number: usize) {
-        let all = self.records.iter().enumerate().filter(|(_, r)| r.is_beside(&self.records[number]));
-        let waiting = all.filter(|(_, r)| matches!(r.said, Said::Yes(_)) && r.sends() == 0).map(|(n, _)| n).collect();
-        self.to_end.insert(number, waiting);
-    }
-
-    /// It was told that they are cancelled.
-    pub fn cancelled_all(&mut self, number: usize) -> Judged {
-        for other in self.to_end.remove(&number).unwrap_or_default() {
-            let record = &self.records[other];
-            if record.conclusions.is_empty() && record.sends() == 0 {
-                return wrong(other, "all to its phone are said to be cancelled, and it waits on");
-            }
-        }
-        Ok(())
-    }
-
-    /// The upstream was told that its message is replaced.
-    pub fn replaced(&mut self, number: usize) -> Judged {
-        let record = &mut self.records[number];
-        record.replaced_told = true;
-        if record.replaced_durably { Ok(()) } else { wrong(number, "said to be replaced before that is durable") }
-    }
-
-    /// The upstream was told a state, or that there is no such message.
-    pub fn queried(&mut self, number: usize, told: Option<u8>) -> Judged {
-        let record = &self.records[number];
-        if record.may_be_told(told) { Ok(()) } else { wrong(number, format!("told to be in state {told:?}, ends: {:?}", record.endings)) }
-    }
-
     // ---- at the end ----
 
     /// Everything is at rest.
     pub fn at_rest(&self) -> Judged {
+        self.paces.check(&self.records)?;
+        if let Some(dispatch) = self.dispatch.as_ref().filter(|dispatch| dispatch.is_fair) {
+            super::shares::check(dispatch, &self.records, &self.paces.paid(), self.accepted_us)?;
+        }
         // Where several messages went to one phone and one of them was in doubt, a receipt without an answer before it may mean any of them.
         let mut phones: BTreeMap<&str, (u32, bool)> = BTreeMap::new();
         for record in &self.records {

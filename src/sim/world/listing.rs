@@ -2,7 +2,7 @@
 //! may leave to them; until then everything is possible.
 
 use super::course::World;
-use super::gateway::ACCOUNTS;
+use super::plan::ACCOUNTS;
 use crate::engine::port::{Input, RulesRequest};
 use crate::engine::rules::lists::{Level, ListKind, ListName, Numbers};
 use crate::engine::rules::plan::{ReplyLevel, ReplyRules, RulesPlan};
@@ -48,7 +48,8 @@ impl World {
         let Some(record) = self.judge.records.get(at) else { return };
         let (digits, account) = (record.digits.clone(), record.account);
         match self.dice.up_to(3) {
-            0 => self.phone_opts_out(digits, account),
+            0 if account < ACCOUNTS.len() => self.phone_opts_out(digits, account),
+            0 => self.ask_block((digits, Some(account)), true),
             1 => self.ask_block((digits, Some(account)), true),
             2 => self.ask_block((digits, None), true),
             _ => {

@@ -2,13 +2,14 @@
 
 use super::Settings;
 use super::course::{Due, Misfortune, World};
+use super::dispatch::Dispatch;
 use super::judge::Judged;
 use super::wire::{Role, Side};
 use crate::engine::port::{DiskState, Input};
 
 impl Misfortune {
     /// All kinds.
-    pub(super) const ALL: [Misfortune; 8] = [
+    pub(super) const ALL: [Misfortune; 12] = [
         Misfortune::Crash,
         Misfortune::FailedSync,
         Misfortune::Disk,
@@ -17,10 +18,19 @@ impl Misfortune {
         Misfortune::Stall,
         Misfortune::WallJump,
         Misfortune::Listing,
+        Misfortune::Wave,
+        Misfortune::Mute,
+        Misfortune::Slow,
+        Misfortune::Reload,
     ];
 
     fn every_ms(self, settings: &Settings) -> u64 {
+        let dispatch = |every_ms: fn(&Dispatch) -> u64| settings.dispatch.as_ref().map_or(0, every_ms);
         match self {
+            Misfortune::Wave => dispatch(|of| of.wave_every_ms),
+            Misfortune::Mute => dispatch(|of| of.mute_every_ms),
+            Misfortune::Slow => dispatch(|of| of.slow_every_ms),
+            Misfortune::Reload => dispatch(|of| of.reload_every_ms),
             Misfortune::Crash => settings.crash_every_ms,
             Misfortune::FailedSync => settings.failed_sync_every_ms,
             Misfortune::Disk => settings.disk_every_ms,
@@ -65,6 +75,10 @@ impl World {
                 }
             }
             Misfortune::Listing => self.list_one(),
+            Misfortune::Wave => self.wave(),
+            Misfortune::Mute => self.mute_one(),
+            Misfortune::Slow => self.slow_one(),
+            Misfortune::Reload => self.reload(),
             Misfortune::WallJump => {
                 let most = 2 * Settings::WALL_JUMP_MAX_MS;
                 self.wall_offset_ms = self.dice.up_to(most) as i64 - Settings::WALL_JUMP_MAX_MS as i64;
@@ -73,7 +87,7 @@ impl World {
         Ok(())
     }
 
-    fn choose(&mut self, fits: impl Fn(&Role) -> bool) -> Option<usize> {
+    pub(super) fn choose(&mut self, fits: impl Fn(&Role) -> bool) -> Option<usize> {
         let fitting: Vec<usize> =
             (0..self.connections.len()).filter(|&at| self.connections[at].ends.iter().flatten().any(|end| fits(&end.role))).collect();
         let last = fitting.len().checked_sub(1)?;
@@ -128,6 +142,7 @@ impl World {
         for operator in &mut self.operators {
             *operator.carrier.behaviour_mut() = calmed.clone();
         }
+        self.calm_dispatch();
         // Whatever is still in force is lifted.
         self.after(0, Due::Operate);
         self.after(1_000_000, Due::Look);

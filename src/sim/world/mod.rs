@@ -8,19 +8,22 @@
 //! | `course` | the events in order of virtual time |
 //! | `turns` | what each end of a connection does with what comes |
 //! | `wire` | connections: latency, cuts at any octet, half-open ends |
-//! | `misfortunes` | what goes wrong |
-//! | `gateway` | engine, stores, handlers; the crash and the way back |
-//! | `draw` | which messages there are |
+//! | `misfortunes`, `trouble` | what goes wrong |
+//! | `gateway`, `plan`, `stores` | engine and handlers, the crash and the way back; its configuration; journal and ledger |
+//! | `draw`, `dispatch`, `backlog` | which messages there are; what is drawn for the dispatch engine; what is handed in at once |
 //! | `peers` | upstream clients and carriers |
 //! | `jobs` | a bulk job with identities; top-ups |
 //! | `routing` | which carriers may have which messages |
 //! | `requests` | what upstreams ask, and what they are told |
-//! | `judge`, `record`, `books` | what must be true, and what is known of each message |
+//! | `judge`, `witness`, `record`, `books` | what must be true at the engine's doors and at the peers, and what is known of each message |
+//! | `pace`, `shares`, `opening`, `order` | the oracles of the dispatch engine: buckets, fairness, hours, order |
 //! | `inbound` | messages from phones |
 //! | `parts` | what a phone sees of long texts |
 
+mod backlog;
 mod books;
 mod course;
+mod dispatch;
 mod draw;
 mod gateway;
 mod inbound;
@@ -28,18 +31,27 @@ mod jobs;
 mod judge;
 mod listing;
 mod misfortunes;
+mod opening;
 mod operator;
+mod order;
+mod pace;
 mod parts;
 mod peers;
+mod plan;
 mod record;
 mod requests;
 mod routing;
 mod settings;
+mod shares;
+mod stores;
 mod tail;
+mod trouble;
 mod turns;
 mod wire;
+mod witness;
 
 pub use course::World;
+pub use dispatch::{CarrierPace, Dispatch, Flow};
 pub use settings::Settings;
 
 use std::fmt;

@@ -2,8 +2,8 @@
 //! again, and another plan must lose nothing.
 
 use super::course::{Due, World};
-use super::gateway::ACCOUNTS;
 use super::judge::{Judged, Wrong};
+use super::plan::{ACCOUNTS, CARRIERS, carriers_of};
 use crate::engine::control::{Answer, Answered, Ask, Request, Which};
 use crate::engine::overlay::{Action, Limit};
 use crate::engine::port::Input;
@@ -60,7 +60,9 @@ impl World {
             return Ok(());
         }
         let account = self.dice.up_to(ACCOUNTS.len() as u64 - 1) as usize;
-        let carrier = ["north", "south"][self.dice.up_to(1) as usize];
+        // The first two of them, if there are so many.
+        let names = &CARRIERS[..carriers_of(&self.settings).min(2)];
+        let carrier = names[self.dice.up_to(names.len() as u64 - 1) as usize];
         let scope = match self.dice.up_to(4) {
             0 => Scope { account: Some(ACCOUNTS[account].to_owned()), ..Scope::default() },
             1 => Scope { class: Some("marketing".to_owned()), ..Scope::default() },
@@ -73,7 +75,7 @@ impl World {
         match self.dice.up_to(7) {
             0 | 1 => self.begin(Action::Pause { scope }, until_ms),
             2 => self.begin(Action::Drain { scope: Scope::of_carrier(carrier, None), then_unbind: false }, until_ms),
-            3 => {
+            3 if names.len() > 1 => {
                 // An operator's word goes over every route.
                 self.judge.opened.insert(u16::from(other == "south"));
                 self.begin(Action::Reroute { scope: Scope { bind: None, ..scope }, to: other.to_owned() }, until_ms);
@@ -88,6 +90,7 @@ impl World {
                     self.order(Ask::End(Which::Id(id)));
                 }
             }
+            _ if self.settings.dispatch.is_some() => self.reload(),
             _ => {
                 let mut plan = (*self.gateway.plan).clone();
                 for carrier in &mut plan.carriers {

@@ -3,9 +3,9 @@
 
 use super::Settings;
 use super::course::{Delivered, Due, World};
-use super::gateway::ACCOUNTS;
 use super::inbound::read_inbound;
 use super::judge::{Judged, Taken, read_mark, read_text};
+use super::plan::ACCOUNTS;
 use super::wire::{End, Role, Side};
 use crate::engine::port::DeliveryAnswer;
 use crate::link::translate::status::delivery_answer;
@@ -251,6 +251,9 @@ impl World {
                 session.respond_message_id(command_id, sequence, status, &id);
             }
             _ => {}
+        }
+        if let Some(number) = number.filter(|&number| number < self.judge.records.len()) {
+            self.judge.orders.arrives(number, &self.judge.records, end.carrier as u16)?;
         }
         match number {
             Some(number) if taken => {

@@ -84,6 +84,10 @@ pub struct Record {
     pub class: Class,
     /// The phone's digits.
     pub digits: String,
+    /// Its campaign.
+    pub campaign: Option<&'static str>,
+    /// Its sender.
+    pub sender: &'static str,
     /// registered_delivery.
     pub registered: u8,
     /// schedule_delivery_time: seconds; 0 for at once.
@@ -142,6 +146,8 @@ pub struct Record {
     pub finals: Vec<ReceiptState>,
     /// The upstream refused a report for good.
     pub report_refused: bool,
+    /// It could not have left before its validity ends, by the judge's own reckoning.
+    pub is_hopeless: bool,
     /// Its number was, or may have been, in some list.
     pub listed: bool,
     /// Its number is in so many lists for certain: nothing may leave to it.
@@ -176,6 +182,8 @@ impl Record {
             account,
             class,
             digits,
+            campaign: None,
+            sender: "SHOP",
             registered,
             delay_s: 0,
             validity_s: 0,
@@ -211,6 +219,7 @@ impl Record {
             final_key: None,
             finals: Vec::new(),
             report_refused: false,
+            is_hopeless: false,
             listed: false,
             certainly_listed: 0,
             allowed: Vec::new(),
@@ -375,7 +384,7 @@ pub fn verdict(record: &mut Record, number: usize, state: State, at_ms: u64) -> 
         return if said == state { Ok(()) } else { wrong(number, format!("{state:?}, but the carrier that it left said {said:?}")) };
     }
     let legal = match state {
-        State::Expired => at_ms >= record.expires_ms && record.validity_s > 0,
+        State::Expired => (at_ms >= record.expires_ms || record.is_hopeless) && record.validity_s > 0,
         State::Cancelled => {
             let asked = record.to_cancel || record.may_be_cancelled || record.is_meant;
             asked && record.parts.iter().all(|p| p.standing == Standing::Free)

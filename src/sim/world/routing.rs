@@ -16,7 +16,8 @@ const APART: &str = "861380000102";
 pub fn routes(settings: &Settings) -> Routes {
     let [north, south, west] = [0, 1, 2].map(CarrierId);
     if !settings.rules {
-        return Routes::plain([("86", vec![north, south])]).expect("a prefix");
+        let carriers = [north, south][..super::plan::carriers_of(settings)].to_vec();
+        return Routes::plain([("86", carriers)]).expect("a prefix");
     }
     let weighted = |carrier, weight| Choice { weight: Some(weight), ..Choice::ranked(carrier, 0) };
     let exception =
@@ -45,7 +46,7 @@ pub fn routes(settings: &Settings) -> Routes {
         slow_start_ms: 2_000,
         ..HealthRules::default()
     };
-    Routes::new(rules, super::gateway::ACCOUNTS.len(), vec![carrier; 3], settings.reroutes, health).expect("prefixes")
+    Routes::new(rules, super::plan::ACCOUNTS.len(), vec![carrier; 3], settings.reroutes, health).expect("prefixes")
 }
 
 /// The carriers that may have the message.
@@ -55,7 +56,7 @@ pub fn allowed(settings: &Settings, record: &Record) -> Vec<u16> {
     // A text that is replaced may get shorter, or longer.
     let either = record.to_replace && record.class == Class::Marketing;
     match (settings.rules, record.account) {
-        (false, _) => vec![0, 1],
+        (false, _) => (0..super::plan::carriers_of(settings) as u16).collect(),
         (true, 0) => vec![0, 2],
         (true, _) if record.digits.starts_with(APART) || long && !either => vec![1, 2],
         (true, _) => vec![0, 1, 2],

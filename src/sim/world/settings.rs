@@ -1,5 +1,6 @@
 //! What a world is like and which misfortunes befall it, as plain data; drawn from a seed so that every seed has its own mixture.
 
+use super::dispatch::Dispatch;
 use crate::sim::behaviour::{Behaviour, Dice, ReceiptBind, Share, StateNumber};
 
 /// One world. Intervals are means in milliseconds; 0 means never. Shares are 0 to 1.
@@ -95,6 +96,8 @@ pub struct Settings {
     pub reroutes: [u8; 3],
     /// Answers with which a carrier's health is judged.
     pub health_sample: u32,
+    /// What is drawn for the dispatch engine; no rules then.
+    pub dispatch: Option<Dispatch>,
     /// The carriers' habits while misfortunes last.
     pub behaviour: Behaviour,
 }
@@ -151,6 +154,7 @@ impl Settings {
             rules: false,
             reroutes: [0; 3],
             health_sample: u32::MAX,
+            dispatch: None,
             behaviour: Behaviour {
                 answer_delay_ms: 1,
                 answer_jitter_ms: 30,
@@ -244,6 +248,29 @@ impl Settings {
         settings
     }
 
+    /// A world of this seed with buckets of every kind, throttle waves, mute and slow binds, hang-ups, and reloads in flight.
+    pub fn paced(seed: u64) -> Settings {
+        let mut settings = Settings::drawn(seed);
+        let mut dice = Dice::new(seed ^ 0x0009_aced);
+        settings.dispatch = Some(Dispatch::paced(seed));
+        settings.limit = [None, Some(1_000_000)][dice.up_to(1) as usize];
+        settings.top_up_every_ms = if settings.limit.is_some() { 2_000 } else { 0 };
+        settings.behaviour.hang_up_every = [0, 0, 40, 10][dice.up_to(3) as usize];
+        settings.busy_ms = 10_000 + dice.up_to(30_000);
+        settings
+    }
+
+    /// A world of this seed in which nothing goes wrong and shares of one carrier are told by weights.
+    pub fn fair(seed: u64) -> Settings {
+        Settings { dispatch: Some(Dispatch::fair(seed)), messages: 0, busy_ms: 5_000, ..Settings::calm() }
+    }
+
+    /// A world of this seed with hours for its classes.
+    pub fn hourly(seed: u64) -> Settings {
+        let dispatch = Some(Dispatch::hourly(seed));
+        Settings { dispatch, busy_ms: 240_000, journal_octets: 50_000, limit: None, top_up_every_ms: 0, ..Settings::drawn(seed) }
+    }
+
     /// The carriers' habits once all misfortunes are over: whatever still comes is answered at once and reported.
     pub fn calmed(&self) -> Behaviour {
         Behaviour {
@@ -252,6 +279,7 @@ impl Settings {
             early_receipts: 0.0,
             duplicate_receipts: 0.0,
             corrected_receipts: 0.0,
+            hang_up_every: 0,
             answer_jitter_ms: 20,
             rate_per_s: 0,
             ..self.behaviour.clone()

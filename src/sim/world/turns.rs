@@ -30,6 +30,9 @@ impl World {
 
     /// One turn of one end, as the driver of sockets does it.
     pub(super) fn work(&mut self, at: usize, side: Side, work: Work) -> Judged {
+        if self.connections[at].is_mute && side == Side::Peer && !matches!(work, Work::Over(_)) {
+            return Ok(());
+        }
         let Some(mut end) = self.connections[at].ends[side as usize].take() else { return Ok(()) };
         let now = self.now();
         let mut over = None;
@@ -149,13 +152,18 @@ impl World {
         if output.is_empty() {
             return;
         }
+        if let Role::Bind(handler) = &end.role {
+            self.judge.paces.wire(handler.id().carrier.0, submits(&output), self.now_us);
+        }
         // A socket gives its octets in pieces of any size.
         let mut from = 0;
         while from < output.len() {
             let left = output.len() - from;
             let piece = if self.dice.chance(0.1) { 1 + self.dice.up_to(left as u64 - 1) as usize } else { left };
             let latency_us = if self.dice.chance(0.125) { 20_000 } else { 500 };
-            let arrives_us = self.now_us + 50 + self.dice.up_to(latency_us);
+            let (late_us, until_us) = self.connections[at].slow;
+            let late_us = if side == Side::Peer && self.now_us < until_us { late_us } else { 0 };
+            let arrives_us = self.now_us + 50 + late_us + self.dice.up_to(latency_us);
             let parcel = Parcel::Octets(output[from..from + piece].to_vec());
             self.send(at, side, arrives_us, parcel);
             from += piece;
@@ -209,8 +217,22 @@ impl World {
             Role::Operator(operator) => self.operator_closed(operator, &mut end.session),
         }
         self.hand_in(reports);
+        if side == Side::Gateway {
+            self.no_longer_mute(at);
+        }
         let arrives_us = self.now_us + 50 + self.dice.up_to(500);
         self.send(at, side, arrives_us, Parcel::End);
         Ok(())
     }
+}
+
+/// How many submit_sm there are among whole PDUs.
+fn submits(mut octets: &[u8]) -> u32 {
+    let mut count = 0;
+    while let Some((header, _)) = octets.split_first_chunk::<8>() {
+        let [length, command] = [0, 4].map(|at| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]));
+        count += u32::from(command == crate::smpp::command::SUBMIT_SM);
+        octets = octets.get(length.max(8) as usize..).unwrap_or_default();
+    }
+    count
 }

@@ -124,6 +124,11 @@ impl Pipe {
         self.last_us
     }
 
+    /// When the last that was sent arrives.
+    pub fn last_us(&self) -> u64 {
+        self.last_us
+    }
+
     /// Nothing arrives before `until_us`.
     pub fn stall(&mut self, until_us: u64) {
         self.last_us = self.last_us.max(until_us);
@@ -139,11 +144,20 @@ pub struct Connection {
     pub ends: [Option<Box<End>>; 2],
     /// What travels towards each [`Side`].
     pub towards: [Pipe; 2],
+    /// The peer's end takes octets and says nothing any more.
+    pub is_mute: bool,
+    /// What the peer says comes so much later, until that instant, microseconds.
+    pub slow: (u64, u64),
 }
 
 impl Connection {
     /// Both ends, fresh.
     pub fn new(gateway: End, peer: End) -> Connection {
-        Connection { ends: [Some(Box::new(gateway)), Some(Box::new(peer))], towards: [Pipe::default(), Pipe::default()] }
+        Connection {
+            ends: [Some(Box::new(gateway)), Some(Box::new(peer))],
+            towards: [Pipe::default(), Pipe::default()],
+            is_mute: false,
+            slow: (0, 0),
+        }
     }
 }
