@@ -75,6 +75,9 @@ pub struct BenchArgs {
     /// How long to wait for receipts after the last one
     #[arg(long, default_value_t = 15.0, value_name = "SECONDS")]
     pub wait: f64,
+    /// Keep records of finished messages too
+    #[arg(long)]
+    pub records: bool,
     /// Measure a bare relay too
     #[arg(long)]
     pub relay: bool,
@@ -149,7 +152,7 @@ fn run_in<C: CarrierEnd>(
     let mut result = json!({
         "settings": {
             "messages": args.messages, "rate_per_s": args.rate, "binds": args.binds, "window": args.window, "accounts": args.accounts,
-            "characters": args.shape.characters, "numbers": args.shape.numbers, "cores": std::thread::available_parallelism().map_or(1, usize::from),
+            "characters": args.shape.characters, "numbers": args.shape.numbers, "records": args.records, "cores": std::thread::available_parallelism().map_or(1, usize::from),
         }
     });
     if !args.only_relay {
@@ -179,8 +182,9 @@ fn run_in<C: CarrierEnd>(
 /// The gateway's configuration: what differs from the defaults.
 fn configuration(args: &BenchArgs, carrier: SocketAddr, directory: &Path) -> String {
     let mut text = format!(
-        "[gateway]\ndata_dir = {:?}\n\n[gateway.log]\nlevel = \"warn\"\n\n[listen]\naddress = \"127.0.0.1:0\"\n\n[metrics]\naddress = \"127.0.0.1:0\"\n\n[admin]\naddress = \"127.0.0.1:0\"\n",
-        directory.join("data").display().to_string()
+        "[gateway]\ndata_dir = {:?}\n\n[gateway.log]\nlevel = \"warn\"\n\n[listen]\naddress = \"127.0.0.1:0\"\n\n[metrics]\naddress = \"127.0.0.1:0\"\n\n[admin]\naddress = \"127.0.0.1:0\"\n\n[records]\nenabled = {}\n",
+        directory.join("data").display().to_string(),
+        args.records
     );
     for account in 1..=args.accounts {
         // Writing to a String can't fail.
@@ -249,14 +253,15 @@ pub fn describe(result: &Value) -> Vec<String> {
     let settings = &result["settings"];
     let rate = settings["rate_per_s"].as_f64().map_or("as fast as the windows allow".to_owned(), |rate| format!("{rate} messages/s"));
     let mut lines = vec![format!(
-        "{} messages of {} characters to {} numbers, {} accounts, {} binds, window {}, {rate}; {} cores shared by all",
+        "{} messages of {} characters to {} numbers, {} accounts, {} binds, window {}, {rate}; {} cores shared by all{}",
         settings["messages"],
         settings["characters"],
         settings["numbers"],
         settings["accounts"],
         settings["binds"],
         settings["window"],
-        settings["cores"]
+        settings["cores"],
+        if settings["records"] == true { "; records are kept" } else { "" }
     )];
     for subject in ["gateway", "relay"] {
         let Some(measured) = result.get(subject) else { continue };

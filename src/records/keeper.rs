@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 /// How long it sleeps when there is nothing to read: a wake costs the more the shorter this is, and look-ups wake it anyway.
 const REST: Duration = Duration::from_millis(50);
 /// Finished messages that are written at the latest.
-const ROWS_MAX: usize = 256 << 10;
+const ROWS_MAX: usize = 64 << 10;
 /// Messages in memory; beyond it the oldest that have not ended go into the database of places.
 const LIVE_MAX: usize = 400_000;
 /// Octets of them.

@@ -27,7 +27,7 @@ const RUN: [u8; 4] = *b"canc";
 
 pub(super) fn run<C: CarrierEnd>(args: &Args, stage: &mut Stage<'_, C>) -> Result<Scene, String> {
     let carrier = stage.carrier()?;
-    let setup = Setup::new(&stage.directory).account("sales", "marketing").carrier(
+    let setup = Setup::new(&stage.directory, args.common.records).account("sales", "marketing").carrier(
         "slow",
         carrier.address(),
         "",

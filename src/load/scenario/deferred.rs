@@ -26,7 +26,7 @@ const STILL_S: u64 = 12;
 
 pub(super) fn run<C: CarrierEnd>(args: &Args, stage: &mut Stage<'_, C>) -> Result<Scene, String> {
     let carrier = stage.carrier()?;
-    let setup = Setup::new(&stage.directory).account("sales", "marketing").carrier("any", carrier.address(), "", "");
+    let setup = Setup::new(&stage.directory, args.common.records).account("sales", "marketing").carrier("any", carrier.address(), "", "");
     let gateway = stage.gateway(&setup)?;
     let there = gateway.metric("hongyan_messages", "state=\"waiting\"") as u64;
     let missing = args.messages.saturating_sub(there);

@@ -34,7 +34,7 @@ pub(super) fn run<C: CarrierEnd>(args: &Args, stage: &mut Stage<'_, C>) -> Resul
     let carrier = stage.carrier()?;
     let half = (args.rate / 2).max(1);
     carrier.allow(args.rate, (args.rate / 10).max(1));
-    let setup = Setup::new(&stage.directory).account("sales", "transactional").carrier(
+    let setup = Setup::new(&stage.directory, args.common.records).account("sales", "transactional").carrier(
         "fickle",
         carrier.address(),
         "",

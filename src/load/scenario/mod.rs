@@ -48,6 +48,9 @@ pub struct Common {
     /// Leave configuration, log and data where they are
     #[arg(long)]
     keep: bool,
+    /// Keep records of finished messages too
+    #[arg(long)]
+    records: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -171,9 +174,9 @@ fn without_receipts(shape: Shape) -> Shape {
 struct Setup(String);
 
 impl Setup {
-    fn new(directory: &Path) -> Setup {
+    fn new(directory: &Path, records: bool) -> Setup {
         Setup(format!(
-            "[gateway]\ndata_dir = {:?}\nmax_waiting = 100000000\n\n[gateway.log]\nlevel = \"warn\"\n\n[listen]\naddress = \"127.0.0.1:0\"\n\n[metrics]\naddress = \"127.0.0.1:0\"\n\n[admin]\naddress = \"127.0.0.1:0\"\n",
+            "[gateway]\ndata_dir = {:?}\nmax_waiting = 100000000\n\n[gateway.log]\nlevel = \"warn\"\n\n[listen]\naddress = \"127.0.0.1:0\"\n\n[metrics]\naddress = \"127.0.0.1:0\"\n\n[admin]\naddress = \"127.0.0.1:0\"\n\n[records]\nenabled = {records}\n",
             directory.join("data").display().to_string()
         ))
     }

@@ -32,7 +32,7 @@ pub struct Args {
 
 pub(super) fn run<C: CarrierEnd>(args: &Args, stage: &mut Stage<'_, C>) -> Result<Scene, String> {
     let carrier = stage.carrier()?;
-    let setup = Setup::new(&stage.directory).account("codes", "otp").account("sales", "marketing").carrier(
+    let setup = Setup::new(&stage.directory, args.common.records).account("codes", "otp").account("sales", "marketing").carrier(
         "slow",
         carrier.address(),
         "",

@@ -81,7 +81,7 @@ fn one_run<C: CarrierEnd>(args: &Args, stage: &mut Stage<'_, C>, run: RunId, is_
     }
     // Anew for each run: what waits in front of the stuck one is no burden of the other run.
     let _ = std::fs::remove_dir_all(stage.directory.join("data"));
-    let mut setup = Setup::new(&stage.directory).account("shop", "transactional");
+    let mut setup = Setup::new(&stage.directory, args.common.records).account("shop", "transactional");
     for (at, carrier) in carriers.iter().enumerate() {
         setup = setup.carrier(&format!("carrier{at}"), carrier.address(), &format!("86138{at}"), "");
     }
