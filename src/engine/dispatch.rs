@@ -582,6 +582,13 @@ impl Engine {
         }
     }
 
+    /// It was taken from its lane and stays: before every chunk, in the order in which such messages come.
+    pub(super) fn join_ahead(&mut self, id: MessageId, carrier: CarrierId) {
+        let Some(key) = self.lane_key(id, carrier) else { return };
+        let lane = self.lane(carrier, key);
+        self.dispatchers[carrier.0 as usize].lanes.push_ahead(lane, id);
+    }
+
     /// Once a second: how fast lanes are, and what carriers' answers allow, on record where it changed.
     pub(super) fn sweep_dispatchers(&mut self, seconds: f64) {
         let now = self.now;

@@ -89,10 +89,12 @@ impl Engine {
         if alone && self.ends_before_its_turn(id, chosen, lane) {
             return;
         }
+        // One that waited here and stays was taken from before every chunk: what came later must not pass it.
+        let stays = self.messages.get(&id).is_some_and(|entry| entry.phase == Phase::Waiting(chosen));
         self.set_phase(id, Phase::Waiting(chosen));
         let lanes = &mut self.dispatchers[chosen.0 as usize].lanes;
         let first = lanes.queue(lane).first_chunk().filter(|_| self.cold.by_age).and_then(|chunk| self.cold.first_of(chunk));
-        match first.is_some_and(|first| id < first) {
+        match stays || first.is_some_and(|first| id < first) {
             true => lanes.push_ahead(lane, id),
             false => lanes.push(lane, id),
         }
@@ -120,7 +122,7 @@ impl Engine {
                 let keeps = entry.parts.any_taken();
                 match keeps {
                     // Some of its parts are with this carrier already: the rest must follow them.
-                    true => self.join_lane(id, carrier, false),
+                    true => self.join_ahead(id, carrier),
                     false => self.enqueue(id),
                 }
             }

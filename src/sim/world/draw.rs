@@ -74,9 +74,7 @@ impl World {
             self.job.lines.push(number);
         }
         self.draw_backlog();
-        // Where lanes overflow into the ledger, order is not kept in every case yet.
-        let overflows = self.settings.max_in_memory < 1_000_000;
-        self.judge.orders.is_single = super::plan::carriers_of(&self.settings) == 1 && !overflows;
+        self.judge.orders.is_single = super::plan::carriers_of(&self.settings) == 1;
         self.judge.dispatch.clone_from(&self.settings.dispatch);
         self.judge.books.limits = self.settings.limit.map_or(Vec::new(), |limit| vec![limit; super::plan::accounts_of(&self.settings)]);
         self.after(100_000, Due::Job);

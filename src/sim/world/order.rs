@@ -19,7 +19,7 @@ struct Left {
 #[derive(Debug, Default)]
 pub struct Orders {
     streams: BTreeMap<(Class, String), Vec<Left>>,
-    /// There is one carrier only, and nothing waits outside of memory.
+    /// There is one carrier only.
     pub is_single: bool,
 }
 
