@@ -119,6 +119,16 @@ impl Submissions {
         self.accounts.named(name)
     }
 
+    /// All accounts.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// The account of this id, if it is configured.
+    pub fn account_by_id(&self, id: AccountId) -> Option<Arc<AccountEntry>> {
+        self.accounts.get(id)
+    }
+
     /// The name of an account, also of one that is configured no more; empty if there never was one.
     pub fn account_name(&self, id: AccountId) -> String {
         self.accounts.name(id)
