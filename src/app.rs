@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::engine::port::Input;
 use crate::engine::recover::{RecoverError, Recovered, recover};
 use crate::http::admin::{AdminPort, Backstage, Configured, Reloaded};
+use crate::http::api::{Api, ApiPort, Keys};
 use crate::http::desk::{Desk, Operator};
 use crate::http::problem::Problem;
 use crate::link::listener::Listener;
@@ -93,6 +94,7 @@ pub struct Gateway {
     lists: Lists,
     reloader: Arc<Reloader>,
     admin: Option<(SocketAddr, JoinHandle<()>)>,
+    http: Option<(SocketAddr, JoinHandle<()>)>,
     engine: mpsc::Sender<Vec<Input>>,
     engine_task: JoinHandle<()>,
     failed: watch::Receiver<Option<String>>,
@@ -117,6 +119,7 @@ impl Gateway {
         let written = config.clone();
         let config = names.arrange(config);
         let plan = Arc::new(plan::of(&config).map_err(AppError::Plan)?);
+        let ranges = Arc::clone(&plan.ranges);
         let recovering = {
             let plan = Arc::clone(&plan);
             tokio::task::spawn_blocking(move || recover(plan, &mut journal, &mut ledger, clock.now()).map(|r| (r, journal, ledger)))
@@ -168,6 +171,9 @@ impl Gateway {
         let hooks = hooks::start(&config, &engine_inputs, &registry).await.map_err(AppError::Plan)?;
         let metrics = start_metrics(&config, &telemetry).await?;
         let admin = bind_admin(&config).await?;
+        let http = bind_http(&config).await?;
+        let keys = Arc::new(Keys::default());
+        keys.replace(&config.accounts, ranges);
         let listener = Listener::start(&config.listen, &config.accounts, shared.clone()).await.map_err(|source| AppError::Port {
             what: "SMPP port",
             key: "listen.address",
@@ -178,10 +184,24 @@ impl Gateway {
         let home = HomeRegion::from_iso(&config.gateway.home_region).unwrap_or_default();
         let submissions = Submissions::new(handed_in, &engine_inputs, Arc::clone(&accounts), home, clock);
         let (operators, telemetry_of_reloads) = (operator.clone(), Arc::clone(&telemetry));
-        let parts = Parts { names, shared, accounts, operator, telemetry: telemetry_of_reloads, asides, hooks, records: records.clone() };
+        let parts = Parts {
+            names,
+            shared,
+            accounts,
+            operator,
+            telemetry: telemetry_of_reloads,
+            asides,
+            hooks,
+            records: records.clone(),
+            keys: Arc::clone(&keys),
+        };
         let reloader = Arc::new(Reloader::start(written, parts));
         let lists = Lists::new(lists, &engine_inputs);
         let asked_lists = lists.clone();
+        let http = http.map(|port| {
+            let api = Api::new(&config.http, keys, submissions.clone(), operators.clone());
+            (port.address(), tokio::spawn(port.serve(api)))
+        });
         let admin = admin.map(|port| {
             let configured: Arc<dyn Configured> = Arc::clone(&reloader) as Arc<dyn Configured>;
             let backstage = Backstage {
@@ -205,6 +225,7 @@ impl Gateway {
             lists,
             reloader,
             admin,
+            http,
             engine: engine_inputs,
             engine_task,
             failed,
@@ -238,6 +259,11 @@ impl Gateway {
     /// Where operators ask, if they may.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|(address, _)| *address)
+    }
+
+    /// Where customers ask by HTTP, if they may.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(|(address, _)| *address)
     }
 
     /// Reads the configuration file again and puts it in force, whole or not at all.
@@ -290,7 +316,7 @@ impl Gateway {
         let _ = tokio::time::timeout(self.deadline, stopping_pools).await;
         self.listener.stop(self.deadline).await;
         drop(self.engine);
-        for task in self.metrics_task.into_iter().chain(self.admin.map(|(_, task)| task)) {
+        for task in self.metrics_task.into_iter().chain(self.admin.into_iter().chain(self.http).map(|(_, task)| task)) {
             task.abort();
         }
         // Without senders the engine's task ends after the last input, flushes the journal and lets the lock go.
@@ -310,6 +336,15 @@ async fn bind_admin(config: &Config) -> Result<Option<AdminPort>, AppError> {
     let address = config.admin.address;
     let refused = |source| AppError::Port { what: "admin port", key: "admin.address", address, source };
     AdminPort::bind(&config.admin).await.map(Some).map_err(refused)
+}
+
+async fn bind_http(config: &Config) -> Result<Option<ApiPort>, AppError> {
+    if !config.http.enabled {
+        return Ok(None);
+    }
+    let address = config.http.address;
+    let refused = |source| AppError::Port { what: "HTTP port", key: "http.address", address, source };
+    ApiPort::bind(&config.http).await.map(Some).map_err(refused)
 }
 
 async fn start_metrics(config: &Config, telemetry: &Arc<Telemetry>) -> Result<Option<(SocketAddr, JoinHandle<()>)>, AppError> {

@@ -11,6 +11,7 @@ use crate::engine::control::Ask;
 use crate::engine::overlay::Limit;
 use crate::engine::port::Input;
 use crate::http::admin::{Boxed, Configured, Reloaded};
+use crate::http::api::Keys;
 use crate::http::desk::Operator;
 use crate::http::hooks::Known;
 use crate::http::problem::Problem;
@@ -68,6 +69,7 @@ pub struct Reloader {
     asides: mpsc::Sender<Aside>,
     hooks: watch::Sender<Arc<Known>>,
     records: Option<Records>,
+    keys: Arc<Keys>,
     home_country_code: u16,
 }
 
@@ -81,12 +83,13 @@ pub struct Parts {
     pub asides: mpsc::Sender<Aside>,
     pub hooks: watch::Sender<Arc<Known>>,
     pub records: Option<Records>,
+    pub keys: Arc<Keys>,
 }
 
 impl Reloader {
     /// Starts the binds of `config`, which is in force from now on.
     pub fn start(config: Config, parts: Parts) -> Reloader {
-        let Parts { names, shared, accounts, operator, telemetry, asides, hooks, records } = parts;
+        let Parts { names, shared, accounts, operator, telemetry, asides, hooks, records, keys } = parts;
         let home_country_code = crate::number::HomeRegion::from_iso(&config.gateway.home_region).unwrap_or_default().code;
         let arranged = names.arrange(config.clone());
         let mut pools = BTreeMap::new();
@@ -104,6 +107,7 @@ impl Reloader {
             asides,
             hooks,
             records,
+            keys,
             home_country_code,
         }
     }
@@ -171,9 +175,11 @@ impl Reloader {
             let _ = tokio::task::spawn_blocking(move || records.names(accounts, carriers)).await;
         }
         // The plan first: a session of a new account must find its place in the engine.
+        let ranges = Arc::clone(&plan.ranges);
         self.operator.tell(vec![Input::Plan(plan)]).await;
         running.names = names;
         self.accounts.replace(&arranged.accounts);
+        self.keys.replace(&arranged.accounts, ranges);
         running.shared.registry.accounts_changed();
         hooks::tell(&arranged, &running.shared.engine, &self.hooks).await;
         self.change_pools(running, &arranged).await;
@@ -267,7 +273,7 @@ fn live_part(old: &Config, read: Config) -> Config {
     (to.max_parked_receipts, to.parked_age_s) = (from.max_parked_receipts, from.parked_age_s);
     (to.max_inbound_parts, to.inbound_age_s, to.failover_after_ms) = (from.max_inbound_parts, from.inbound_age_s, from.failover_after_ms);
     let (listen, metrics, admin, file) = (old.listen.clone(), old.metrics.clone(), old.admin.clone(), old.file.clone());
-    Config { gateway, listen, metrics, admin, hooks: old.hooks.clone(), records: old.records.clone(), file, ..read }
+    Config { gateway, listen, metrics, admin, http: old.http.clone(), hooks: old.hooks.clone(), records: old.records.clone(), file, ..read }
 }
 
 /// Nothing differs that a session with the carrier is made of; pace and who owns its inbound messages are the engine's.

@@ -4,7 +4,7 @@
 use super::Output;
 use super::serve::{runtime, stop_signal};
 use crate::app::{AppError, Gateway};
-use crate::config::{Config, Log, Profile, Route};
+use crate::config::{ApiKey, Config, Log, Profile, Route};
 use crate::load::generator::{Load, LoadSettings};
 use crate::load::session::Shape;
 use crate::model::State;
@@ -32,6 +32,9 @@ pub(super) struct Args {
     /// Port of the admin commands; 0: any free one
     #[arg(long, default_value_t = 9465)]
     admin_port: u16,
+    /// Port of the HTTP API; 0: any free one
+    #[arg(long, default_value_t = 8080)]
+    http_port: u16,
     /// Messages a second of the trickle; 0: none
     #[arg(long, default_value_t = 5.0)]
     rate: f64,
@@ -42,6 +45,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
+
+/// The key of the account demo, on loopback only: the same each time, so that examples can be copied.
+const DEMO_KEY: &str = "hy_demo_key_for_loopback_only";
 
 /// system_id and password of the trickle.
 const TRICKLE: &str = "trickle";
@@ -101,6 +107,11 @@ fn config(args: &Args, data: &DataDir, carriers: &[Smsc; 2]) -> Config {
     config.listen.address = SocketAddr::from(([127, 0, 0, 1], args.port));
     config.metrics.address = SocketAddr::from(([127, 0, 0, 1], args.metrics_port));
     config.admin.address = SocketAddr::from(([127, 0, 0, 1], args.admin_port));
+    config.http.enabled = true;
+    config.http.address = SocketAddr::from(([127, 0, 0, 1], args.http_port));
+    for account in config.accounts.iter_mut().filter(|account| account.name == "demo") {
+        account.api_keys.push(ApiKey::plain("demo", DEMO_KEY));
+    }
     config.routes = vec![Route::plain("", &["north", "south"]), Route::plain("8613", &["south", "north"])];
     config
 }
@@ -139,6 +150,7 @@ fn refused(error: &AppError) -> String {
             let option = match key.split('.').next() {
                 Some("metrics") => "--metrics-port",
                 Some("admin") => "--admin-port",
+                Some("http") => "--http-port",
                 _ => "--port",
             };
             format!("{what} {address}: {source}; choose another with {option} (0: any free one)")
@@ -153,6 +165,9 @@ fn introduce(gateway: &Gateway, output: &mut Output) {
     output.line(&format!("\n  SMPP      {}   system_id demo, password demo", gateway.smpp_address()));
     if let Some(address) = gateway.metrics_address() {
         output.line(&format!("  metrics   http://{address}/metrics"));
+    }
+    if let Some(address) = gateway.http_address() {
+        output.line(&format!("  HTTP API  http://{address}/docs   Authorization: Bearer {DEMO_KEY}"));
     }
     if let Some(address) = gateway.admin_address() {
         // The commands find the usual port by themselves.

@@ -13,6 +13,7 @@ pub mod inspect_number;
 pub mod inspect_pdu;
 pub mod inspect_receipt;
 pub mod inspect_text;
+mod key;
 mod logs;
 mod numbers;
 mod operate;
@@ -87,6 +88,9 @@ enum Command {
     Block(block::Block),
     /// What an account has, and topping it up
     Balance(balance::BalanceArgs),
+    /// Keys for the HTTP API
+    #[command(subcommand)]
+    Key(key::Key),
     /// Verify, count or dump a data directory while the gateway is stopped
     Store(store::Args),
     /// Ask and check the records of finished messages
@@ -118,6 +122,7 @@ fn run(cli: Cli, output: &mut Output) -> ExitCode {
         Command::Send(args) => send::run(&args, output),
         Command::Block(block) => block::run(&block, output),
         Command::Balance(args) => balance::run(&args, output),
+        Command::Key(key) => key::run(&key, output),
         Command::Store(args) => store::run(&args, &store_events::decode, output),
         Command::Records(args) => records::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),

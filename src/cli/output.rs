@@ -53,6 +53,11 @@ impl Output {
         let _ = writeln!(self.error, "{word} {text}");
     }
 
+    /// What a person is told beside the result, on standard error.
+    pub fn note(&mut self, text: &str) {
+        let _ = writeln!(self.error, "{text}");
+    }
+
     /// Why the command failed, on standard error; one line for each line of `text`.
     pub fn error(&mut self, text: &str) {
         let word = if self.error_colour { "\x1b[31merror:\x1b[0m" } else { "error:" };

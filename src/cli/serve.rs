@@ -87,12 +87,15 @@ async fn reload_on_hangup(gateway: &Gateway) {
 fn announce(gateway: &Gateway, format: LogFormat, output: &mut Output) {
     let smpp = gateway.smpp_address();
     let metrics = gateway.metrics_address().map(|address| format!("http://{address}/metrics"));
-    let admin = gateway.admin_address();
+    let (admin, http) = (gateway.admin_address(), gateway.http_address());
     match format {
         LogFormat::Text => {
             output.line(&format!("listening for SMPP on {smpp}"));
             if let Some(page) = metrics {
                 output.line(&format!("metrics on {page}"));
+            }
+            if let Some(address) = http {
+                output.line(&format!("HTTP API on {address}"));
             }
             if let Some(address) = admin {
                 output.line(&format!("admin on {address}"));
@@ -102,6 +105,9 @@ fn announce(gateway: &Gateway, format: LogFormat, output: &mut Output) {
             tracing::info!(address = %smpp, "listening for SMPP");
             if let Some(page) = metrics {
                 tracing::info!(page, "metrics");
+            }
+            if let Some(address) = http {
+                tracing::info!(%address, "HTTP API");
             }
             if let Some(address) = admin {
                 tracing::info!(%address, "admin");

@@ -71,6 +71,9 @@ pub struct Account {
     pub balance: Option<AccountBalance>,
     /// Where its deliveries go besides its sessions. Default absent.
     pub hook: Option<super::AccountHook>,
+    /// Keys with which it may use the HTTP API.
+    #[serde(rename = "api_key")]
+    pub api_keys: Vec<super::ApiKey>,
 }
 
 impl Default for Account {
@@ -105,6 +108,7 @@ impl Default for Account {
             dedupe: AccountDedupe::default(),
             balance: None,
             hook: None,
+            api_keys: Vec::new(),
         }
     }
 }

@@ -113,6 +113,12 @@ impl Config {
             if old.is_some_and(|old| old.secret != account.secret) {
                 changed.push((format!("account.{}.password", account.name), "another one"));
             }
+            for key in old.iter().flat_map(|_| &account.api_keys) {
+                let before = old.and_then(|old| old.api_keys.iter().find(|before| before.id == key.id));
+                if before.is_some_and(|before| before.hash != key.hash && before.sha256 == key.sha256) {
+                    changed.push((format!("account.{}.api_key.{}", account.name, key.id), "another one"));
+                }
+            }
         }
         for carrier in &self.carriers {
             let old = before.carriers.iter().find(|old| old.name == carrier.name);
@@ -191,7 +197,7 @@ fn flatten(at: &str, value: &Value, flat: &mut BTreeMap<String, Value>) {
         Value::Array(list) if list.iter().any(Value::is_object) => {
             for (index, entry) in list.iter().enumerate() {
                 let told = |map: &Map<String, Value>, key: &str| map.get(key)?.as_str().filter(|name| !name.is_empty()).map(str::to_owned);
-                let name = |map: &Map<String, Value>| ["name", "prefix", "carrier"].iter().find_map(|key| told(map, key));
+                let name = |map: &Map<String, Value>| ["name", "prefix", "carrier", "id"].iter().find_map(|key| told(map, key));
                 let name = entry.as_object().and_then(name).unwrap_or_else(|| format!("#{index}"));
                 flatten(&below(&name), entry, flat);
             }

@@ -49,6 +49,7 @@ impl Config {
         super::compliance::read_phrases(&mut config, base_dir, &mut checks);
         resolve_token(&mut config, base_dir, environment, &mut checks);
         resolve_key(&mut config, base_dir, environment, &mut checks);
+        resolve_keys(&mut config, base_dir, environment, &mut checks);
         check(&config, &mut checks);
         problems.append(&mut checks.problems);
         config.warnings = checks.warnings;
@@ -230,6 +231,27 @@ fn resolve_token(config: &mut Config, base_dir: &Path, environment: Environment<
     }
 }
 
+/// The hashes of accounts' keys.
+fn resolve_keys(config: &mut Config, base_dir: &Path, environment: Environment<'_>, c: &mut Checks) {
+    let mut seen = std::collections::HashSet::new();
+    for (index, account) in config.accounts.iter_mut().enumerate() {
+        let mut ids = std::collections::HashSet::new();
+        for (place, key) in account.api_keys.iter_mut().enumerate() {
+            let at = format!("account[{index}].api_key[{place}]");
+            key.check(&at, c);
+            if key.sha256.is_none()
+                && let Some((from, text)) =
+                    one_of(&at, ["key_env", "key_file"], (key.key_env.as_ref(), key.key_file.as_ref()), base_dir, environment, c)
+            {
+                key.take(&at, from, &text, c);
+            }
+            c.require(&at, "id", ids.insert(key.id.clone()), "is taken by a key above", "an id of its own");
+            let is_new = key.hash == [0; 32] || seen.insert(key.hash);
+            c.require(&at, "sha256", is_new, "is the key of one above", "a key of its own: `hongyan key new`");
+        }
+    }
+}
+
 /// What stands in the environment variable or in the file that these keys name, and which of them did; `None` if neither is set, or it isn't there, which
 /// is told.
 fn one_of(
@@ -353,6 +375,11 @@ fn check(config: &Config, c: &mut Checks) {
     c.require("metrics", "address", !clash, "is listen.address too", "a port of its own");
     config.admin.check("admin", c);
     config.hooks.check("hooks", c);
+    config.http.check("http", c);
+    let others =
+        [(true, config.listen.address), (config.metrics.enabled, config.metrics.address), (config.admin.enabled, config.admin.address)];
+    let taken = config.http.enabled && others.into_iter().any(|(enabled, other)| enabled && overlap(other, config.http.address));
+    c.require("http", "address", !taken, "is the address of another port too", "a port of its own");
     let taken = overlap(config.listen.address, config.admin.address)
         || (config.metrics.enabled && overlap(config.metrics.address, config.admin.address));
     c.require("admin", "address", !config.admin.enabled || !taken, "is listen.address or metrics.address too", "a port of its own");

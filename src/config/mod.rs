@@ -13,6 +13,7 @@ mod export;
 mod gateway;
 mod hooks;
 mod hours;
+mod http;
 mod limit;
 mod load;
 mod locate;
@@ -36,6 +37,7 @@ pub use gateway::status_of;
 pub use gateway::{ClassPolicy, Classes, Gateway, Listen, Log, LogFormat, Metrics};
 pub use hooks::{AccountHook, Hooks};
 pub use hours::Hours;
+pub use http::{ApiKey, Http, KEY_MAX, Scope, hash_of, hex};
 pub use limit::Limit;
 pub use profile::{
     Abilities, AddressForm, AddressShape, Alphabet, Alphabets, Concatenation, ErrorRules, IdSource, Profile, ReceiptHabits, ReceiptIdHabit,
@@ -73,6 +75,8 @@ pub struct Config {
     pub metrics: Metrics,
     /// The admin port.
     pub admin: Admin,
+    /// The public HTTP API.
+    pub http: Http,
     /// Deliveries to addresses.
     pub hooks: Hooks,
     /// Files of finished messages.
@@ -131,6 +135,7 @@ impl Config {
         config.listen.address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         config.metrics.address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         config.admin.address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        config.http.address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         config.with_account("demo", "demo")
     }
 

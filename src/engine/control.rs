@@ -12,7 +12,7 @@ use super::scope::{Fault, Scope};
 use super::timers::Timer;
 use super::trial::Trial;
 use super::{Effect, Engine};
-use crate::model::MessageId;
+use crate::model::{AccountId, MessageId};
 
 /// What an operator asks of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub enum Ask {
     Note { what: String },
     /// Change what an account has.
     TopUp(TopUp),
+    /// Cancel a message of this account, if it still waits.
+    Cancel { account: AccountId, message: MessageId },
     /// Send a test message.
     Test(Trial),
     /// Only tell.
@@ -62,7 +64,7 @@ pub enum Answer {
     Began(Box<Change>),
     /// Lifted, durably.
     Ended(Vec<Change>),
-    /// Written down.
+    /// Written down; the message is cancelled, durably.
     Noted,
     /// What the account has, durably.
     Balance(Box<BalanceView>),
@@ -78,7 +80,7 @@ pub type Answered = Result<Answer, Fault>;
 /// The one message that a request looks at: it may have to be brought into memory first.
 pub(super) fn meant(request: &Request) -> Option<MessageId> {
     match &request.ask {
-        Ask::Look(Look::Message(id)) => Some(*id),
+        Ask::Look(Look::Message(id)) | Ask::Cancel { message: id, .. } => Some(*id),
         _ => None,
     }
 }
@@ -116,6 +118,7 @@ impl Engine {
                 self.record_change(Record::Did { what, at_ms, who, reason });
                 Ok(Answer::Noted)
             }
+            Ask::Cancel { account, message } => self.cancel_of(account, message).map(|()| Answer::Noted),
             Ask::TopUp(top_up) => self.top_up(top_up, who, reason),
             Ask::Test(trial) => {
                 let id = self.trial(&trial)?;

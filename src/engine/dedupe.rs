@@ -1,7 +1,8 @@
 //! The same message handed in twice. Two memories for each account, of different promise:
 //!
 //! - *Identities*: a number that the sender computed ([`Message::identity`]: a job and a line, an idempotency key). Handing the same one in again is answered
-//!   with the first one's id and makes no second message, whatever else stands in it. What makes a bulk job resumable.
+//!   with the first one's id and makes no second message, whatever else stands in it. What makes a bulk job resumable. Beside them, of messages handed
+//!   in under an idempotency key: the key, and the key with what it was used with ([`Keyed`]), so that another use of it is seen and refused.
 //! - *Texts*: the same text (its header included, so that the parts of a long message that upstream cut itself differ) to the same number. Off unless the
 //!   account has a window; then a duplicate is dropped (answered with the first one's id), refused, or sent and marked.
 //!
@@ -16,6 +17,7 @@ use super::event::{self, Event};
 use super::plan::DedupePlan;
 use super::port::{SessionId, Taken};
 use super::{Effect, Engine};
+use crate::model::notes::Keyed;
 use crate::model::{AccountId, DuplicateAction, Encoding, Message, MessageId};
 use crate::store::{Chunk, LedgerUpdate};
 use crate::telemetry::RepeatCounts;
@@ -87,6 +89,11 @@ fn spread(identity: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// An idempotency key together with what it was used with.
+fn use_of(keyed: Keyed) -> u64 {
+    spread(keyed.key ^ spread(keyed.content))
+}
+
 /// A message that was handed in before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeat {
@@ -147,6 +154,15 @@ impl Engine {
         Some(Repeat { original, of, action })
     }
 
+    /// Its idempotency key was used before, with something else.
+    pub(super) fn is_key_reused(&self, message: &Message) -> bool {
+        let Some(keyed) = message.notes.as_ref().and_then(|notes| notes.keyed) else { return false };
+        let span = Remembered::Identity.span(&self.plan.account(message.account).dedupe);
+        let window = self.dedupe.window(message.account, Remembered::Identity);
+        let knows = |key| window.find(key, self.now.wall_ms, span).is_some();
+        knows(spread(keyed.key)) && !knows(use_of(keyed))
+    }
+
     /// A repetition was dropped, refused, or taken.
     pub(super) fn count_repeat(&mut self, account: AccountId, repeat: &Repeat) {
         let counts = &mut self.dedupe.accounts[account.0 as usize].counts;
@@ -159,9 +175,9 @@ impl Engine {
     }
 
     /// The sender learns the id of a message that is on record or about to be: no earlier than all that was written so far is durable.
-    pub(super) fn answer_known(&mut self, session: SessionId, token: u64, message: MessageId) {
+    pub(super) fn answer_known(&mut self, session: SessionId, token: u64, message: MessageId, segments: u8) {
         let last = self.writing.batch - u64::from(self.writing.octets.is_empty());
-        let taken = Taken { message, segments: 0, repeats: true };
+        let taken = Taken { message, segments, repeats: true };
         match self.homes.is_durable(last) {
             true => self.answer_draft(session, token, Ok(taken)),
             // Its own effect comes before this one: by then it has set off.
@@ -182,6 +198,13 @@ impl Engine {
         for of in Remembered::ALL {
             if let Some(key) = of.key(message, plan) {
                 memory.windows[of as usize].insert(key, message.id, of.span(plan));
+            }
+        }
+        if let Some(keyed) = message.notes.as_ref().and_then(|notes| notes.keyed) {
+            // The key first: of the two the one that is forgotten first must not be the other.
+            let span = Remembered::Identity.span(plan);
+            for key in [spread(keyed.key), use_of(keyed)] {
+                memory.windows[Remembered::Identity as usize].insert(key, message.id, span);
             }
         }
     }

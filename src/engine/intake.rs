@@ -22,9 +22,9 @@ impl Engine {
         // The draft is ours alone: nothing is copied here.
         let draft = Arc::make_mut(&mut message);
         match self.check(draft) {
-            Ok((_, Some(repeat @ Repeat { action: DuplicateAction::Drop, .. }))) => {
+            Ok((segments, Some(repeat @ Repeat { action: DuplicateAction::Drop, .. }))) => {
                 self.count_repeat(draft.account, &repeat);
-                self.answer_known(session, token, repeat.original);
+                self.answer_known(session, token, repeat.original, segments);
             }
             Ok((segments, repeat)) => {
                 if replaces {
@@ -49,14 +49,17 @@ impl Engine {
         }
     }
 
-    /// All that may stand against a draft; fills in what the sender left to us. Its account's rate is paid last. Gives its segments
-    /// (0 where it isn't sent), and what it repeats.
+    /// All that may stand against a draft; fills in what the sender left to us. Its account's rate is paid last. Gives its segments,
+    /// and what it repeats.
     fn check(&mut self, message: &mut Message) -> Result<(u8, Option<Repeat>), Refusal> {
         // Before all else: a message that is on record stays so, whatever stands against new ones.
+        if self.is_key_reused(message) {
+            return Err(Refusal::KeyReused);
+        }
         if message.identity != 0
             && let Some(repeat) = self.repeat_of(message, Remembered::Identity)
         {
-            return Ok((0, Some(repeat)));
+            return Ok((self.segments_of(message), Some(repeat)));
         }
         match self.disk {
             DiskState::Ok => {}
@@ -88,7 +91,7 @@ impl Engine {
         let account = self.plan.account(message.account);
         let repeat = if account.dedupe.window_ms != 0 { self.repeat_of(message, Remembered::Text) } else { None };
         match repeat {
-            Some(Repeat { action: DuplicateAction::Drop, .. }) => return Ok((0, repeat)),
+            Some(Repeat { action: DuplicateAction::Drop, .. }) => return Ok((self.segments_of(message), repeat)),
             Some(refused @ Repeat { action: DuplicateAction::Refuse, .. }) => {
                 self.count_repeat(message.account, &refused);
                 return Err(Refusal::Duplicate);
@@ -110,6 +113,13 @@ impl Engine {
             return Err(Refusal::Throttled);
         }
         Ok((parts, repeat))
+    }
+
+    /// Segments at the first carrier of its route; 0 if there is none.
+    fn segments_of(&mut self, message: &Message) -> u8 {
+        let route = self.router.route(&self.plan, message, self.now, &mut Nobody).and_then(|at| self.plan.routes.get(at));
+        let count = route.map_or(0, |route| segment::count(&message.body, &self.plan.carrier(route.choices[0].carrier).segments));
+        u8::try_from(count).unwrap_or(0)
     }
 
     /// Into the table, not yet on its way. Live and in replay.

@@ -3,6 +3,7 @@
 use super::event::Event;
 use super::messages::Phase;
 use super::port::{CancelWhat, Output, QueryAnswer, Replacement, SessionId, UpstreamReply};
+use super::scope::Fault;
 use super::{Effect, Engine};
 use crate::model::{AccountId, Address, Body, MessageId, Refusal, State};
 use std::sync::Arc;
@@ -48,6 +49,20 @@ impl Engine {
             }
         };
         self.done(session, token, result);
+    }
+
+    /// Cancels a message of `account` that waits.
+    pub(super) fn cancel_of(&mut self, account: AccountId, id: MessageId) -> Result<(), Fault> {
+        let is_its = self.messages.get(&id).is_some_and(|entry| entry.message.account == account);
+        if !is_its {
+            return Err(Fault::of("unknown_message", "message", format!("no message {id} is alive"), "an id that was answered"));
+        }
+        if !self.is_still_ours(id) {
+            let what = "it has left, or is over: it can't be cancelled any more";
+            return Err(Fault::of("cancel_failed", "message", what, "nothing"));
+        }
+        self.verdict(id, State::Cancelled, 0);
+        Ok(())
     }
 
     fn cancel_all(&mut self, account: Option<AccountId>, from: &Address, to: &Address, service_type: &[u8]) -> Result<(), Refusal> {

@@ -110,7 +110,7 @@ pub struct Draft {
 pub struct Taken {
     /// Its id; of one that was handed in before, the first one's.
     pub message: MessageId,
-    /// Segments at the first carrier of its route; 0 where `repeats`.
+    /// Segments at the first carrier of its route as it is now; 0 if there is none any more.
     pub segments: u8,
     /// It was handed in before: no second message was made.
     pub repeats: bool,

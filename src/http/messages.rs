@@ -156,7 +156,7 @@ pub(super) async fn submit(State(backstage): State<Backstage>, request: Request)
     }))
 }
 
-fn unanswered(error: SubmitError) -> Problem {
+pub(super) fn unanswered(error: SubmitError) -> Problem {
     let code = match error {
         SubmitError::Stopping => "stopping",
         SubmitError::NoAnswer => "no_answer",
@@ -168,7 +168,7 @@ fn unanswered(error: SubmitError) -> Problem {
 fn answer(answer: Answer, account: &AccountEntry) -> Told {
     match answer {
         Ok(Taken { message, segments, repeats }) => {
-            Told::Taken { id: message.to_string(), segments: (!repeats).then_some(segments), repeated: repeats }
+            Told::Taken { id: message.to_string(), segments: (!repeats && segments > 0).then_some(segments), repeated: repeats }
         }
         Err(refusal) => {
             account.refused(refusal);
@@ -177,11 +177,11 @@ fn answer(answer: Answer, account: &AccountEntry) -> Told {
     }
 }
 
-fn of_refusal(refusal: Refusal) -> Told {
+pub(super) fn of_refusal(refusal: Refusal) -> Told {
     refused(fault_of(refusal), refusal.fault() == crate::model::refusal::Fault::Gateway)
 }
 
-fn refused(fault: Fault, retry: bool) -> Told {
+pub(super) fn refused(fault: Fault, retry: bool) -> Told {
     let Fault { code, field, what, fix } = fault;
     Told::Refused { code, field, detail: what, fix, retry }
 }
@@ -255,10 +255,10 @@ fn opened<'a>(batch: &'a Batch<'_>, submissions: &Submissions) -> Result<(Arc<Ac
 
 /// The last campaign's name: mostly all of a batch have the same.
 #[derive(Default)]
-struct Campaigns(Option<Arc<str>>);
+pub(super) struct Campaigns(Option<Arc<str>>);
 
 impl Campaigns {
-    fn named(&mut self, name: &str) -> Result<Option<Arc<str>>, Fault> {
+    pub(super) fn named(&mut self, name: &str) -> Result<Option<Arc<str>>, Fault> {
         const MAX: usize = crate::engine::campaigns::NAME_MAX;
         if name.is_empty() {
             return Ok(None);
@@ -283,6 +283,7 @@ fn draft(line: &Line<'_>, defaults: &Line<'_>, sender: &Sender<'_>, campaigns: &
         text: line.text.as_deref().or(defaults.text.as_deref()).unwrap_or_default(),
         class: line.class.as_deref().or(defaults.class.as_deref()).map(class).transpose()?,
         encoding: line.encoding.as_deref().or(defaults.encoding.as_deref()).map_or(Ok(Wanted::Auto), encoding)?,
+        transliteration: None,
         report: line.report.as_deref().or(defaults.report.as_deref()).map_or(Ok(Report::default()), report)?,
         due_ms: line.send_at_ms.or(defaults.send_at_ms).unwrap_or(0),
         expires_ms: line.expire_at_ms.or(defaults.expire_at_ms).unwrap_or(0),
@@ -298,20 +299,21 @@ fn notes(line: &Line<'_>, defaults: &Line<'_>) -> Notes {
         reference: line.reference.as_deref().or(defaults.reference.as_deref()).unwrap_or_default().into(),
         tags: line.tags.as_ref().or(defaults.tags.as_ref()).map(|tags| tags.clone().into_boxed_slice()).unwrap_or_default(),
         callback: callback.map(|url| Callback { form: CallbackForm::Hook, mask: 0, url: url.into() }),
+        keyed: None,
     }
 }
 
-fn class(name: &str) -> Result<Class, Fault> {
+pub(super) fn class(name: &str) -> Result<Class, Fault> {
     let found = Class::ALL.into_iter().find(|class| class.name() == name);
     found.ok_or_else(|| Fault::of("bad_value", "class", format!("'{name}' is no class"), "otp, transactional or marketing"))
 }
 
-fn encoding(name: &str) -> Result<Wanted, Fault> {
+pub(super) fn encoding(name: &str) -> Result<Wanted, Fault> {
     Wanted::from_name(name)
         .ok_or_else(|| Fault::of("bad_value", "encoding", format!("'{name}' is no encoding"), "auto, gsm7, latin1 or ucs2"))
 }
 
-fn report(name: &str) -> Result<Report, Fault> {
+pub(super) fn report(name: &str) -> Result<Report, Fault> {
     match name {
         "none" => Ok(Report::default()),
         "failure" => Ok(Report { on_failure: true, ..Report::default() }),

@@ -1,7 +1,9 @@
 //! HTTP: the admin port, through which an operator sees and changes the running gateway. A file per resource, no state of its own: what is asked goes to
 //! the engine as [`crate::engine::control::Request`]s, what the links know comes from [`crate::engine::look::Links`], reloading is `app`'s ([`admin::Configured`]), messages go in by [`crate::link::submissions`].
+//! Customers have a port of their own, [`api`].
 
 pub mod admin;
+pub mod api;
 mod balance;
 mod change;
 pub mod desk;

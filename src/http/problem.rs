@@ -23,6 +23,9 @@ pub struct Problem {
     /// What to do instead.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub fix: Box<str>,
+    /// Seconds after which the same may pass; told in a header.
+    #[serde(skip)]
+    pub retry_after_s: Option<u32>,
 }
 
 fn is_empty(text: &str) -> bool {
@@ -39,7 +42,14 @@ impl Problem {
             detail: detail.into(),
             field: field.into(),
             fix: fix.into(),
+            retry_after_s: None,
         }
+    }
+
+    /// The same may pass after so many seconds.
+    #[must_use]
+    pub fn retry_after(self, seconds: u32) -> Problem {
+        Problem { retry_after_s: Some(seconds), ..self }
     }
 
     /// A body that is no JSON, or not of the right shape.
@@ -61,7 +71,7 @@ impl From<Fault> for Problem {
         let status = match fault.code {
             "unknown_message" | "not_in_force" => StatusCode::NOT_FOUND,
             "ended" => StatusCode::GONE,
-            "bind_down" => StatusCode::CONFLICT,
+            "bind_down" | "cancel_failed" | "key_reused" => StatusCode::CONFLICT,
             "too_many_changes" | "busy" | "stopping" | "store_failed" | "no_answer" => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
@@ -73,6 +83,13 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_string(&self).expect("plain data can be written");
-        (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+        let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, axum::http::HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }

@@ -38,5 +38,6 @@ fn words(refusal: Refusal) -> (&'static str, &'static str, &'static str) {
         Refusal::Country => ("to", "the account may not write to this country or prefix", "its rules.allowed_destinations"),
         Refusal::Velocity => ("to", "the account wrote to this range too often of late", "later"),
         Refusal::Phrase => ("text", "the text has a denied phrase", "another text"),
+        Refusal::KeyReused => ("idempotency-key", "the key was used with something else before", "another key, or the very same request"),
     }
 }

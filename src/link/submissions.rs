@@ -119,6 +119,11 @@ impl Submissions {
         self.accounts.named(name)
     }
 
+    /// The account of this id, if it is configured.
+    pub fn account_by_id(&self, id: AccountId) -> Option<Arc<AccountEntry>> {
+        self.accounts.get(id)
+    }
+
     /// The name of an account, also of one that is configured no more; empty if there never was one.
     pub fn account_name(&self, id: AccountId) -> String {
         self.accounts.name(id)

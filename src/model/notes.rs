@@ -20,6 +20,17 @@ pub struct Notes {
     pub tags: Box<[Box<str>]>,
     /// Where its reports go instead of to the account's sessions.
     pub callback: Option<Callback>,
+    /// The key that it was handed in under, if one was told.
+    pub keyed: Option<Keyed>,
+}
+
+/// An idempotency key and what it was used with, as hashes: the same key with anything else is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keyed {
+    /// Of the key.
+    pub key: u64,
+    /// Of all that was handed in under it.
+    pub content: u64,
 }
 
 /// How a callback is written.

@@ -60,6 +60,8 @@ pub enum Refusal {
     Velocity,
     /// The text has a phrase that is denied.
     Phrase,
+    /// The idempotency key was used with something else before.
+    KeyReused,
 }
 
 /// Who has to act on a refusal.
@@ -73,7 +75,7 @@ pub enum Fault {
 
 impl Refusal {
     /// Every refusal, for tables and metrics.
-    pub const ALL: [Refusal; 27] = [
+    pub const ALL: [Refusal; 28] = [
         Refusal::Destination,
         Refusal::Source,
         Refusal::Length,
@@ -101,6 +103,7 @@ impl Refusal {
         Refusal::Country,
         Refusal::Velocity,
         Refusal::Phrase,
+        Refusal::KeyReused,
     ];
 
     /// The name in metrics, logs and the API.
@@ -133,6 +136,7 @@ impl Refusal {
             Refusal::Country => "country",
             Refusal::Velocity => "velocity",
             Refusal::Phrase => "phrase",
+            Refusal::KeyReused => "key_reused",
         }
     }
 

@@ -14,6 +14,7 @@ pub mod receipt;
 pub mod segment;
 pub mod shift;
 pub mod tables;
+pub mod template;
 pub mod transcode;
 pub mod transliterate;
 pub mod udh;

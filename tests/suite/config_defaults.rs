@@ -36,13 +36,15 @@ fn keys<T: for<'de> Deserialize<'de>>() -> Vec<String> {
 #[test]
 fn every_key_stands_in_the_annotated_files() {
     use hongyan::config as c;
-    let sections: [(&str, Vec<String>, &str); 29] = [
+    let sections: [(&str, Vec<String>, &str); 31] = [
         ("gateway", keys::<c::Gateway>(), "config/hongyan.toml"),
         ("gateway.log", keys::<c::Log>(), "config/hongyan.toml"),
         ("listen", keys::<c::Listen>(), "config/hongyan.toml"),
         ("metrics", keys::<c::Metrics>(), "config/hongyan.toml"),
         ("admin", keys::<c::Admin>(), "config/hongyan.toml"),
         ("records", keys::<c::Records>(), "config/hongyan.toml"),
+        ("http", keys::<c::Http>(), "config/hongyan.toml"),
+        ("account.api_key", keys::<c::ApiKey>(), "config/hongyan.toml"),
         ("class", keys::<c::Classes>(), "config/hongyan.toml"),
         ("ranges", keys::<c::Ranges>(), "config/hongyan.toml"),
         ("account", keys::<Account>(), "config/hongyan.toml"),

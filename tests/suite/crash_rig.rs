@@ -49,6 +49,8 @@ pub struct GatewayProcess {
     pub address: SocketAddr,
     /// Where operators ask.
     pub admin: SocketAddr,
+    /// Where customers ask by HTTP, if they may.
+    pub http: Option<SocketAddr>,
 }
 
 impl GatewayProcess {
@@ -67,12 +69,17 @@ impl GatewayProcess {
         while out.read_line(&mut said).unwrap() > 0 {
             if let Some(address) = said.lines().last().and_then(|line| line.strip_prefix("listening for SMPP on ")) {
                 let address = address.parse().unwrap();
-                let mut next = String::new();
-                out.read_line(&mut next).unwrap();
-                let admin = next.trim().strip_prefix("admin on ").expect("the admin port follows").parse().unwrap();
+                let (mut http, mut admin) = (None, None);
+                while admin.is_none() {
+                    let mut next = String::new();
+                    assert!(out.read_line(&mut next).unwrap() > 0, "the admin port follows");
+                    http = next.trim().strip_prefix("HTTP API on ").map(|address| address.parse().unwrap()).or(http);
+                    admin = next.trim().strip_prefix("admin on ").map(|address| address.parse().unwrap());
+                }
+                let admin = admin.unwrap();
                 // What it says later is of no interest, but it must not block on a full pipe.
                 std::thread::spawn(move || out.read_to_end(&mut Vec::new()));
-                return GatewayProcess { child, address, admin };
+                return GatewayProcess { child, address, admin, http };
             }
         }
         panic!("the gateway ended before it listened ({:?}); it said: {said}", child.wait());

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // a test may unwrap
 
+mod api_messages;
+mod api_requests;
+mod api_rig;
 mod command_line;
 mod config_defaults;
 mod config_refusals;

@@ -2,6 +2,7 @@
 
 use crate::number::list::same_name;
 use crate::number::records::Record;
+use crate::text::template;
 
 /// A text that each line of a file fills.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,24 +18,19 @@ enum Piece {
 impl Template {
     /// `names`: the file's columns; empty if it has no header.
     pub(super) fn parse(text: &str, names: &[String]) -> Result<Template, String> {
-        let (mut pieces, mut plain, mut rest) = (Vec::new(), String::new(), text);
-        while let Some(at) = rest.find(['{', '}']) {
-            plain += &rest[..at];
-            rest = &rest[at..];
-            if let Some(brace) = ["{{", "}}"].into_iter().find(|brace| rest.starts_with(brace)) {
-                plain += &brace[..1];
-                rest = &rest[2..];
-                continue;
+        let (mut pieces, mut plain) = (Vec::new(), String::new());
+        let read = template::pieces(text).ok_or("text: a brace stands alone; a column is {name}, a brace itself {{ or }}")?;
+        for piece in read {
+            match piece {
+                template::Piece::Text(text) => plain += text,
+                template::Piece::Name(name) => {
+                    if !plain.is_empty() {
+                        pieces.push(Piece::Text(std::mem::take(&mut plain)));
+                    }
+                    pieces.push(Piece::Column(column(name, names)?));
+                }
             }
-            let end = rest.find('}').filter(|_| rest.starts_with('{'));
-            let end = end.ok_or("text: a brace stands alone; a column is {name}, a brace itself {{ or }}")?;
-            if !plain.is_empty() {
-                pieces.push(Piece::Text(std::mem::take(&mut plain)));
-            }
-            pieces.push(Piece::Column(column(&rest[1..end], names)?));
-            rest = &rest[end + 1..];
         }
-        plain += rest;
         if !plain.is_empty() {
             pieces.push(Piece::Text(plain));
         }

@@ -7,7 +7,7 @@ const HOOK: SessionId = SessionId(1 << 40);
 
 fn notes() -> Arc<Notes> {
     let callback = Callback { form: CallbackForm::Kannel, mask: 31, url: "http://customer.example/dlr?id=7&s=%d".into() };
-    Arc::new(Notes { reference: "order 7".into(), tags: ["spring".into(), "vip".into()].into(), callback: Some(callback) })
+    Arc::new(Notes { reference: "order 7".into(), tags: ["spring".into(), "vip".into()].into(), callback: Some(callback), keyed: None })
 }
 
 impl Bench {

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use write::Request;
-pub use write::Written;
+pub use write::{JASMIN_BY_GET, JASMIN_FINAL, Written, account_sid, message_sid};
 
 /// Deliveries of one account that are here unanswered.
 pub const WINDOW: u32 = 2_000;

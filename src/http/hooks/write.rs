@@ -23,8 +23,9 @@ const KANNEL_DELIVERED: u8 = 1;
 const KANNEL_FAILED: u8 = 2;
 const KANNEL_BUFFERED: u8 = 4;
 const KANNEL_REFUSED: u8 = 16;
-/// Jasmin's dlr-level 2 (the end), which 3 holds too; and whether it is told by GET.
+/// Jasmin's dlr-level 2 (the end), which 3 holds too.
 pub const JASMIN_FINAL: u8 = 2;
+/// Beside it: it is told by GET.
 pub const JASMIN_BY_GET: u8 = 16;
 
 /// What becomes of a delivery.
@@ -351,6 +352,7 @@ mod tests {
                 reference: "order 7".into(),
                 tags: ["vip".into()].into(),
                 callback: Some(Callback { form, mask, url: url.into() }),
+                keyed: None,
             })),
             ..Message::new(AccountId(0), Class::Otp, addresses, 0, body)
         };

@@ -8,6 +8,7 @@ use crate::model::notes::{Callback, CallbackForm, Notes, REFERENCE_MAX, TAG_MAX,
 use crate::model::{AccountId, Address, Class, Message, Now, Report};
 use crate::number::{HomeRegion, from_text, unpack};
 use crate::text::choose::{Options, Wanted, choose};
+use crate::text::transliterate::Transliteration;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -31,6 +32,8 @@ pub struct Item<'a> {
     pub class: Option<Class>,
     /// The encoding that is wanted.
     pub encoding: Wanted,
+    /// What may be done to the text so that it fits the short alphabet; `None`: as the account has it.
+    pub transliteration: Option<Transliteration>,
     /// Which receipts the account's receivers get.
     pub report: Report,
     /// Not before.
@@ -68,7 +71,11 @@ pub fn of_item(item: &Item<'_>, by: &Sender<'_>) -> Result<Arc<Message>, Fault> 
     if item.text.is_empty() {
         return Err(bad("length", "text", "the text is empty", "a text"));
     }
-    let options = Options { wanted: item.encoding, transliteration: transliteration(by.account), ..Options::default() };
+    let options = Options {
+        wanted: item.encoding,
+        transliteration: item.transliteration.unwrap_or_else(|| transliteration(by.account)),
+        ..Options::default()
+    };
     let fix = "another text, or encoding auto";
     let chosen = choose(item.text, &options).map_err(|error| bad("encoding", "text", error.to_string(), fix))?;
     if item.identity.len() > IDENTITY_MAX {
@@ -162,7 +169,7 @@ mod tests {
 
     fn item<'a>(to: &'a str, text: &'a str) -> Item<'a> {
         let (class, encoding, report) = (None, Wanted::Auto, Report::default());
-        Item { to, from: "", text, class, encoding, report, due_ms: 0, expires_ms: 0, identity: "", notes: None }
+        Item { to, from: "", text, class, encoding, transliteration: None, report, due_ms: 0, expires_ms: 0, identity: "", notes: None }
     }
 
     fn made(item: &Item<'_>, account: &Account) -> Result<Arc<Message>, (&'static str, &'static str)> {

@@ -35,8 +35,8 @@ pub fn of_refusal(refusal: Refusal, peer_version: u8) -> u32 {
         Refusal::NotAllowed | Refusal::Phrase => status::ESME_RSUBMITFAIL,
         Refusal::Unsupported => status::ESME_RINVCMDID,
         // The protocol has no word of its own for either. Statuses that clients take as "later" would bring the same again and again.
-        Refusal::Duplicate | Refusal::NoCredit if v5 => status::ESME_RPROHIBITED,
-        Refusal::Duplicate | Refusal::NoCredit => status::ESME_RSUBMITFAIL,
+        Refusal::Duplicate | Refusal::NoCredit | Refusal::KeyReused if v5 => status::ESME_RPROHIBITED,
+        Refusal::Duplicate | Refusal::NoCredit | Refusal::KeyReused => status::ESME_RSUBMITFAIL,
     }
 }
 
@@ -136,6 +136,7 @@ mod tests {
             (Refusal::Country, 0x0B),
             (Refusal::Velocity, 0x58),
             (Refusal::Phrase, 0x45),
+            (Refusal::KeyReused, 0x45),
         ];
         assert_eq!(expected.map(|pair| pair.0), Refusal::ALL);
         for (refusal, status) in expected {

@@ -1,0 +1,35 @@
+//! `hongyan key new`: a key for the HTTP API and the lines that let it in. The key itself is kept by whoever uses it, nowhere here.
+
+use super::Output;
+use crate::config::{hash_of, hex};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Key {
+    /// Make a key
+    #[command(
+        after_help = "Example:\n  hongyan key new --id backend >> config/hongyan.toml   the key on standard error, the lines for its account in the file"
+    )]
+    New(NewArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct NewArgs {
+    /// Its name in logs and in the configuration
+    #[arg(long, default_value = "key-1")]
+    id: String,
+}
+
+/// A key that nobody guesses: 256 random bits.
+pub(super) fn new_key() -> String {
+    format!("hy_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
+}
+
+pub(super) fn run(key: &Key, output: &mut Output) -> Result<(), String> {
+    let Key::New(NewArgs { id }) = key;
+    let made = new_key();
+    output.note(&format!("the key, shown this once: {made}"));
+    output.line(&format!("[[account.api_key]]\nid = \"{id}\"\nsha256 = \"{}\"", hex(&hash_of(made.as_bytes()))));
+    Ok(())
+}

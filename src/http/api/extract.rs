@@ -1,0 +1,75 @@
+//! What handlers take out of a request: who asks, and the whole body within its bounds of size and time.
+
+use super::keys::Key;
+use super::{Api, Peer};
+use crate::http::problem::Problem;
+use crate::link::accounts::AccountEntry;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+/// Where the request comes from.
+pub(super) fn peer(parts: &Parts) -> IpAddr {
+    parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0)
+}
+
+/// Whose key the request shows, and the account as it is configured now.
+pub struct Caller {
+    /// The key.
+    pub key: Arc<Key>,
+    /// The account.
+    pub account: Arc<AccountEntry>,
+}
+
+impl FromRequestParts<Api> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Caller, Problem> {
+        let key = api.keys.bearer(&parts.headers, peer(parts), api.submissions.now().wall_ms)?;
+        api.caller(key)
+    }
+}
+
+/// The whole body.
+pub struct Body(pub Bytes);
+
+impl FromRequest<Api> for Body {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Body, Problem> {
+        let reading = Bytes::from_request(request, api);
+        match tokio::time::timeout(api.timeout, reading).await {
+            Ok(Ok(body)) => Ok(Body(body)),
+            Ok(Err(refused)) if refused.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                let fix = format!("at most {} octets (http.max_body_bytes)", api.body_max);
+                Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "", "the body is too large", fix))
+            }
+            Ok(Err(_)) => Err(Problem::new(StatusCode::BAD_REQUEST, "unreadable", "", "the body ends before its end", "all of it")),
+            Err(_) => {
+                let what = "the body did not come in time";
+                Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow_body", "", what, "a faster connection, or a smaller body"))
+            }
+        }
+    }
+}
+
+/// A body that is said to be JSON, or is not said to be anything.
+pub struct Json(pub Bytes, pub HeaderMap);
+
+impl FromRequest<Api> for Json {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Json, Problem> {
+        let kind = request.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
+        if kind.is_some_and(|kind| !kind.starts_with(b"application/json")) {
+            let fix = "Content-Type: application/json";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "wrong_type", "content-type", "the body must be JSON", fix));
+        }
+        let headers = request.headers().clone();
+        let Body(body) = Body::from_request(request, api).await?;
+        Ok(Json(body, headers))
+    }
+}

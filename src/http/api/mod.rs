@@ -1,0 +1,85 @@
+//! The public port: an account's own messages, for whoever shows one of its keys, as an API of our own (`/v1`) and at the doors that clients of other
+//! gateways know. A file per resource. Everything goes the way that SMPP's messages go ([`crate::link::submissions`]): the same intake, the same promises.
+//!
+//! A single message costs no task and no thread of its own: its body is read and made into a draft where its socket is driven, and what many connections
+//! hand in at once is one group of the journal. Only long bodies are read elsewhere, a few at a time.
+
+mod extract;
+pub mod keys;
+mod message;
+mod messages;
+pub mod port;
+mod preview;
+mod request;
+
+pub use keys::Keys;
+pub use port::ApiPort;
+
+use super::desk::Operator;
+use super::problem::Problem;
+use crate::config::Http;
+use crate::engine::control::{Answer, Ask};
+use crate::engine::look::{Look, View};
+use crate::link::submissions::Submissions;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use extract::Caller;
+use keys::Key;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where a connection comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct Api {
+    /// The keys in force.
+    pub keys: Arc<Keys>,
+    /// The way in for messages.
+    pub submissions: Submissions,
+    /// The way to the engine.
+    pub operator: Operator,
+    /// Longest body, octets.
+    pub body_max: usize,
+    /// How long a body may take.
+    pub timeout: Duration,
+}
+
+impl Api {
+    /// What stands behind a port of these settings.
+    pub fn new(settings: &Http, keys: Arc<Keys>, submissions: Submissions, operator: Operator) -> Api {
+        Api { keys, submissions, operator, body_max: settings.max_body_bytes, timeout: Duration::from_millis(settings.timeout_ms) }
+    }
+
+    /// Whose key this is.
+    fn caller(&self, key: Arc<Key>) -> Result<Caller, Problem> {
+        let gone = || Problem::new(StatusCode::FORBIDDEN, "no_account", "", "the key's account is configured no more", "a key of another");
+        let account = self.submissions.account_by_id(key.account).ok_or_else(gone)?;
+        Ok(Caller { key, account })
+    }
+
+    async fn look(&self, look: Look) -> Result<View, Problem> {
+        match self.operator.ask("", "", Ask::Look(look)).await? {
+            Answer::View(view) => Ok(*view),
+            _ => Err(super::look::odd()),
+        }
+    }
+}
+
+fn router(api: Api, settings: &Http) -> Router {
+    Router::new()
+        .route("/v1/messages", post(messages::submit))
+        .route("/v1/messages/preview", post(preview::preview))
+        .route("/v1/messages/{id}", get(message::look).delete(message::cancel))
+        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "unknown_path", "", "there is nothing here", "what /docs lists") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "", "this can't be done here", "what /docs lists")
+        })
+        .layer(DefaultBodyLimit::max(settings.max_body_bytes))
+        .with_state(api)
+}

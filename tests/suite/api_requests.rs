@@ -1,0 +1,115 @@
+//! What the public port does with requests that it can't take: each is told what is wrong, with its field, and never by a 5xx; keys are asked for, bounded
+//! and revoked.
+
+use super::api_rig::{KEY, ask, call, with_http};
+use super::control_rig::done;
+use super::crash_rig::GatewayProcess;
+use hongyan::sim::smsc::{Smsc, SmscSettings};
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+const ONE: &str = r#"{"to":"13800138000","text":"Hello"}"#;
+
+#[test]
+fn without_a_good_key_nothing_is_taken_and_a_key_taken_out_is_good_for_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let smsc = Smsc::start(SmscSettings::default()).unwrap();
+    let config = with_http(directory.path(), smsc.local_addr(), "", "scopes = [\"messages:write\"]\nrate_per_s = 5\n");
+    let gateway = GatewayProcess::start(&config);
+    for headers in [&[][..], &[("authorization", "Bearer nobody-knows-this-key-at-all")], &[("authorization", "Basic c2hvcDpzZWNyZXQ=")]] {
+        let refused = ask(&gateway, "POST", "/v1/messages", headers, ONE);
+        assert_eq!(refused.problem(), (401, "no_key".to_owned(), "authorization".to_owned()));
+        assert!(refused.headers.contains_key("www-authenticate"));
+    }
+    assert_eq!(call(&gateway, "POST", "/v1/messages", ONE).status, 202);
+    assert_eq!(call(&gateway, "GET", "/v1/messages/7", "").problem().1, "wrong_scope");
+    let refused = (0..20).map(|_| call(&gateway, "GET", "/v1/messages/7", "")).find(|answer| answer.status == 429).unwrap();
+    assert_eq!((refused.problem().1.as_str(), refused.headers["retry-after"].to_str().unwrap()), ("too_many_requests", "1"));
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(
+        &config,
+        text.replace("[[account.api_key]]\nid = \"backend\"", "[[account.api_key]]\nid = \"backend\"\nexpires = \"2020-01-01\""),
+    )
+    .unwrap();
+    let reloaded = done(gateway.admin, &["reload", "--yes"]);
+    assert_eq!(reloaded["applied"], Value::Bool(true), "{reloaded}");
+    assert_eq!(call(&gateway, "POST", "/v1/messages", ONE).problem().0, 401);
+    assert!(gateway.terminate().success());
+}
+
+#[test]
+fn what_is_wrong_with_a_request_is_told_with_its_field() {
+    let directory = tempfile::tempdir().unwrap();
+    let smsc = Smsc::start(SmscSettings::default()).unwrap();
+    let http = "max_body_bytes = 1048576\ntimeout_ms = 1000";
+    let gateway = GatewayProcess::start(&with_http(directory.path(), smsc.local_addr(), http, ""));
+    let many: Vec<Value> = (0..10_001).map(|_| json!({ "to": "13800138000" })).collect();
+    let cases = [
+        ("{".to_owned(), 400, "malformed_json", ""),
+        (String::new(), 400, "malformed_json", ""),
+        ("[]".to_owned(), 422, "bad_value", ""),
+        (r#"{"to":"13800138000","text":"x","colour":"red"}"#.to_owned(), 422, "bad_value", "colour"),
+        (r#"{"to":13800138000,"text":"x"}"#.to_owned(), 422, "bad_value", "to"),
+        (r#"{"recipients":[{"to":"13800138000"},{"to":null}],"text":"x"}"#.to_owned(), 422, "bad_value", "recipients[1].to"),
+        (r#"{"text":"x"}"#.to_owned(), 422, "bad_value", "to"),
+        (r#"{"to":"1","recipients":[],"text":"x"}"#.to_owned(), 422, "bad_value", "to"),
+        (r#"{"recipients":[],"text":"x"}"#.to_owned(), 422, "too_many", "recipients"),
+        (json!({ "text": "x", "recipients": many }).to_string(), 422, "too_many", "recipients"),
+        (r#"{"to":"12x","text":"x"}"#.to_owned(), 422, "destination", "to"),
+        (r#"{"to":"13800138000"}"#.to_owned(), 422, "length", "text"),
+        (json!({ "to": "13800138000", "text": "雁".repeat(20_000) }).to_string(), 422, "length", "text"),
+        (r#"{"to":"13800138000","text":"x","class":"loud"}"#.to_owned(), 422, "bad_value", "class"),
+        (r#"{"to":"13800138000","text":"x","encoding":"morse"}"#.to_owned(), 422, "bad_value", "encoding"),
+        (r#"{"to":"13800138000","text":"x","transliterate":"much"}"#.to_owned(), 422, "bad_value", "transliterate"),
+        (r#"{"to":"13800138000","text":"x","report":"all"}"#.to_owned(), 422, "bad_value", "report"),
+        (r#"{"to":"13800138000","text":"x","send_at":"2026-11-27T09:00:00"}"#.to_owned(), 422, "bad_value", "send_at"),
+        (r#"{"to":"13800138000","text":"x","send_at":"2026-11-27T09:00:00+08:00[Asia/Nowhere]"}"#.to_owned(), 422, "bad_value", "send_at"),
+        (r#"{"to":"13800138000","text":"x","expire_at":"2020-01-01T00:00:00Z"}"#.to_owned(), 422, "validity", "expire_at"),
+        (r#"{"to":"13800138000","text":"x","callback":"file:///etc/passwd"}"#.to_owned(), 422, "callback", "callback"),
+        (r#"{"to":"13800138000","text":"a {name","variables":{"a":"b"}}"#.to_owned(), 422, "bad_value", "text"),
+        (format!(r#"{{"to":"13800138000","text":"{}"}}"#, "x".repeat(2 << 20)), 413, "too_large", ""),
+        ("[".repeat(100_000), 422, "bad_value", ""),
+    ];
+    for (body, status, code, field) in cases {
+        let shown: String = body.chars().take(120).collect();
+        let refused = call(&gateway, "POST", "/v1/messages", &body).problem();
+        assert_eq!(refused, (status, code.to_owned(), field.to_owned()), "{shown}");
+    }
+    let form = [("authorization", "Bearer a-key-of-shop-that-nobody-guesses"), ("content-type", "application/x-www-form-urlencoded")];
+    assert_eq!(ask(&gateway, "POST", "/v1/messages", &form, ONE).problem().0, 415);
+    assert_eq!(call(&gateway, "PUT", "/v1/messages", ONE).problem().0, 405);
+    assert_eq!(call(&gateway, "GET", "/v1/nothing", "").problem().0, 404);
+    assert_eq!(done(gateway.admin, &["status"])["accepted"].as_u64(), Some(0));
+
+    // A body that comes too slowly, and a head that does.
+    let mut slow = TcpStream::connect(gateway.http.unwrap()).unwrap();
+    write!(slow, "POST /v1/messages HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\ncontent-length: 100\r\n\r\n{{").unwrap();
+    let mut head = TcpStream::connect(gateway.http.unwrap()).unwrap();
+    head.write_all(b"POST /v1/mess").unwrap();
+    for stream in [&slow, &head] {
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    }
+    let (begun, mut answer) = (Instant::now(), String::new());
+    slow.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("slow_body"), "{answer}");
+    let mut nothing = Vec::new();
+    head.read_to_end(&mut nothing).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(8));
+    assert_eq!(call(&gateway, "POST", "/v1/messages", ONE).status, 202, "others are served");
+    assert!(gateway.terminate().success());
+}
+
+#[test]
+fn a_new_key_works_with_the_lines_that_were_printed_for_it() {
+    let out = std::process::Command::new(super::crash_rig::BINARY).args(["key", "new", "--id", "fresh"]).output().unwrap();
+    let [lines, told] = [out.stdout, out.stderr].map(|octets| String::from_utf8(octets).unwrap());
+    let key = told.trim().rsplit(' ').next().unwrap();
+    assert!(key.starts_with("hy_") && !lines.contains(key), "{told}");
+    let directory = tempfile::tempdir().unwrap();
+    let smsc = Smsc::start(SmscSettings::default()).unwrap();
+    let gateway = GatewayProcess::start(&with_http(directory.path(), smsc.local_addr(), "", &lines));
+    let bearer = format!("Bearer {key}");
+    assert_eq!(ask(&gateway, "POST", "/v1/messages", &[("authorization", &bearer)], ONE).status, 202);
+}
