@@ -272,13 +272,25 @@ impl Accounts {
 
     /// Looks at a bind request. `Right` still needs [`Accounts::take_bind`].
     pub fn check(&self, session: SessionId, kind: BindKind, system_id: &[u8], password: &[u8], peer: IpAddr, now: Now) -> BindCheck {
-        self.judge(session, kind, system_id, password, peer, now).unwrap_or_else(|cause| self.refused(cause, session, system_id, peer, now))
+        let kind = match kind {
+            BindKind::Transmitter => BindType::Tx,
+            BindKind::Receiver => BindType::Rx,
+            BindKind::Transceiver => BindType::Trx,
+        };
+        self.judge(session, Some(kind), system_id, password, peer, now)
+            .unwrap_or_else(|cause| self.refused(cause, session, system_id, peer, now))
+    }
+
+    /// Looks at credentials that came with a request instead of a bind. What must be asked is told by [`Accounts::finish`], of session 0.
+    pub fn check_request(&self, system_id: &[u8], password: &[u8], peer: IpAddr, now: Now) -> BindCheck {
+        let none = SessionId(0);
+        self.judge(none, None, system_id, password, peer, now).unwrap_or_else(|cause| self.refused(cause, none, system_id, peer, now))
     }
 
     fn judge(
         &self,
         session: SessionId,
-        kind: BindKind,
+        kind: Option<BindType>,
         system_id: &[u8],
         password: &[u8],
         peer: IpAddr,
@@ -291,12 +303,10 @@ impl Accounts {
             return Err(BindCause::UnknownSystemId);
         };
         let entry = &entry;
-        let kind = match kind {
-            BindKind::Transmitter => BindType::Tx,
-            BindKind::Receiver => BindType::Rx,
-            BindKind::Transceiver => BindType::Trx,
-        };
-        if !entry.settings.allows_address(peer) || !entry.settings.bind_types.contains(&kind) {
+        let types = &entry.settings.bind_types;
+        // Nobody may use an account without any: it is configured no more.
+        let may = kind.map_or(!types.is_empty(), |kind| types.contains(&kind));
+        if !entry.settings.allows_address(peer) || !may {
             return Err(BindCause::NotAllowed);
         }
         let mark = self.mark(system_id, password);

@@ -119,6 +119,11 @@ impl Submissions {
         self.accounts.named(name)
     }
 
+    /// All accounts.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
     /// The account of this id, if it is configured.
     pub fn account_by_id(&self, id: AccountId) -> Option<Arc<AccountEntry>> {
         self.accounts.get(id)

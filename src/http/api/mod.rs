@@ -5,6 +5,9 @@
 //! hand in at once is one group of the journal. Only long bodies are read elsewhere, a few at a time.
 
 mod extract;
+mod forms;
+mod jasmin;
+mod kannel;
 pub mod keys;
 mod message;
 mod messages;
@@ -76,6 +79,8 @@ fn router(api: Api, settings: &Http) -> Router {
         .route("/v1/messages", post(messages::submit))
         .route("/v1/messages/preview", post(preview::preview))
         .route("/v1/messages/{id}", get(message::look).delete(message::cancel))
+        .route("/cgi-bin/sendsms", get(kannel::sendsms).post(kannel::sendsms))
+        .route("/send", get(jasmin::send).post(jasmin::send))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "unknown_path", "", "there is nothing here", "what /docs lists") })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "", "this can't be done here", "what /docs lists")

@@ -1,0 +1,180 @@
+//! Requests as other gateways take them: fields in the address or in a form, in whatever charset; and messages handed in from there.
+
+use super::Api;
+use super::extract::{Body, peer};
+use super::request::public;
+use crate::engine::port::{Draft, Taken};
+use crate::engine::scope::Fault;
+use crate::http::messages::unanswered;
+use crate::http::problem::Problem;
+use crate::http::refusal::fault_of;
+use crate::link::accounts::AccountEntry;
+use crate::link::translate::item::{Item, Sender, of_item};
+use crate::model::notes::{Callback, Notes};
+use crate::model::refusal::Fault as Whose;
+use crate::model::{Refusal, Report};
+use crate::text::choose::Wanted;
+use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
+use percent_encoding::percent_decode;
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Fields in the order in which they stood, those of the address first.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fields(Vec<(String, Vec<u8>)>);
+
+impl Fields {
+    pub(super) fn read(&mut self, text: &[u8]) {
+        for pair in text.split(|&octet| octet == b'&').filter(|pair| !pair.is_empty()) {
+            let at = memchr::memchr(b'=', pair).unwrap_or(pair.len());
+            let name = String::from_utf8_lossy(&decoded(&pair[..at])).into_owned();
+            self.0.push((name, decoded(pair.get(at + 1..).unwrap_or_default())));
+        }
+    }
+
+    /// The octets of the first field that has one of these names.
+    pub(super) fn octets(&self, names: &[&str]) -> Option<&[u8]> {
+        self.0.iter().find(|(name, _)| names.contains(&name.as_str())).map(|(_, value)| value.as_slice())
+    }
+
+    /// The same as text, without blanks around it; `None` too if nothing is left.
+    pub(super) fn text(&self, names: &[&str]) -> Option<Cow<'_, str>> {
+        self.octets(names).map(|octets| String::from_utf8_lossy(octets.trim_ascii())).filter(|text| !text.is_empty())
+    }
+
+    /// The names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+}
+
+fn decoded(text: &[u8]) -> Vec<u8> {
+    let spaced: Vec<u8> = text.iter().map(|&octet| if octet == b'+' { b' ' } else { octet }).collect();
+    percent_decode(&spaced).collect()
+}
+
+/// A request of fields.
+pub(super) struct Form {
+    pub fields: Fields,
+    pub headers: HeaderMap,
+    pub peer: IpAddr,
+}
+
+impl FromRequest<Api> for Form {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Form, Problem> {
+        let (parts, body) = request.into_parts();
+        let mut fields = Fields::default();
+        fields.read(parts.uri.query().unwrap_or_default().as_bytes());
+        let (peer, headers) = (peer(&parts), parts.headers.clone());
+        let Body(body) = Body::from_request(Request::from_parts(parts, body), api).await?;
+        fields.read(&body);
+        Ok(Form { fields, headers, peer })
+    }
+}
+
+/// What a request of another gateway wants sent. Times are wall milliseconds, 0 where left open.
+#[derive(Debug, Clone)]
+pub(super) struct Wish<'a> {
+    pub from: &'a str,
+    pub text: &'a str,
+    pub encoding: Wanted,
+    pub report: Report,
+    pub callback: Option<Callback>,
+    pub tags: Box<[Box<str>]>,
+    pub due_ms: u64,
+    pub expires_ms: u64,
+    pub priority: u8,
+}
+
+impl Wish<'_> {
+    /// Nothing but these.
+    pub(super) fn of<'a>(from: &'a str, text: &'a str) -> Wish<'a> {
+        let (report, tags) = (Report::default(), Box::default());
+        Wish { from, text, encoding: Wanted::Auto, report, callback: None, tags, due_ms: 0, expires_ms: 0, priority: 0 }
+    }
+}
+
+/// What became of one number: taken, or why not and whether it may pass later.
+pub(super) type Handed = Result<Taken, (Fault, bool)>;
+
+/// Hands in the same text to each of these numbers; the answers are in their order.
+///
+/// # Errors
+/// There is no answer.
+pub(super) async fn hand_in(api: &Api, account: &AccountEntry, to: &[&str], wish: &Wish<'_>) -> Result<Vec<Handed>, Problem> {
+    let sender = Sender { id: account.id, account: &account.settings, home: api.submissions.home(), now: api.submissions.now() };
+    let notes = Notes { tags: wish.tags.clone(), callback: wish.callback.clone(), ..Notes::default() };
+    let made: Vec<Result<Draft, Fault>> = to
+        .iter()
+        .map(|to| {
+            let item = Item {
+                notes: Some(&notes),
+                to,
+                from: wish.from,
+                text: wish.text,
+                class: None,
+                encoding: wish.encoding,
+                transliteration: None,
+                report: wish.report,
+                due_ms: wish.due_ms,
+                expires_ms: wish.expires_ms,
+                identity: "",
+            };
+            let mut message = of_item(&item, &sender)?;
+            // Just made: nothing is copied.
+            Arc::make_mut(&mut message).priority = wish.priority;
+            Ok(Draft { token: 0, message, campaign: None })
+        })
+        .collect();
+    let (mut drafts, mut places) = (Vec::new(), Vec::new());
+    for made in made {
+        places.push(made.map(|draft| drafts.push(draft)));
+    }
+    let mut answers = api.submissions.submit(drafts).await.map_err(unanswered)?.into_iter();
+    let told = |place: Result<(), Fault>| match place {
+        Ok(()) => answers.next().unwrap_or(Err(Refusal::Stopping)).map_err(|refusal| {
+            account.refused(refusal);
+            (public(fault_of(refusal)), refusal.fault() == Whose::Gateway)
+        }),
+        Err(fault) => Err((public(fault), false)),
+    };
+    Ok(places.into_iter().map(told).collect())
+}
+
+/// The account that has this system_id and password, as SMPP's binds show them.
+pub(super) async fn by_password(api: &Api, system_id: &[u8], password: &[u8], peer: IpAddr) -> Option<Arc<AccountEntry>> {
+    use crate::link::accounts::BindCheck;
+    use crate::model::id::SessionId;
+    let (accounts, now) = (api.submissions.accounts(), api.submissions.now());
+    let checked = match accounts.check_request(system_id, password, peer, now) {
+        BindCheck::Ask(job) => {
+            // Tens of milliseconds of work, once for each password: what was found right is remembered.
+            let done = tokio::task::spawn_blocking(move || job.run()).await.ok()?;
+            accounts.finish(SessionId(0), done, peer, api.submissions.now())
+        }
+        checked => checked,
+    };
+    match checked {
+        BindCheck::Right(account) => Some(account),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_octets_until_somebody_knows_their_charset() {
+        let mut fields = Fields::default();
+        fields.read(b"to=%2B8613800138000+1&text=%96%C1&&empty=&flag");
+        assert_eq!(fields.text(&["to"]).as_deref(), Some("+8613800138000 1"));
+        assert_eq!(fields.octets(&["content", "text"]), Some(&[0x96, 0xC1][..]));
+        assert_eq!((fields.text(&["empty"]), fields.octets(&["flag"])), (None, Some(&b""[..])));
+        assert_eq!(fields.names().count(), 4);
+    }
+}
