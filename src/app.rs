@@ -199,7 +199,7 @@ impl Gateway {
         let lists = Lists::new(lists, &engine_inputs);
         let asked_lists = lists.clone();
         let http = http.map(|port| {
-            let api = Api::new(&config.http, keys, submissions.clone(), operators.clone());
+            let api = Api::new(&config.http, keys, submissions.clone(), operators.clone(), records.clone());
             (port.address(), tokio::spawn(port.serve(api)))
         });
         let admin = admin.map(|port| {

@@ -242,6 +242,9 @@ pub struct MessageView {
     pub due_ms: u64,
     /// See `accepted_ms`.
     pub expires_ms: u64,
+    /// The message itself; its text may be cut once a carrier has it.
+    #[serde(skip)]
+    pub own: std::sync::Arc<Message>,
     /// What the carrier said, of a test message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<String>,
@@ -444,13 +447,14 @@ impl Engine {
             parts_taken: taken.count(),
             last_status: entry.last_status,
             test: self.overlay.tests.outcome(message.id).map(str::to_owned),
-            ..self.bare_view(message)
+            ..self.bare_view(&entry.message)
         }
     }
 
     /// What the message alone tells.
-    fn bare_view(&self, message: &Message) -> MessageView {
+    fn bare_view(&self, message: &std::sync::Arc<Message>) -> MessageView {
         MessageView {
+            own: std::sync::Arc::clone(message),
             message: message.id.to_string(),
             state: State::Waiting.name(),
             waits_on: None,

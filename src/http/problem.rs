@@ -7,21 +7,26 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 /// A refusal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Problem {
     /// The HTTP status.
     pub status: u16,
     /// In a few words.
+    #[schema(value_type = String)]
     pub title: Box<str>,
     /// A stable word.
+    #[schema(value_type = String)]
     pub code: Box<str>,
     /// What is wrong.
+    #[schema(value_type = String)]
     pub detail: Box<str>,
     /// The field that is to blame; empty if none is.
     #[serde(default, skip_serializing_if = "is_empty")]
+    #[schema(value_type = String, required = false)]
     pub field: Box<str>,
     /// What to do instead.
     #[serde(default, skip_serializing_if = "is_empty")]
+    #[schema(value_type = String, required = false)]
     pub fix: Box<str>,
     /// Seconds after which the same may pass; told in a header.
     #[serde(skip)]

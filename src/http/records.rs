@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// Runs a look-up, which waits for disks, beside the tasks.
-async fn beside<T: Send + 'static>(
+pub(super) async fn beside<T: Send + 'static>(
     records: Records,
     look: impl FnOnce(&Records) -> Result<T, String> + Send + 'static,
 ) -> Result<T, Problem> {

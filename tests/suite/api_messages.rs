@@ -39,6 +39,11 @@ fn each_recipient_is_answered_with_an_id_or_a_reason_and_gets_its_own_text() {
     assert_eq!(fault(3), ["bad_value", "variables"]);
     assert_eq!(fault(4), ["bad_value", "send_at"]);
     until("both are at the carrier", || smsc.stats().submits == 2);
+    // What is over is told from the records.
+    let path = format!("/v1/messages/{}", ids(&told)[1]);
+    let over = || call(&gateway, "GET", &path, "").json();
+    until("it is told how it ended", || over()["state"].as_str() == Some("sent_final"));
+    assert_eq!((over()["reference"].as_str(), over()["campaign"].as_str()), (Some("order 7"), Some("spring")), "{}", over());
     assert!(gateway.terminate().success());
 }
 

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A customer's endpoint: keeps what comes, answers as it is told.
-struct Receiver {
-    address: SocketAddr,
+pub struct Receiver {
+    pub address: SocketAddr,
     requests: Arc<Mutex<Vec<(String, String)>>>,
     /// The status that it answers; 0: it takes the request and says nothing.
     status: Arc<AtomicU16>,
@@ -20,7 +20,7 @@ struct Receiver {
 }
 
 impl Receiver {
-    fn start() -> Receiver {
+    pub fn start() -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let receiver = Receiver {
             address: listener.local_addr().unwrap(),
@@ -40,7 +40,12 @@ impl Receiver {
         receiver
     }
 
-    fn requests(&self) -> Vec<(String, String)> {
+    /// Heads of the requests that came.
+    pub fn heads(&self) -> Vec<String> {
+        self.requests().into_iter().map(|(head, _)| head).collect()
+    }
+
+    pub fn requests(&self) -> Vec<(String, String)> {
         self.requests.lock().unwrap().clone()
     }
 

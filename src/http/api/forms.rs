@@ -15,7 +15,6 @@ use crate::model::refusal::Fault as Whose;
 use crate::model::{Refusal, Report};
 use crate::text::choose::Wanted;
 use axum::extract::{FromRequest, Request};
-use axum::http::HeaderMap;
 use percent_encoding::percent_decode;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -58,7 +57,6 @@ fn decoded(text: &[u8]) -> Vec<u8> {
 /// A request of fields.
 pub(super) struct Form {
     pub fields: Fields,
-    pub headers: HeaderMap,
     pub peer: IpAddr,
 }
 
@@ -69,10 +67,10 @@ impl FromRequest<Api> for Form {
         let (parts, body) = request.into_parts();
         let mut fields = Fields::default();
         fields.read(parts.uri.query().unwrap_or_default().as_bytes());
-        let (peer, headers) = (peer(&parts), parts.headers.clone());
+        let peer = peer(&parts);
         let Body(body) = Body::from_request(Request::from_parts(parts, body), api).await?;
         fields.read(&body);
-        Ok(Form { fields, headers, peer })
+        Ok(Form { fields, peer })
     }
 }
 

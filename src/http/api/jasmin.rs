@@ -97,7 +97,7 @@ fn wish<'a>(fields: &Fields, from: &'a str, text: &'a str, coding: u8, now_ms: u
 }
 
 pub(super) async fn send(State(api): State<Api>, form: Form) -> Response {
-    let Form { fields, peer, .. } = form;
+    let Form { fields, peer } = form;
     if let Some(name) = fields.names().find(|name| !KNOWN.contains(name)) {
         return error(StatusCode::BAD_REQUEST, &format!("Argument [{name}] is unknown."));
     }

@@ -73,7 +73,7 @@ fn wish<'a>(fields: &Fields, from: &'a str, text: &'a str, coding: Option<u64>, 
 }
 
 pub(super) async fn sendsms(State(api): State<Api>, form: Form) -> Response {
-    let Form { fields, peer, .. } = form;
+    let Form { fields, peer } = form;
     let [user, password] = [["username", "user"], ["password", "pass"]].map(|names| fields.octets(&names).unwrap_or_default());
     let Some(account) = by_password(&api, user, password, peer).await else {
         return said(StatusCode::FORBIDDEN, "Authorization failed for sendsms");

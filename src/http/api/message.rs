@@ -1,56 +1,160 @@
-//! `GET` and `DELETE /v1/messages/{id}`: one message of the key's account, while it is alive. Anybody else's is told as one that never was.
+//! `GET` and `DELETE /v1/messages/{id}`: one message of the key's account, live or, where records are kept, finished. Anybody else's is told as one that
+//! never was.
 
 use super::Api;
 use super::extract::Caller;
 use crate::config::Scope;
 use crate::engine::control::Ask;
-use crate::engine::look::{Look, MessageView, View};
+use crate::engine::look::{Look, View};
 use crate::engine::scope::Fault;
 use crate::http::problem::Problem;
+use crate::http::records::beside;
 use crate::link::accounts::AccountEntry;
-use crate::model::MessageId;
+use crate::model::{Address, MessageId};
+use crate::text::transcode::text_of;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Serialize;
+use std::borrow::Cow;
+use utoipa::ToSchema;
 
-fn unknown(id: &str) -> Fault {
-    Fault::of("unknown_message", "id", format!("no message {id} of yours is alive"), "an id that was answered")
+fn unknown() -> Fault {
+    Fault::of("unknown_message", "id", "no message of yours has this id, or it is past what is kept", "an id that was answered")
 }
 
 fn parsed(id: &str) -> Result<MessageId, Fault> {
     // What is no id is the id of nothing.
-    MessageId::parse(id.as_bytes()).ok_or_else(|| unknown("of this id"))
+    MessageId::parse(id.as_bytes()).ok_or_else(unknown)
 }
 
-/// A message that is alive, as its account sees it. Times are ISO 8601.
-#[derive(Debug, Serialize)]
+/// What is known of a message of an account. Times are wall milliseconds, 0 for none.
+pub(super) struct Fate {
+    pub state: Cow<'static, str>,
+    pub waits_on: Option<String>,
+    pub class: Cow<'static, str>,
+    pub campaign: String,
+    pub from: String,
+    /// In full while it lives; of a finished one as the records write numbers.
+    pub to: String,
+    /// While it lives, as long as no carrier has it.
+    pub text: Option<String>,
+    pub reference: String,
+    pub tags: Vec<String>,
+    pub segments: u8,
+    pub accepted_ms: u64,
+    pub send_at_ms: u64,
+    pub expire_at_ms: u64,
+    pub sent_ms: Option<u64>,
+    pub final_ms: Option<u64>,
+    pub error: Option<String>,
+}
+
+fn written(address: &Address) -> String {
+    let digits = String::from_utf8_lossy(&address.digits);
+    if address.ton == 1 { format!("+{digits}") } else { digits.into_owned() }
+}
+
+/// The message of this account and what became of it.
+///
+/// # Errors
+/// There is none, or it is another's.
+pub(super) async fn fate(api: &Api, account: &AccountEntry, id: MessageId) -> Result<Fate, Problem> {
+    let name = &account.settings.name;
+    match api.look(Look::Message(id)).await {
+        Ok(View::Message(view)) if view.account == *name => {
+            let notes = view.own.notes.as_deref();
+            Ok(Fate {
+                state: view.state.into(),
+                waits_on: view.waits_on,
+                class: view.class.into(),
+                campaign: view.campaign,
+                from: written(&view.own.source),
+                to: written(&view.own.destination),
+                text: if view.state == "waiting" { text_of(&view.own.body) } else { None },
+                reference: notes.map_or_else(String::new, |notes| notes.reference.to_string()),
+                tags: notes.map_or_else(Vec::new, |notes| notes.tags.iter().map(ToString::to_string).collect()),
+                segments: view.parts as u8,
+                accepted_ms: view.accepted_ms,
+                send_at_ms: view.due_ms,
+                expire_at_ms: view.expires_ms,
+                sent_ms: None,
+                final_ms: None,
+                error: None,
+            })
+        }
+        Ok(View::Message(_)) => Err(unknown().into()),
+        Ok(_) => Err(crate::http::look::odd()),
+        Err(problem) if matches!(problem.status, 404 | 410) => finished(api, name, id).await,
+        Err(problem) => Err(problem),
+    }
+}
+
+async fn finished(api: &Api, account: &str, id: MessageId) -> Result<Fate, Problem> {
+    let records = api.records.clone().ok_or_else(unknown)?;
+    let numbers = records.clone();
+    let row = beside(records, move |records| records.message(id)).await?.filter(|row| &*row.account == account).ok_or_else(unknown)?;
+    Ok(Fate {
+        state: row.state,
+        waits_on: None,
+        class: row.class,
+        campaign: row.campaign,
+        from: row.source,
+        to: numbers.files().numbers().show(&row.number),
+        text: row.text,
+        reference: row.reference.unwrap_or_default(),
+        tags: row.tags,
+        segments: row.segments.unwrap_or(1),
+        accepted_ms: row.accepted_ms.unwrap_or(0),
+        send_at_ms: row.due_ms.unwrap_or(0),
+        expire_at_ms: 0,
+        sent_ms: row.sent_ms,
+        final_ms: row.final_ms,
+        error: row.carrier_error,
+    })
+}
+
+/// A message, as its account sees it. Times are ISO 8601.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MessageTold {
     /// Its id.
     id: String,
-    /// waiting or sent_waiting.
-    state: &'static str,
+    /// waiting, sent_waiting (a carrier has it), or how it ended: delivered, undelivered, expired, rejected, cancelled, sent_final, no_receipt, in_doubt.
+    state: Cow<'static, str>,
     /// What it waits on.
     #[serde(skip_serializing_if = "Option::is_none")]
     waits_on: Option<String>,
     /// otp, transactional or marketing.
-    class: &'static str,
+    class: Cow<'static, str>,
     /// Its campaign; empty: none.
     campaign: String,
-    /// Where it goes; masked.
+    /// Its sender.
+    from: String,
+    /// Where it goes; of a finished message as the records keep numbers.
     to: String,
-    /// Parts, and how many a carrier took.
-    parts: usize,
-    /// See `parts`.
-    parts_taken: usize,
+    /// Its sender's own name for it.
+    reference: String,
+    /// Its sender's words for what it belongs to.
+    tags: Vec<String>,
+    /// Segments.
+    segments: u8,
     /// When it was accepted.
-    accepted_at: String,
+    accepted_at: Option<String>,
     /// Not before.
     #[serde(skip_serializing_if = "Option::is_none")]
     send_at: Option<String>,
     /// Not after.
     #[serde(skip_serializing_if = "Option::is_none")]
     expire_at: Option<String>,
+    /// When a carrier took it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent_at: Option<String>,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    done_at: Option<String>,
+    /// The carrier's error as it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 fn iso(ms: u64) -> Option<String> {
@@ -58,47 +162,43 @@ fn iso(ms: u64) -> Option<String> {
     jiff::Timestamp::from_millisecond(at).ok().map(|at| at.to_string())
 }
 
-/// The message of this account that is alive.
-pub(super) async fn found(api: &Api, account: &AccountEntry, id: MessageId) -> Result<MessageView, Problem> {
-    let View::Message(view) = api.look(Look::Message(id)).await.map_err(|problem| not_alive(problem, id))? else {
-        return Err(crate::http::look::odd());
-    };
-    if view.account != account.settings.name {
-        return Err(unknown(&id.to_string()).into());
-    }
-    Ok(view)
-}
-
-/// That it has ended is told in the words of this port.
-fn not_alive(problem: Problem, id: MessageId) -> Problem {
-    match problem.status {
-        404 | 410 => unknown(&id.to_string()).into(),
-        _ => problem,
-    }
-}
-
+/// What became of a message
+#[utoipa::path(get, path = "/v1/messages/{id}", tag = "messages", params(("id" = String, Path, description = "An id that was answered")),
+    responses((status = 200, body = MessageTold), (status = 404, body = Problem)), security(("key" = [])))]
 pub(super) async fn look(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Json<MessageTold>, Problem> {
     caller.key.needs(Scope::MessagesRead)?;
-    let view = found(&api, &caller.account, parsed(&id)?).await?;
+    let id = parsed(&id)?;
+    let fate = fate(&api, &caller.account, id).await?;
     Ok(Json(MessageTold {
-        id: view.message,
-        state: view.state,
-        waits_on: view.waits_on,
-        class: view.class,
-        campaign: view.campaign,
-        to: view.destination,
-        parts: view.parts,
-        parts_taken: view.parts_taken,
-        accepted_at: iso(view.accepted_ms).unwrap_or_default(),
-        send_at: iso(view.due_ms),
-        expire_at: iso(view.expires_ms),
+        id: id.to_string(),
+        state: fate.state,
+        waits_on: fate.waits_on,
+        class: fate.class,
+        campaign: fate.campaign,
+        from: fate.from,
+        to: fate.to,
+        reference: fate.reference,
+        tags: fate.tags,
+        segments: fate.segments,
+        accepted_at: iso(fate.accepted_ms),
+        send_at: iso(fate.send_at_ms),
+        expire_at: iso(fate.expire_at_ms),
+        sent_at: fate.sent_ms.and_then(iso),
+        done_at: fate.final_ms.and_then(iso),
+        error: fate.error,
     }))
 }
 
+/// Cancel a message that still waits
+#[utoipa::path(delete, path = "/v1/messages/{id}", tag = "messages", params(("id" = String, Path, description = "An id that was answered")),
+    responses((status = 204, description = "It will not be sent"), (status = 404, body = Problem),
+        (status = 409, description = "It has left, or is over", body = Problem)), security(("key" = [])))]
 pub(super) async fn cancel(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     caller.key.needs(Scope::MessagesWrite)?;
-    let message = parsed(&id)?;
-    let ask = Ask::Cancel { account: caller.account.id, message };
-    api.operator.ask("", "", ask).await.map_err(|fault| not_alive(fault.into(), message))?;
+    let ask = Ask::Cancel { account: caller.account.id, message: parsed(&id)? };
+    api.operator.ask("", "", ask).await.map_err(|fault| match fault.code {
+        "unknown_message" => unknown(),
+        _ => fault,
+    })?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -3,7 +3,7 @@
 
 use super::Api;
 use super::extract::{Caller, Json as JsonBody};
-use super::request::{Prepared, Ready, alone, public, read};
+use super::request::{Prepared, Ready, Submission, alone, public, read};
 use crate::config::Scope;
 use crate::engine::port::{Draft, Taken};
 use crate::engine::scope::Fault;
@@ -20,12 +20,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// Bodies longer than this are read on another thread, a few at a time: thousands of texts are encoded.
 const LONG_BODY: usize = 128 << 10;
 
 /// Why a message is not taken.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Reason {
     /// A stable word.
     code: &'static str,
@@ -40,7 +41,7 @@ pub(super) struct Reason {
 }
 
 /// The answer to one message.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MessageAnswer {
     /// Its id; absent: it is not taken.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,7 +69,7 @@ pub(super) struct MessageAnswer {
 }
 
 /// The answer to a request.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Receipt {
     /// Messages taken now.
     accepted: usize,
@@ -107,6 +108,16 @@ pub(super) async fn prepared(api: &Api, account: &Arc<AccountEntry>, body: JsonB
     reading.await.map_err(|_| crate::http::look::odd())?
 }
 
+/// Hand in a message, or up to 10,000
+///
+/// Answered once everything that it says yes to is on stable storage. Under an `Idempotency-Key` the same request makes no second message for 72 hours:
+/// what was taken is answered with the same ids, what was refused is tried again.
+#[utoipa::path(post, path = "/v1/messages", tag = "messages", request_body = Submission,
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 octets; the same key with another body is refused")),
+    responses((status = 202, description = "At least one message is taken, durably", body = Receipt),
+        (status = 401, description = "No key, or one that is not in force", body = Problem), (status = 409, description = "The idempotency key was used with another body", body = Problem),
+        (status = 422, description = "What is wrong, with its field", body = Problem), (status = 429, description = "After the seconds of Retry-After", body = Problem)),
+    security(("key" = [])))]
 pub(super) async fn submit(State(api): State<Api>, caller: Caller, body: JsonBody) -> Result<Response, Problem> {
     caller.key.needs(Scope::MessagesWrite)?;
     let Prepared { single, mut items } = prepared(&api, &caller.account, body).await?;

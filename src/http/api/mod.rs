@@ -4,6 +4,7 @@
 //! A single message costs no task and no thread of its own: its body is read and made into a draft where its socket is driven, and what many connections
 //! hand in at once is one group of the journal. Only long bodies are read elsewhere, a few at a time.
 
+mod docs;
 mod extract;
 mod forms;
 mod jasmin;
@@ -14,6 +15,7 @@ mod messages;
 pub mod port;
 mod preview;
 mod request;
+mod twilio;
 
 pub use keys::Keys;
 pub use port::ApiPort;
@@ -24,6 +26,7 @@ use crate::config::Http;
 use crate::engine::control::{Answer, Ask};
 use crate::engine::look::{Look, View};
 use crate::link::submissions::Submissions;
+use crate::records::Records;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -47,6 +50,8 @@ pub struct Api {
     pub submissions: Submissions,
     /// The way to the engine.
     pub operator: Operator,
+    /// What became of messages, if records are kept.
+    pub records: Option<Records>,
     /// Longest body, octets.
     pub body_max: usize,
     /// How long a body may take.
@@ -55,8 +60,8 @@ pub struct Api {
 
 impl Api {
     /// What stands behind a port of these settings.
-    pub fn new(settings: &Http, keys: Arc<Keys>, submissions: Submissions, operator: Operator) -> Api {
-        Api { keys, submissions, operator, body_max: settings.max_body_bytes, timeout: Duration::from_millis(settings.timeout_ms) }
+    pub fn new(settings: &Http, keys: Arc<Keys>, submissions: Submissions, operator: Operator, records: Option<Records>) -> Api {
+        Api { keys, submissions, operator, records, body_max: settings.max_body_bytes, timeout: Duration::from_millis(settings.timeout_ms) }
     }
 
     /// Whose key this is.
@@ -79,6 +84,9 @@ fn router(api: Api, settings: &Http) -> Router {
         .route("/v1/messages", post(messages::submit))
         .route("/v1/messages/preview", post(preview::preview))
         .route("/v1/messages/{id}", get(message::look).delete(message::cancel))
+        .route("/2010-04-01/Accounts/{account}/Messages.json", post(twilio::create))
+        .route("/2010-04-01/Accounts/{account}/Messages/{message}", get(twilio::fetch).post(twilio::update))
+        .merge(docs::routes())
         .route("/cgi-bin/sendsms", get(kannel::sendsms).post(kannel::sendsms))
         .route("/send", get(jasmin::send).post(jasmin::send))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "unknown_path", "", "there is nothing here", "what /docs lists") })

@@ -14,9 +14,10 @@ use crate::text::template::{Piece, pieces};
 use crate::text::transliterate::Transliteration;
 use axum::http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use utoipa::ToSchema;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Longest idempotency key, octets.
@@ -29,7 +30,7 @@ const OF_PLACE: u64 = 0x706c_6163_6500_0000;
 const OF_ITEM: u64 = 0x6974_656d_0000_0000;
 
 /// What stands in a text in place of a `{name}`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(untagged)]
 pub(super) enum Variable {
     /// As it is.
@@ -39,7 +40,7 @@ pub(super) enum Variable {
 }
 
 /// Messages to one number (`to`) or to many (`recipients`).
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Submission {
     /// The number, as people write numbers.
@@ -49,6 +50,7 @@ pub(super) struct Submission {
     /// The text; with variables, `{name}` stands for one of them and `{{` for a brace.
     pub text: Option<String>,
     /// What stands for the names in the text, where a recipient has none of its own.
+    #[schema(value_type = BTreeMap<String, String>)]
     pub variables: BTreeMap<String, Variable>,
     /// The sender; absent: the account's own.
     pub from: Option<String>,
@@ -65,6 +67,7 @@ pub(super) struct Submission {
     /// The sender's own name for it, told again in reports; up to 128 octets.
     pub reference: Option<String>,
     /// The sender's own words for what it belongs to; up to 10 of up to 64 octets.
+    #[schema(value_type = Option<Vec<String>>)]
     pub tags: Option<Vec<Box<str>>>,
     /// The campaign that it belongs to, by a name.
     pub campaign: Option<String>,
@@ -75,7 +78,7 @@ pub(super) struct Submission {
 }
 
 /// One number, and what it has of its own.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Recipient {
     /// The number, as people write numbers.
@@ -83,10 +86,12 @@ pub(super) struct Recipient {
     /// In place of the shared text.
     pub text: Option<String>,
     /// Over the shared variables.
+    #[schema(value_type = BTreeMap<String, String>)]
     pub variables: BTreeMap<String, Variable>,
     /// In place of the shared reference.
     pub reference: Option<String>,
     /// In place of the shared tags.
+    #[schema(value_type = Option<Vec<String>>)]
     pub tags: Option<Vec<Box<str>>>,
     /// In place of the shared callback.
     pub callback: Option<String>,

@@ -1,0 +1,41 @@
+"""Twilio's own client against our door: usage twilio_client.py BASE ACCOUNT KEY CALLBACK. Only the address of its API domain is another; prints JSON."""
+import datetime, json, sys
+from twilio.base.exceptions import TwilioRestException
+from twilio.rest import Client
+
+base, account, key, callback = sys.argv[1:5]
+
+
+def client(token):
+    made = Client(account, token)
+    made.api.base_url = base
+    return made
+
+
+told = {}
+messages = client(key).messages
+made = messages.create(to="+8613800138000", from_="SHOP", body="Hello 雁", status_callback=callback, validity_period=3600)
+told["made"] = [made.sid, made.account_sid, made.status, made.body, made.to, made.num_segments, made.date_created.isoformat(), made.direction]
+fetched = messages(made.sid).fetch()
+told["fetched"] = [fetched.sid, fetched.status in ("queued", "sent", "delivered"), fetched.from_]
+later = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+planned = messages.create(to="+8613800138001", from_="SHOP", body="later", send_at=later, schedule_type="fixed")
+told["planned"] = [planned.status, messages(planned.sid).fetch().status, messages(planned.sid).update(status="canceled").status]
+
+
+def refused(what):
+    try:
+        what()
+    except TwilioRestException as error:
+        return [error.status, error.code]
+    return None
+
+
+told["refused"] = {
+    "to": refused(lambda: messages.create(to="12x", from_="SHOP", body="x")),
+    "body": refused(lambda: messages.create(to="+8613800138000", from_="SHOP")),
+    "from": refused(lambda: messages.create(to="+8613800138000", body="x")),
+    "token": refused(lambda: client("not-a-key-that-anybody-gave-out").messages.create(to="+8613800138000", from_="SHOP", body="x")),
+    "unknown": refused(lambda: messages("SM" + "0" * 32).fetch()),
+}
+print(json.dumps(told))

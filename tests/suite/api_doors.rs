@@ -1,0 +1,145 @@
+//! Clients of other gateways: requests in the forms of Kannel's and Jasmin's manuals, and Twilio's own Python client, are taken as they stand, and told of
+//! their reports in the way that they expect.
+
+use super::api_rig::{Answered, KEY, ask, with_http};
+use super::control_rig::{done, until};
+use super::crash_rig::GatewayProcess;
+use super::hooks_sockets::Receiver;
+use super::peers_rig;
+use hongyan::sim::smsc::{Smsc, SmscSettings};
+use serde_json::{Value, json};
+
+const FORM: [(&str, &str); 1] = [("content-type", "application/x-www-form-urlencoded")];
+
+fn get(gateway: &GatewayProcess, path: &str) -> Answered {
+    ask(gateway, "GET", path, &[], "")
+}
+
+fn accepted(gateway: &GatewayProcess) -> u64 {
+    done(gateway.admin, &["status"])["accepted"].as_u64().unwrap()
+}
+
+#[test]
+fn kannels_sendsms_is_served_in_its_words() {
+    let directory = tempfile::tempdir().unwrap();
+    let smsc = Smsc::start(SmscSettings::default()).unwrap();
+    let dlr = Receiver::start();
+    let gateway = GatewayProcess::start(&with_http(directory.path(), smsc.local_addr(), "", ""));
+    let who = "/cgi-bin/sendsms?username=shop&password=secret";
+    let url = format!("http%3A%2F%2F{}%2Fdlr%3Fid%3D7%26type%3D%25d%26phone%3D%25p", dlr.address.to_string().replace(':', "%3A"));
+    let cases = [
+        (format!("{who}&from=SHOP&to=13800138000&text=Hello+world"), 202, "0: Accepted for delivery"),
+        (format!("{who}&from=SHOP&to=%2B8613800138001+13800138002,13800138003&text=Hi"), 202, "0: Accepted for delivery"),
+        (format!("{who}&to=13800138004&text=%96%C1&coding=2&charset=UTF-16BE"), 202, "0: Accepted for delivery"),
+        (format!("{who}&to=13800138005&text=%96%C1&coding=2"), 202, "0: Accepted for delivery"),
+        (format!("{who}&to=13800138006&text=caf%E9&charset=ISO-8859-1&validity=60&priority=1"), 202, "0: Accepted for delivery"),
+        (format!("{who}&to=13800138007&text=later&deferred=30"), 202, "3: Queued for later delivery"),
+        (format!("{who}&to=13800138008&text=told&dlr-mask=3&dlr-url={url}"), 202, "0: Accepted for delivery"),
+        (format!("{who}&to=12x+13800138009&text=x"), 202, "0: Accepted for delivery (Denied: 12x)"),
+        (format!("{who}&text=x"), 400, "Missing receiver number, rejected"),
+        (format!("{who}&to=13800138000"), 400, "Empty text not allowed, rejected"),
+        (format!("{who}&to=13800138000&text=x&udh=%05%00"), 400, "UDH field misformed, rejected"),
+        (format!("{who}&to=13800138000&text=x&validity=soon"), 400, "Validity field misformed, rejected"),
+        (format!("{who}&to=13800138000&text=x&coding=9"), 400, "Coding field misformed, rejected"),
+        ("/cgi-bin/sendsms?username=shop&password=wrong&to=13800138000&text=x".to_owned(), 403, "Authorization failed for sendsms"),
+    ];
+    for (path, status, words) in cases {
+        let answer = get(&gateway, &path);
+        assert_eq!((answer.status, answer.text.as_str()), (status, words), "{path}");
+    }
+    assert_eq!(accepted(&gateway), 10);
+    // One account's failures hold no other up.
+    let posted = ask(&gateway, "POST", "/cgi-bin/sendsms", &FORM, "user=codes&pass=secret&to=13800138010&text=x");
+    assert_eq!(posted.status, 202, "{}", posted.text);
+    until("the report is told", || dlr.heads().iter().any(|head| head.starts_with("GET /dlr?id=7&type=1&phone=%2B8613800138008 ")));
+    assert!(gateway.terminate().success());
+}
+
+#[test]
+fn jasmins_send_is_served_in_its_words() {
+    let directory = tempfile::tempdir().unwrap();
+    let smsc = Smsc::start(SmscSettings::default()).unwrap();
+    let dlr = Receiver::start();
+    let gateway = GatewayProcess::start(&with_http(directory.path(), smsc.local_addr(), "", ""));
+    let who = "/send?username=shop&password=secret";
+    let url = format!("http%3A%2F%2F{}%2Fdlr", dlr.address.to_string().replace(':', "%3A"));
+    for path in [
+        format!("{who}&to=13800138000&content=Hello+world+%21"),
+        format!("{who}&to=%2B8613800138001&from=SHOP&hex-content=96C1&coding=8&priority=2&validity-period=60&tags=vip,spring"),
+        format!("{who}&to=13800138002&content=told&dlr=yes&dlr-level=3&dlr-method=GET&dlr-url={url}"),
+        format!("{who}&to=13800138003&content=later&sdt=000000000100000R"),
+    ] {
+        let answer = get(&gateway, &path);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        let id = answer.text.strip_prefix("Success \"").and_then(|rest| rest.strip_suffix('"')).unwrap();
+        assert_eq!(id.len(), 19, "{id}");
+    }
+    let posted = ask(
+        &gateway,
+        "POST",
+        "/send",
+        &FORM,
+        &format!("username=shop&password=secret&to=13800138004&content=x&dlr=yes&dlr-level=2&dlr-url={url}"),
+    );
+    assert_eq!(posted.status, 200, "{}", posted.text);
+    for (path, status, words) in [
+        (format!("{who}&content=x"), 400, "Error \"Mandatory argument [to] is not found.\""),
+        (format!("{who}&to=13800138000"), 400, "Error \"content or hex-content not present.\""),
+        (format!("{who}&to=13800138000&content=x&colour=red"), 400, "Error \"Argument [colour] is unknown.\""),
+        (format!("{who}&to=13800138000&content=x&coding=99"), 400, "Error \"Argument [coding] has an invalid value: [99].\""),
+        (format!("{who}&to=13800138000&hex-content=9"), 400, "Error \"Argument [hex-content] has an invalid value: [..].\""),
+        (
+            "/send?username=shop&password=wrong&to=13800138000&content=x".to_owned(),
+            403,
+            "Error \"Authentication failure for username:shop\"",
+        ),
+    ] {
+        let answer = get(&gateway, &path);
+        assert_eq!((answer.status, answer.text.as_str()), (status, words), "{path}");
+    }
+    assert_eq!(accepted(&gateway), 5);
+    until("both reports are told", || {
+        let got = dlr.heads().iter().any(|head| head.starts_with("GET /dlr?id=") && head.contains("message_status=DELIVRD"));
+        got && dlr.requests().iter().any(|(_, body)| body.contains("message_status=DELIVRD"))
+    });
+    assert!(gateway.terminate().success());
+}
+
+#[test]
+fn twilios_own_client_sends_looks_up_and_cancels() {
+    let directory = tempfile::tempdir().unwrap();
+    let smsc = Smsc::start(SmscSettings::default()).unwrap();
+    let callback = Receiver::start();
+    let gateway = GatewayProcess::start(&with_http(directory.path(), smsc.local_addr(), "", ""));
+    let sid = hongyan::http::hooks::account_sid("shop");
+    let base = format!("http://{}", gateway.http.unwrap());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/twilio_client.py");
+    let address = format!("http://{}/status", callback.address);
+    let out = std::process::Command::new(peers_rig::python()).args([script, &base, &sid, KEY, &address]).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let told: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let made = &told["made"];
+    assert_eq!(
+        [&made[1], &made[2], &made[3], &made[4], &made[5], &made[7]],
+        [&json!(sid), &json!("queued"), &json!("Hello 雁"), &json!("+8613800138000"), &json!("1"), &json!("outbound-api")]
+    );
+    assert_eq!(told["fetched"], json!([made[0], true, "SHOP"]));
+    assert_eq!(told["planned"], json!(["scheduled", "scheduled", "canceled"]));
+    let refused = json!({ "to": [400, 21211], "body": [400, 21602], "from": [400, 21603], "token": [401, 20003], "unknown": [404, 20404] });
+    assert_eq!(told["refused"], refused);
+    until("the status is called back", || callback.requests().iter().any(|(_, body)| body.contains("MessageStatus=delivered")));
+    assert_eq!(accepted(&gateway), 2);
+    assert!(gateway.terminate().success());
+}
+
+#[test]
+fn the_document_and_its_page_need_no_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let smsc = Smsc::start(SmscSettings::default()).unwrap();
+    let gateway = GatewayProcess::start(&with_http(directory.path(), smsc.local_addr(), "", ""));
+    let document = get(&gateway, "/openapi.json").json();
+    assert!(document["paths"]["/v1/messages"]["post"]["requestBody"].is_object(), "{document}");
+    assert!(document["components"]["schemas"]["Submission"]["properties"]["recipients"].is_object());
+    let page = get(&gateway, "/docs");
+    assert!(page.status == 200 && page.text.contains("<code>/v1/messages</code>") && !page.text.contains("<script"));
+}
