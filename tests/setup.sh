@@ -18,7 +18,7 @@ need python3 python3
 need node nodejs
 need npm npm
 
-python_has_all() { "$1" -c 'import smpplib, duckdb, twilio' >/dev/null 2>&1; }
+python_has_all() { "$1" -c 'import smpplib, duckdb, twilio, schemathesis' >/dev/null 2>&1; }
 venv=tests/peers/venv
 make_venv=false
 if ! python_has_all "$venv/bin/python3" && ! python_has_all python3; then
@@ -38,11 +38,11 @@ if [ ${#missing[@]} -gt 0 ]; then
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-# PyPI's smpplib, duckdb, which reads record files, and twilio, whose requests we take; in an environment of the tests' own.
+# PyPI's smpplib, duckdb, which reads record files, and twilio, whose requests we take, and schemathesis, which tries our API; in an environment of the tests' own.
 if $make_venv; then
-    echo "setup: installing smpplib, duckdb and twilio"
+    echo "setup: installing smpplib, duckdb, twilio and schemathesis"
     python3 -m venv "$venv"
-    "$venv/bin/python3" -m pip install --quiet --disable-pip-version-check smpplib==2.2.4 duckdb==2.0.1 twilio==9.13.0
+    "$venv/bin/python3" -m pip install --quiet --disable-pip-version-check smpplib==2.2.4 duckdb==2.0.1 twilio==9.13.0 schemathesis==4.32.5
 fi
 
 # npm's smpp (node-smpp), as tests/peers/package.json says.

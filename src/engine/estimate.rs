@@ -120,6 +120,9 @@ impl Engine {
 
     /// In the order of intake. `None`: it was handed in before.
     fn weigh(&self, message: &Message, router: &mut super::choice::Router) -> Result<Option<Weighed>, Refusal> {
+        if self.is_key_reused(message) {
+            return Err(Refusal::KeyReused);
+        }
         if message.identity != 0 && self.repeat_of(message, Remembered::Identity).is_some() {
             return Ok(None);
         }

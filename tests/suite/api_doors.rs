@@ -133,6 +133,20 @@ fn twilios_own_client_sends_looks_up_and_cancels() {
 }
 
 #[test]
+fn schemathesis_finds_no_answer_that_the_document_does_not_know() {
+    let directory = tempfile::tempdir().unwrap();
+    let smsc = Smsc::start(SmscSettings::default()).unwrap();
+    let gateway = GatewayProcess::start(&with_http(directory.path(), smsc.local_addr(), "", ""));
+    let document = format!("http://{}/openapi.json", gateway.http.unwrap());
+    let checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
+    let bearer = format!("Authorization: Bearer {KEY}");
+    let arguments = ["-m", "schemathesis.cli", "run", &document, "-H", &bearer, "--max-examples", "20", "-c", checks, "--no-color"];
+    let out = std::process::Command::new(peers_rig::python()).args(arguments).current_dir(directory.path()).output().unwrap();
+    assert!(out.status.success(), "{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(gateway.terminate().success());
+}
+
+#[test]
 fn the_document_and_its_page_need_no_key() {
     let directory = tempfile::tempdir().unwrap();
     let smsc = Smsc::start(SmscSettings::default()).unwrap();

@@ -196,7 +196,7 @@ fn accepted(start: &[u8], at: &mut Reader<'_>) -> Result<(MessageId, Glance), Ev
 mod tests {
     use super::super::write;
     use super::*;
-    use crate::model::notes::Notes;
+    use crate::model::notes::{Keyed, Notes};
     use crate::model::{AccountId, Address, Body, CampaignId, Class, Encoding, Message};
 
     #[test]
@@ -204,7 +204,12 @@ mod tests {
         let address = |digits: &[u8]| Address::new(1, 1, digits).unwrap();
         let body = Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: (*b"a text").into() };
         let plain = Message::new(AccountId(1), Class::Otp, [address(b"1069"), address(b"8613800138000")], 77, body);
-        let notes = Notes { reference: "order 7".into(), tags: ["a".into(), "b".into()].into(), callback: None };
+        let notes = Notes {
+            reference: "order 7".into(),
+            tags: ["a".into(), "b".into()].into(),
+            callback: None,
+            keyed: Some(Keyed { key: 5, content: 6 }),
+        };
         let rich = Message { campaign: CampaignId(3), charge: 9, tlvs: (*b"tlv").into(), notes: Some(notes.into()), ..plain.clone() };
         for message in [plain, rich] {
             let mut octets = Vec::new();

@@ -299,6 +299,30 @@ fn messages_that_came_by_no_session_are_answered_when_durable_with_their_segment
 }
 
 #[test]
+fn a_key_that_was_used_with_something_else_is_refused_also_after_a_crash() {
+    let mut bench = bench(DuplicateAction::Drop);
+    let hand_in = |bench: &mut Bench, place: u64, content: u64| {
+        let addresses = [Address::new(5, 0, b"SHOP").unwrap(), Address::new(1, 1, b"8613800138000").unwrap()];
+        let body = Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: (*b"hi").into() };
+        let number = crate::number::pack(b"8613800138000").unwrap() + place;
+        let keyed = Some(crate::model::notes::Keyed { key: 77, content });
+        let notes = Some(Arc::new(crate::model::notes::Notes { keyed, ..Default::default() }));
+        let made = Message::new(AccountId(0), Class::Transactional, addresses, number, body);
+        let draft = Draft { token: 1, message: Arc::new(Message { identity: 100 + place, notes, ..made }), campaign: None };
+        bench.handed_in.clear();
+        bench.step(vec![Input::HandIn { drafts: vec![draft] }]);
+        bench.handed_in.pop().unwrap().1.map(|taken| taken.repeats)
+    };
+    assert_eq!([hand_in(&mut bench, 0, 5), hand_in(&mut bench, 1, 5)], [Ok(false), Ok(false)]);
+    for _ in 0..2 {
+        assert_eq!(hand_in(&mut bench, 0, 5), Ok(true), "the same again");
+        assert_eq!(hand_in(&mut bench, 0, 6), Err(Refusal::KeyReused));
+        assert_eq!(hand_in(&mut bench, 2, 6), Err(Refusal::KeyReused), "also in a place where nothing was");
+        bench = bench.crash();
+    }
+}
+
+#[test]
 fn an_estimate_says_of_each_message_what_intake_says_and_changes_nothing() {
     let mut bench = bench_of(|account| {
         account.dedupe = DedupePlan { window_ms: WINDOW_MS, action: DuplicateAction::Refuse, ..DedupePlan::default() };

@@ -7,7 +7,8 @@ const HOOK: SessionId = SessionId(1 << 40);
 
 fn notes() -> Arc<Notes> {
     let callback = Callback { form: CallbackForm::Kannel, mask: 31, url: "http://customer.example/dlr?id=7&s=%d".into() };
-    Arc::new(Notes { reference: "order 7".into(), tags: ["spring".into(), "vip".into()].into(), callback: Some(callback), keyed: None })
+    let keyed = Some(crate::model::notes::Keyed { key: u64::MAX, content: 7 });
+    Arc::new(Notes { reference: "order 7".into(), tags: ["spring".into(), "vip".into()].into(), callback: Some(callback), keyed })
 }
 
 impl Bench {

@@ -9,7 +9,26 @@ use axum::routing::get;
 use serde_json::Value;
 use std::fmt::Write;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
+
+/// What any request may be answered with, as problems.
+const ALWAYS: [(&str, &str); 5] = [
+    ("401", "No key, or one that is not in force"),
+    ("403", "The key may not do this, or not from this address"),
+    ("404", "There is no such message of the key's account"),
+    ("429", "The key's or the account's rate is used up: again after the seconds of Retry-After"),
+    ("503", "Nothing can be promised for the moment: again after a while"),
+];
+/// What a request with a body may be answered with besides.
+const OF_BODIES: [(&str, &str); 6] = [
+    ("400", "The body is no JSON, or not all of it came"),
+    ("408", "The body did not come in time"),
+    ("409", "The idempotency key was used with another body"),
+    ("413", "The body is too large"),
+    ("415", "The body is said to be something else than JSON"),
+    ("422", "What is wrong, with its field"),
+];
 
 #[derive(OpenApi)]
 #[openapi(
@@ -17,9 +36,28 @@ use utoipa::{Modify, OpenApi};
         Clients of Kannel (/cgi-bin/sendsms), Jasmin (/send) and the Twilio message resource (/2010-04-01/Accounts/{Sid}/Messages.json) find their own doors here."),
     paths(messages::submit, preview::preview, message::look, message::cancel),
     components(schemas(Problem)),
-    modifiers(&Keys)
+    modifiers(&Keys, &Problems)
 )]
 struct Document;
+
+/// Adds the problems to every operation: they are made in one place, and are the same everywhere.
+struct Problems;
+
+impl Modify for Problems {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        for item in document.paths.paths.values_mut() {
+            for operation in [&mut item.get, &mut item.post, &mut item.delete].into_iter().flatten() {
+                let of_bodies = OF_BODIES.iter().filter(|_| operation.request_body.is_some());
+                let told: Vec<_> = ALWAYS.iter().chain(of_bodies).collect();
+                for &(status, what) in told {
+                    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+                    let response = ResponseBuilder::new().description(what).content("application/problem+json", content).build();
+                    operation.responses.responses.entry(status.to_owned()).or_insert(response.into());
+                }
+            }
+        }
+    }
+}
 
 struct Keys;
 

@@ -4,12 +4,15 @@ use super::keys::Key;
 use super::{Api, Peer};
 use crate::http::problem::Problem;
 use crate::link::accounts::AccountEntry;
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+
+/// A body below this is short, octets.
+const SHORT: usize = 128 << 10;
 
 /// Where the request comes from.
 pub(super) fn peer(parts: &Parts) -> IpAddr {
@@ -40,11 +43,20 @@ impl FromRequest<Api> for Body {
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Api) -> Result<Body, Problem> {
-        let reading = Bytes::from_request(request, api);
+        // What is not said to be short may be as long as it likes; it waits for room. Short ones are as many as there are connections.
+        let told = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        let octets = told.unwrap_or(if request.body().is_end_stream() { 0 } else { api.body_max }).min(api.body_max);
+        let reading = async {
+            let _room = match octets {
+                ..SHORT => None,
+                _ => api.bodies.acquire_many(octets.div_ceil(1 << 20) as u32).await.ok(),
+            };
+            Bytes::from_request(request, api).await
+        };
         match tokio::time::timeout(api.timeout, reading).await {
             Ok(Ok(body)) => Ok(Body(body)),
             Ok(Err(refused)) if refused.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                let fix = format!("at most {} octets (http.max_body_bytes)", api.body_max);
+                let fix = format!("at most {} octets (http.max_body_bytes), 65536 in forms", api.body_max);
                 Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "", "the body is too large", fix))
             }
             Ok(Err(_)) => Err(Problem::new(StatusCode::BAD_REQUEST, "unreadable", "", "the body ends before its end", "all of it")),

@@ -164,7 +164,7 @@ fn iso(ms: u64) -> Option<String> {
 
 /// What became of a message
 #[utoipa::path(get, path = "/v1/messages/{id}", tag = "messages", params(("id" = String, Path, description = "An id that was answered")),
-    responses((status = 200, body = MessageTold), (status = 404, body = Problem)), security(("key" = [])))]
+    responses((status = 200, description = "It is, or was, a message of the account", body = MessageTold)), security(("key" = [])))]
 pub(super) async fn look(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Json<MessageTold>, Problem> {
     caller.key.needs(Scope::MessagesRead)?;
     let id = parsed(&id)?;
@@ -191,8 +191,8 @@ pub(super) async fn look(State(api): State<Api>, caller: Caller, Path(id): Path<
 
 /// Cancel a message that still waits
 #[utoipa::path(delete, path = "/v1/messages/{id}", tag = "messages", params(("id" = String, Path, description = "An id that was answered")),
-    responses((status = 204, description = "It will not be sent"), (status = 404, body = Problem),
-        (status = 409, description = "It has left, or is over", body = Problem)), security(("key" = [])))]
+    responses((status = 204, description = "It will not be sent"),
+        (status = 409, description = "It has left, or is over", body = Problem, content_type = "application/problem+json")), security(("key" = [])))]
 pub(super) async fn cancel(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     caller.key.needs(Scope::MessagesWrite)?;
     let ask = Ask::Cancel { account: caller.account.id, message: parsed(&id)? };

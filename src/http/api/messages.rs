@@ -114,9 +114,7 @@ pub(super) async fn prepared(api: &Api, account: &Arc<AccountEntry>, body: JsonB
 /// what was taken is answered with the same ids, what was refused is tried again.
 #[utoipa::path(post, path = "/v1/messages", tag = "messages", request_body = Submission,
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 octets; the same key with another body is refused")),
-    responses((status = 202, description = "At least one message is taken, durably", body = Receipt),
-        (status = 401, description = "No key, or one that is not in force", body = Problem), (status = 409, description = "The idempotency key was used with another body", body = Problem),
-        (status = 422, description = "What is wrong, with its field", body = Problem), (status = 429, description = "After the seconds of Retry-After", body = Problem)),
+    responses((status = 202, description = "At least one message is taken, durably", body = Receipt)),
     security(("key" = [])))]
 pub(super) async fn submit(State(api): State<Api>, caller: Caller, body: JsonBody) -> Result<Response, Problem> {
     caller.key.needs(Scope::MessagesWrite)?;

@@ -36,6 +36,12 @@ use keys::Key;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Longest form of the doors at which a request shows who it is in its body, octets.
+const FORM_MAX: usize = 64 << 10;
+/// What bodies that are under way may take together, MiB.
+const BODIES_MIB: usize = 256;
 
 /// Where a connection comes from.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +60,8 @@ pub struct Api {
     pub records: Option<Records>,
     /// Longest body, octets.
     pub body_max: usize,
+    /// Room for bodies, a MiB each.
+    pub bodies: Arc<Semaphore>,
     /// How long a body may take.
     pub timeout: Duration,
 }
@@ -61,7 +69,15 @@ pub struct Api {
 impl Api {
     /// What stands behind a port of these settings.
     pub fn new(settings: &Http, keys: Arc<Keys>, submissions: Submissions, operator: Operator, records: Option<Records>) -> Api {
-        Api { keys, submissions, operator, records, body_max: settings.max_body_bytes, timeout: Duration::from_millis(settings.timeout_ms) }
+        Api {
+            bodies: Arc::new(Semaphore::new(BODIES_MIB)),
+            keys,
+            submissions,
+            operator,
+            records,
+            body_max: settings.max_body_bytes,
+            timeout: Duration::from_millis(settings.timeout_ms),
+        }
     }
 
     /// Whose key this is.
@@ -87,8 +103,9 @@ fn router(api: Api, settings: &Http) -> Router {
         .route("/2010-04-01/Accounts/{account}/Messages.json", post(twilio::create))
         .route("/2010-04-01/Accounts/{account}/Messages/{message}", get(twilio::fetch).post(twilio::update))
         .merge(docs::routes())
-        .route("/cgi-bin/sendsms", get(kannel::sendsms).post(kannel::sendsms))
-        .route("/send", get(jasmin::send).post(jasmin::send))
+        // Who asks stands in the body: until it is read it may be anybody's.
+        .route("/cgi-bin/sendsms", get(kannel::sendsms).post(kannel::sendsms).layer(DefaultBodyLimit::max(FORM_MAX)))
+        .route("/send", get(jasmin::send).post(jasmin::send).layer(DefaultBodyLimit::max(FORM_MAX)))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "unknown_path", "", "there is nothing here", "what /docs lists") })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "", "this can't be done here", "what /docs lists")

@@ -35,8 +35,8 @@ pub(super) struct Foretold {
 
 /// What would become of the same body at `/v1/messages`; nothing is sent
 #[utoipa::path(post, path = "/v1/messages/preview", tag = "messages", request_body = Submission,
-    responses((status = 200, description = "Sums: messages taken and refused, segments, price, encodings, operators, carriers, rates", body = Object),
-        (status = 422, description = "What is wrong, with its field", body = Problem)), security(("key" = [])))]
+    responses((status = 200, description = "Sums: messages taken and refused, segments, price, encodings, operators, carriers, rates", body = Object)),
+    security(("key" = [])))]
 pub(super) async fn preview(State(api): State<Api>, caller: Caller, body: JsonBody) -> Result<Json<Foretold>, Problem> {
     caller.key.needs(Scope::MessagesRead)?;
     let prepared = prepared(&api, &caller.account, body).await?;
