@@ -6,6 +6,7 @@ use super::control_rig::{done, until};
 use super::crash_rig::GatewayProcess;
 use super::hooks_sockets::Receiver;
 use super::peers_rig;
+use argon2::{Argon2, PasswordHasher};
 use hongyan::sim::smsc::{Smsc, SmscSettings};
 use serde_json::{Value, json};
 
@@ -52,6 +53,27 @@ fn kannels_sendsms_is_served_in_its_words() {
     let posted = ask(&gateway, "POST", "/cgi-bin/sendsms", &FORM, "user=codes&pass=secret&to=13800138010&text=x");
     assert_eq!(posted.status, 202, "{}", posted.text);
     until("the report is told", || dlr.heads().iter().any(|head| head.starts_with("GET /dlr?id=7&type=1&phone=%2B8613800138008 ")));
+    assert!(gateway.terminate().success());
+}
+
+#[test]
+fn a_hashed_password_is_checked_once_and_many_requests_at_once_are_never_told_that_it_is_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    let smsc = Smsc::start(SmscSettings::default()).unwrap();
+    let config = with_http(directory.path(), smsc.local_addr(), "", "");
+    let hash = Argon2::default().hash_password_with_salt(b"secret", b"0123456789abcdef").unwrap().to_string();
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replacen("password = \"secret\"", &format!("password_hash = \"{hash}\""), 1)).unwrap();
+    let gateway = GatewayProcess::start(&config);
+    let send = || get(&gateway, "/cgi-bin/sendsms?username=shop&password=secret&to=13800138000&text=x").status;
+    let first: Vec<u16> = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..20).map(|_| scope.spawn(send)).collect();
+        asking.into_iter().map(|asked| asked.join().unwrap()).collect()
+    });
+    assert!(first.contains(&202) && first.iter().all(|status| matches!(status, 202 | 503)), "{first:?}");
+    let begun = std::time::Instant::now();
+    assert!((0..50).all(|_| send() == 202));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "it is remembered");
     assert!(gateway.terminate().success());
 }
 

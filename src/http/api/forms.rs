@@ -143,22 +143,31 @@ pub(super) async fn hand_in(api: &Api, account: &AccountEntry, to: &[&str], wish
     Ok(places.into_iter().map(told).collect())
 }
 
+/// Why credentials are not accepted.
+pub(super) enum Denied {
+    /// They are wrong, or may not be used from there, or were wrong a moment ago.
+    Wrong,
+    /// Too many passwords of the account are being checked: the same may pass later.
+    Busy,
+}
+
 /// The account that has this system_id and password, as SMPP's binds show them.
-pub(super) async fn by_password(api: &Api, system_id: &[u8], password: &[u8], peer: IpAddr) -> Option<Arc<AccountEntry>> {
+pub(super) async fn by_password(api: &Api, system_id: &[u8], password: &[u8], peer: IpAddr) -> Result<Arc<AccountEntry>, Denied> {
     use crate::link::accounts::BindCheck;
     use crate::model::id::SessionId;
     let (accounts, now) = (api.submissions.accounts(), api.submissions.now());
     let checked = match accounts.check_request(system_id, password, peer, now) {
         BindCheck::Ask(job) => {
             // Tens of milliseconds of work, once for each password: what was found right is remembered.
-            let done = tokio::task::spawn_blocking(move || job.run()).await.ok()?;
+            let done = tokio::task::spawn_blocking(move || job.run()).await.map_err(|_| Denied::Busy)?;
             accounts.finish(SessionId(0), done, peer, api.submissions.now())
         }
         checked => checked,
     };
     match checked {
-        BindCheck::Right(account) => Some(account),
-        _ => None,
+        BindCheck::Right(account) => Ok(account),
+        BindCheck::Refused { status: crate::smpp::status::ESME_RSYSERR, .. } => Err(Denied::Busy),
+        _ => Err(Denied::Wrong),
     }
 }
 

@@ -2,7 +2,7 @@
 //! `dlr-level` 2 and 3; level 1, which tells that a carrier took the message, is not told.
 
 use super::Api;
-use super::forms::{Fields, Form, Wish, by_password, hand_in};
+use super::forms::{Denied, Fields, Form, Wish, by_password, hand_in};
 use crate::http::hooks::{JASMIN_BY_GET, JASMIN_FINAL};
 use crate::model::Report;
 use crate::model::notes::{Callback, CallbackForm};
@@ -110,8 +110,13 @@ pub(super) async fn send(State(api): State<Api>, form: Form) -> Response {
         return error(StatusCode::BAD_REQUEST, "content or hex-content not present.");
     }
     let [user, password] = ["username", "password"].map(|name| fields.octets(&[name]).unwrap_or_default());
-    let Some(account) = by_password(&api, user, password, peer).await else {
-        return error(StatusCode::FORBIDDEN, &format!("Authentication failure for username:{}", String::from_utf8_lossy(user)));
+    let account = match by_password(&api, user, password, peer).await {
+        Ok(account) => account,
+        Err(Denied::Busy) => return error(StatusCode::SERVICE_UNAVAILABLE, "Too many authentications at once, try again"),
+        Err(Denied::Wrong) => {
+            let name = String::from_utf8_lossy(user);
+            return error(StatusCode::FORBIDDEN, &format!("Authentication failure for username:{name}"));
+        }
     };
     let (from, to) = (fields.text(&["from"]).unwrap_or_default(), fields.text(&["to"]).unwrap_or_default());
     let read = || -> Result<(u8, String), Bad> {

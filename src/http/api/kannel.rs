@@ -2,7 +2,7 @@
 //! Reports go to `dlr-url` with its placeholders, as `dlr-mask` asks. Refused: `udh` and 8-bit data, which are no text.
 
 use super::Api;
-use super::forms::{Fields, Form, Wish, by_password, hand_in};
+use super::forms::{Denied, Fields, Form, Wish, by_password, hand_in};
 use crate::model::Report;
 use crate::model::notes::{Callback, CallbackForm};
 use crate::text::choose::Wanted;
@@ -75,8 +75,10 @@ fn wish<'a>(fields: &Fields, from: &'a str, text: &'a str, coding: Option<u64>, 
 pub(super) async fn sendsms(State(api): State<Api>, form: Form) -> Response {
     let Form { fields, peer } = form;
     let [user, password] = [["username", "user"], ["password", "pass"]].map(|names| fields.octets(&names).unwrap_or_default());
-    let Some(account) = by_password(&api, user, password, peer).await else {
-        return said(StatusCode::FORBIDDEN, "Authorization failed for sendsms");
+    let account = match by_password(&api, user, password, peer).await {
+        Ok(account) => account,
+        Err(Denied::Busy) => return said(StatusCode::SERVICE_UNAVAILABLE, "Temporal failure, try again later."),
+        Err(Denied::Wrong) => return said(StatusCode::FORBIDDEN, "Authorization failed for sendsms"),
     };
     if fields.text(&["udh"]).is_some() {
         return wrong("UDH field misformed, rejected");
