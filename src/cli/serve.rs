@@ -51,11 +51,12 @@ async fn serve(config: Config, output: &mut Output) -> Result<(), String> {
     let gateway = Gateway::start(config).await.map_err(|error| error.to_string())?;
     let recovered = gateway.recovered();
     tracing::info!(groups = recovered.groups, messages = recovered.messages, deliveries = recovered.deliveries, "recovered");
-    let stopping = stop_signal();
+    // Caught before it is said that we listen: whoever reads that may signal at once, and an uncaught SIGHUP ends the process.
+    let (stopping, reloading) = (stop_signal(), reload_on_hangup(&gateway));
     announce(&gateway, format, output);
     let ended = tokio::select! {
         () = stopping => Ok(()),
-        () = reload_on_hangup(&gateway) => Ok(()),
+        () = reloading => Ok(()),
         why = gateway.failed() => Err(format!("the store failed: {why}; fix the disk, then start again: nothing acknowledged is lost")),
     };
     tracing::info!("stopping");
@@ -64,23 +65,24 @@ async fn serve(config: Config, output: &mut Output) -> Result<(), String> {
 }
 
 /// Each SIGHUP reads the configuration again; what is wrong with it is told in the log and changes nothing. Never returns.
-async fn reload_on_hangup(gateway: &Gateway) {
+fn reload_on_hangup(gateway: &Gateway) -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut hangups = match signal(SignalKind::hangup()) {
-        Ok(hangups) => hangups,
-        Err(error) => {
-            tracing::warn!(%error, "SIGHUP can't be caught");
-            return std::future::pending().await;
-        }
-    };
-    while hangups.recv().await.is_some() {
-        match gateway.reload("local:SIGHUP", "").await {
-            Ok(reloaded) if reloaded.applied || reloaded.needs_restart.is_empty() => {}
-            Ok(reloaded) => tracing::warn!(keys = reloaded.needs_restart.len(), "what differs needs a restart"),
-            Err(problem) => tracing::error!(problem = %problem.detail, "the configuration is refused; the old one stays in force"),
-        }
+    let hangups = signal(SignalKind::hangup());
+    if let Err(error) = &hangups {
+        tracing::warn!(%error, "SIGHUP can't be caught");
     }
-    std::future::pending().await
+    async move {
+        if let Ok(mut hangups) = hangups {
+            while hangups.recv().await.is_some() {
+                match gateway.reload("local:SIGHUP", "").await {
+                    Ok(reloaded) if reloaded.applied || reloaded.needs_restart.is_empty() => {}
+                    Ok(reloaded) => tracing::warn!(keys = reloaded.needs_restart.len(), "what differs needs a restart"),
+                    Err(problem) => tracing::error!(problem = %problem.detail, "the configuration is refused; the old one stays in force"),
+                }
+            }
+        }
+        std::future::pending().await
+    }
 }
 
 /// Says where the gateway listens: in lines for people, or as log events where logs are for machines, who may read both streams as one.
