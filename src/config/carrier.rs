@@ -53,7 +53,7 @@ pub struct Carrier {
     pub floor_per_s: u32,
     /// Answers that take longer than this on average lower its rate too, milliseconds. Default 10,000; 0 (never) to 600,000.
     pub slow_answer_ms: u64,
-    /// Share that marketing leaves free. Default 10; 0 to 90.
+    /// Share of the window and of the burst that marketing leaves to what is more urgent. Default 10; 0 to 90.
     pub marketing_reserve_percent: u8,
     /// TCP keepalive after so much silence; 0 turns it off. Default 60,000; 0 to 7,200,000.
     pub keepalive_ms: u64,

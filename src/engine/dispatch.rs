@@ -221,6 +221,9 @@ impl Dispatcher {
 
     /// Permits at every level or at none: the carrier's rate, the rate that its answers allow, the bind's, and every limit that the lane falls under.
     fn permit(&mut self, lane: LaneId, bind: usize, limits: &Limits, segments: u32, now: Now) -> Result<(), Lacks> {
+        if self.lanes.key(lane).class == Class::Marketing {
+            self.leaves_reserve(segments, now)?;
+        }
         // What a lane pays in instalments may leave by another bind than was meant at first: to its bind a message pays once and as a whole.
         let of_bind = &self.binds[bind].bucket;
         of_bind.ask(segments.min(of_bind.burst()), now).map_err(Lacks::Bind)?;
@@ -238,6 +241,21 @@ impl Dispatcher {
         }
         *self.lanes.paid(lane) = paid;
         lacks
+    }
+
+    /// As of a window, marketing leaves a share of the carrier's permits to what is more urgent, so that a code needs not wait for the next one. While
+    /// something more urgent waits anyway, marketing is here for its guaranteed share, and takes what there is.
+    fn leaves_reserve(&self, segments: u32, now: Now) -> Result<(), Lacks> {
+        if self.waiting[Class::Otp as usize] > 0 || self.waiting[Class::Transactional as usize] > 0 {
+            return Ok(());
+        }
+        let asked = |bucket: &Bucket| {
+            let burst = bucket.burst();
+            let reserve = if burst == u32::MAX { 0 } else { (u64::from(burst) * self.reserve_percent as u64 / 100) as u32 };
+            bucket.ask(segments.saturating_add(reserve).min(burst), now)
+        };
+        asked(&self.bucket).map_err(Lacks::Carrier)?;
+        asked(self.adaptive.bucket()).map_err(Lacks::Answers)
     }
 
     /// A level had no permit for the head of `lane`. True if that holds back everything in front of the carrier.

@@ -194,6 +194,22 @@ fn every_bucket_of_the_tree_holds_at_once() {
 }
 
 #[test]
+fn a_code_finds_a_permit_that_campaign_messages_left_to_it() {
+    let mut bench = planned(|plan| (plan.carriers[0].rate_per_s, plan.carriers[0].burst) = (Some(100), 20)).bind_up(1_000);
+    bench.hand_in(Of { class: Class::Marketing, ..NOTICE }, 1_000);
+    let sent = bench.run(5_000, 1_000).len();
+    assert!((490..=520).contains(&sent), "the reserve costs no throughput: {sent}");
+    // At any instant, however shortly after a campaign message: two codes leave at once.
+    for _ in 0..20 {
+        bench.run(37, 1_000);
+        let before = bench.sends.len();
+        let codes = bench.hand_in(Of { class: Class::Otp, ..NOTICE }, 2);
+        assert!(codes.iter().all(|code| bench.sends[before..].iter().any(|(_, id, ..)| id == code)), "{:?}", &bench.sends[before..]);
+        bench.run(100, 1_000);
+    }
+}
+
+#[test]
 fn accounts_get_their_weight_and_the_urgent_go_first_with_a_share_for_the_rest() {
     let mut bench = planned(|plan| {
         plan.carriers[0].rate_per_s = Some(100);
