@@ -9,8 +9,8 @@ use crate::model::{MessageId, State};
 
 /// Time between two walks, microseconds.
 pub const PERIOD_US: u64 = 1_000_000;
-/// Messages looked at in one step.
-const SLICE: usize = 20_000;
+/// Messages looked at in one step: each is a look into memory far away, and a code may wait for the end of the step.
+const SLICE: usize = 1_000;
 
 impl Engine {
     pub(super) fn start_sweep(&mut self) {
