@@ -80,25 +80,16 @@ fn carrier() -> (CarrierBind, Session) {
 fn message(id: u64) -> Arc<Message> {
     Arc::new(Message {
         id: MessageId(id),
-        account: AccountId(0),
-        class: Class::Transactional,
-        source: Address::new(5, 0, b"GATEWAY").expect("it fits"),
-        destination: Address::new(1, 1, b"8613800138000").expect("it fits"),
-        number: hongyan::number::pack(b"8613800138000").expect("digits"),
-        body: Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: TEXT[..].into() },
-        part: None,
         report: hongyan::model::Report { on_success: true, on_failure: true, intermediate: false },
-        service_type: Default::default(),
-        protocol_id: 0,
-        priority: 0,
         accepted_ms: NOW.wall_ms,
-        due_ms: 0,
         expires_ms: NOW.wall_ms + 86_400_000,
-        tlvs: Box::default(),
-        campaign: hongyan::model::CampaignId::NONE,
-        identity: 0,
-        charge: 0,
-        notes: None,
+        ..Message::new(
+            AccountId(0),
+            Class::Transactional,
+            [Address::new(5, 0, b"GATEWAY").expect("it fits"), Address::new(1, 1, b"8613800138000").expect("it fits")],
+            hongyan::number::pack(b"8613800138000").expect("digits"),
+            Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: TEXT[..].into() },
+        )
     })
 }
 

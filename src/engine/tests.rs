@@ -230,9 +230,14 @@ impl Bench {
     }
 
     fn submit(&mut self, token: u64, class: Class, text: &str) -> MessageId {
+        self.submit_noted(token, class, text, None)
+    }
+
+    fn submit_noted(&mut self, token: u64, class: Class, text: &str, notes: Option<Arc<crate::model::notes::Notes>>) -> MessageId {
         let message = Message {
             report: Wish { on_success: true, on_failure: true, intermediate: false },
             due_ms: if self.due_in_ms == 0 { 0 } else { self.now.wall_ms + self.due_in_ms },
+            notes,
             ..Message::new(
                 AccountId(0),
                 class,

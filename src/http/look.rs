@@ -1,6 +1,7 @@
 //! What an operator is told: the engine's views, with what the links know beside them.
 
 use super::admin::Backstage;
+use super::desk::Operator;
 use super::extract::{Body, Parameters, Who};
 use super::problem::Problem;
 use crate::engine::control::{Answer, Ask};
@@ -39,8 +40,13 @@ pub struct Account {
 }
 
 /// Asks the engine for a view.
-pub(super) async fn ask(backstage: &Backstage, look: Look) -> Result<View, Problem> {
-    match backstage.operator.ask("", "", Ask::Look(look)).await? {
+pub(super) async fn ask(backstage: &Backstage, what: Look) -> Result<View, Problem> {
+    look(&backstage.operator, what).await
+}
+
+/// A look into the engine, which changes nothing and is on no record.
+pub(super) async fn look(operator: &Operator, what: Look) -> Result<View, Problem> {
+    match operator.ask("", "", Ask::Look(what)).await? {
         Answer::View(view) => Ok(*view),
         _ => Err(odd()),
     }

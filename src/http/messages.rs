@@ -3,11 +3,10 @@
 
 use super::admin::Backstage;
 use super::extract::Body;
-use super::look::{ask, odd};
+use super::foretell::{Foretold, foretell};
+use super::look::odd;
 use super::problem::Problem;
 use super::refusal::fault_of;
-use crate::engine::estimate::{ESTIMATE_MAX, Estimate, Refused};
-use crate::engine::look::{Look, View};
 use crate::engine::port::{Draft, Taken};
 use crate::engine::scope::Fault;
 use crate::link::accounts::AccountEntry;
@@ -186,44 +185,10 @@ pub(super) fn refused(fault: Fault, retry: bool) -> Told {
     Told::Refused { code, field, detail: what, fix, retry }
 }
 
-/// A refusal with the place of its item.
-#[derive(Debug, Serialize)]
-struct At {
-    at: usize,
-    #[serde(flatten)]
-    refused: Told,
-}
-
-/// What would become of a batch.
-#[derive(Debug, Serialize)]
-pub(super) struct Foretold {
-    #[serde(flatten)]
-    estimate: Estimate,
-    /// Messages that would be refused, with their places from 0.
-    refused: Vec<At>,
-}
-
-/// `POST /v1/explain/batch`: the sums of what would become of a batch as `POST /v1/messages` takes it, of at most [`ESTIMATE_MAX`]. Nothing is sent.
+/// `POST /v1/explain/batch`: the sums of what would become of a batch as `POST /v1/messages` takes it. Nothing is sent.
 pub(super) async fn estimate(State(backstage): State<Backstage>, request: Request) -> Result<Json<Foretold>, Problem> {
     let (_place, account, items) = received(&backstage, request).await?;
-    if items.len() > ESTIMATE_MAX {
-        let what = format!("{} items are too many to foretell at once", items.len());
-        return Err(Fault::of("too_many", "items", what, format!("at most {ESTIMATE_MAX}")).into());
-    }
-    let (mut drafts, mut places, mut refused) = (Vec::new(), Vec::new(), Vec::new());
-    for (at, item) in items.into_iter().enumerate() {
-        match item {
-            Ok(draft) => {
-                places.push(at);
-                drafts.extend(draft);
-            }
-            Err(fault) => refused.push(At { at, refused: self::refused(fault, false) }),
-        }
-    }
-    let View::Estimated(mut estimate) = ask(&backstage, Look::Estimate(account.id, drafts)).await? else { return Err(odd()) };
-    let by_engine = std::mem::take(&mut estimate.refused);
-    refused.extend(by_engine.into_iter().map(|Refused { at, refusal }| At { at: places[at], refused: of_refusal(refusal) }));
-    Ok(Json(Foretold { estimate: *estimate, refused }))
+    foretell(&backstage.operator, account.id, items.into_iter(), "items", |fault| fault).await.map(Json)
 }
 
 /// What each item is: a draft, or what is wrong with it.

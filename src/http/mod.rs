@@ -8,6 +8,7 @@ mod balance;
 mod change;
 pub mod desk;
 mod extract;
+mod foretell;
 mod guard;
 pub mod hooks;
 mod lists;

@@ -45,12 +45,7 @@ fn receipts_that_come_late_find_messages_that_left_memory_before_the_gateway_was
         pages.push(inspect::figures(&directory.path().join("data")).unwrap().pages);
         println!("kill {kill}: {} acknowledged, {pages:?} pages", stage.acknowledged.load(Ordering::Relaxed));
     }
-    let gateway = GatewayProcess::start(&config);
-    *stage.gateway.lock().unwrap() = Some(gateway.address);
-    stage.sending.store(false, Ordering::Relaxed);
-    until("a receipt for everything that was acknowledged", || told.lock().unwrap().unreported() == 0);
-    until("the carrier has no receipt left", || smsc.stats().waiting == 0);
-    stage.ended.store(true, Ordering::Relaxed);
+    let gateway = stage.last_life(&config, &told, &smsc);
     shop.join().unwrap();
     let ended = gateway.terminate();
     assert!(ended.success(), "{ended}");

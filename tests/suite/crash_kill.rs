@@ -9,6 +9,7 @@ use hongyan::sim::smsc::{Smsc, SmscSettings};
 use hongyan::smpp::{Bind, BindKind, DecodeLimits, MessageIdResp, Pdu, command, decode, tlv};
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -34,6 +35,17 @@ pub struct Stage {
 }
 
 impl Stage {
+    /// The gateway's last life: nothing more is sent, and it stays until all that was acknowledged is reported.
+    pub fn last_life(&self, config: &Path, told: &Mutex<Told>, smsc: &Smsc) -> GatewayProcess {
+        let gateway = GatewayProcess::start(config);
+        *self.gateway.lock().unwrap() = Some(gateway.address);
+        self.sending.store(false, Ordering::Relaxed);
+        until("a receipt for everything that was acknowledged", || told.lock().unwrap().unreported() == 0);
+        until("the carrier has no receipt left", || smsc.stats().waiting == 0);
+        self.ended.store(true, Ordering::Relaxed);
+        gateway
+    }
+
     /// No gateway yet.
     pub fn new() -> Arc<Stage> {
         Arc::new(Stage {

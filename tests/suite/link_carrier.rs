@@ -51,25 +51,16 @@ fn link() -> Rig<CarrierBind> {
 fn message(id: u64, octets: &[u8]) -> Message {
     Message {
         id: MessageId(id),
-        account: AccountId(0),
-        class: Class::Transactional,
-        source: Address::new(5, 0, b"Goose").unwrap(),
-        destination: Address::new(1, 1, b"+8613812341234").unwrap(),
-        number: hongyan::number::pack(b"8613812341234").unwrap(),
-        body: Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: octets.into() },
-        part: None,
         report: Report { on_success: true, on_failure: true, intermediate: false },
-        service_type: Default::default(),
-        protocol_id: 0,
-        priority: 0,
         accepted_ms: START_MS,
-        due_ms: 0,
         expires_ms: START_MS + 3_600_000,
-        tlvs: Box::default(),
-        campaign: hongyan::model::CampaignId::NONE,
-        identity: 0,
-        charge: 0,
-        notes: None,
+        ..Message::new(
+            AccountId(0),
+            Class::Transactional,
+            [Address::new(5, 0, b"Goose").unwrap(), Address::new(1, 1, b"+8613812341234").unwrap()],
+            hongyan::number::pack(b"8613812341234").unwrap(),
+            Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: octets.into() },
+        )
     }
 }
 

@@ -9,7 +9,6 @@ use hongyan::sim::smsc::{Smsc, SmscSettings};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -51,12 +50,7 @@ fn after_kills_in_the_middle_of_load_each_finished_message_is_in_the_records_exa
         std::thread::sleep(Duration::from_millis(2_000 + 130 * kill));
         gateway.kill();
     }
-    let gateway = GatewayProcess::start(&config);
-    *stage.gateway.lock().unwrap() = Some(gateway.address);
-    stage.sending.store(false, Ordering::Relaxed);
-    until("a receipt for everything that was acknowledged", || told.lock().unwrap().unreported() == 0);
-    until("the carrier has no receipt left", || smsc.stats().waiting == 0);
-    stage.ended.store(true, Ordering::Relaxed);
+    let gateway = stage.last_life(&config, &told, &smsc);
     shop.join().unwrap();
     let status = done(gateway.admin, &["status"]);
     let finished = |state: &str| status["states"][state].as_u64().unwrap();

@@ -12,8 +12,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-#[derive(Deserialize)]
-struct Foretold {
+/// What is told of a batch, and of all batches together.
+#[derive(Default, Deserialize)]
+struct Totals {
     taken: u64,
     repeated: u64,
     segments: u64,
@@ -24,6 +25,33 @@ struct Foretold {
     operators: BTreeMap<String, u64>,
     regions: BTreeMap<String, u64>,
     carriers: BTreeMap<String, u64>,
+}
+
+impl Totals {
+    /// One more batch. What is left to the account is as it was told last.
+    fn add(&mut self, more: Totals) {
+        self.taken += more.taken;
+        self.repeated += more.repeated;
+        self.segments += more.segments;
+        if let Some(charge) = more.charge {
+            *self.charge.get_or_insert(0) += charge;
+        }
+        (self.within_reach, self.places) = (more.within_reach, more.places);
+        for (to, more) in [
+            (&mut self.encodings, more.encodings),
+            (&mut self.operators, more.operators),
+            (&mut self.regions, more.regions),
+            (&mut self.carriers, more.carriers),
+        ] {
+            more.into_iter().for_each(|(name, count)| *to.entry(name).or_default() += count);
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Foretold {
+    #[serde(flatten)]
+    totals: Totals,
     paces: Vec<Pace>,
     refused: Vec<Refused>,
 }
@@ -51,7 +79,7 @@ fn foretell(client: &Client, account: &str, defaults: &Defaults, job: &str, rows
 
 /// How many of `rows` the gateway knows from before in this job.
 pub(super) fn known(client: &Client, account: &str, defaults: &Defaults, job: &str, rows: &[Row]) -> Result<u64, String> {
-    foretell(client, account, defaults, job, rows).map(|foretold| foretold.repeated)
+    foretell(client, account, defaults, job, rows).map(|foretold| foretold.totals.repeated)
 }
 
 /// The sums.
@@ -60,32 +88,14 @@ pub(super) struct Dry<'a> {
     account: &'a str,
     defaults: &'a Defaults,
     job: &'a str,
-    sums: Sums,
-}
-
-#[derive(Default)]
-struct Sums {
-    taken: u64,
-    repeated: u64,
-    segments: u64,
-    charge: Option<u64>,
-    within_reach: Option<i64>,
-    places: u64,
-    encodings: BTreeMap<String, u64>,
-    operators: BTreeMap<String, u64>,
-    regions: BTreeMap<String, u64>,
-    carriers: BTreeMap<String, u64>,
-    /// Rate, segments, and what waits before them.
+    sums: Totals,
+    /// By bucket: its rate, segments, and what waits before them.
     paces: BTreeMap<String, (f64, u64, u64)>,
-}
-
-fn add(to: &mut BTreeMap<String, u64>, more: BTreeMap<String, u64>) {
-    more.into_iter().for_each(|(name, count)| *to.entry(name).or_default() += count);
 }
 
 impl<'a> Dry<'a> {
     pub(super) fn new(client: &'a Client, account: &'a str, defaults: &'a Defaults, job: &'a str) -> Dry<'a> {
-        Dry { client, account, defaults, job, sums: Sums::default() }
+        Dry { client, account, defaults, job, sums: Totals::default(), paces: BTreeMap::new() }
     }
 
     /// One more batch.
@@ -95,29 +105,18 @@ impl<'a> Dry<'a> {
             let row = rows.get(refused.at).ok_or("the answer names a line that was not asked about")?;
             rejects.add(row.line, &refused.code, &refused.detail, &row.written)?;
         }
-        let sums = &mut self.sums;
-        sums.taken += told.taken;
-        sums.repeated += told.repeated;
-        sums.segments += told.segments;
-        if let Some(charge) = told.charge {
-            *sums.charge.get_or_insert(0) += charge;
-        }
-        (sums.within_reach, sums.places) = (told.within_reach, told.places);
-        add(&mut sums.encodings, told.encodings);
-        add(&mut sums.operators, told.operators);
-        add(&mut sums.regions, told.regions);
-        add(&mut sums.carriers, told.carriers);
+        self.sums.add(told.totals);
         for Pace { bucket, per_s, segments, before_it } in told.paces {
-            let (rate, sum, before) = sums.paces.entry(bucket).or_default();
+            let (rate, sum, before) = self.paces.entry(bucket).or_default();
             (*rate, *sum, *before) = (per_s, *sum + segments, before_it);
         }
-        progress.at(sums.taken + sums.repeated, rejects.total(), "");
+        progress.at(self.sums.taken + self.sums.repeated, rejects.total(), "");
         Ok(())
     }
 
     /// Seconds, and what takes that long: of all that they share, what is used up last. `None`: nothing limits them.
     fn slowest(&self, rate: Option<u32>) -> Option<(f64, &str)> {
-        let paces = self.sums.paces.iter().filter(|(_, pace)| pace.1 > 0);
+        let paces = self.paces.iter().filter(|(_, pace)| pace.1 > 0);
         let own = rate.map(|rate| (self.sums.taken as f64 / f64::from(rate), "--rate"));
         let all = paces.map(|(bucket, &(per_s, segments, before))| ((segments + before) as f64 / per_s, bucket.as_str())).chain(own);
         all.max_by(|a, b| a.0.total_cmp(&b.0))

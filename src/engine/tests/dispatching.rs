@@ -40,28 +40,10 @@ impl Bench {
         let first = self.answers.len();
         let drafts = (0..count).map(|n| {
             let digits = format!("{}{:08}", of.prefix, first as u64 + n);
-            let message = Message {
-                id: MessageId(0),
-                account: AccountId(of.account),
-                class: of.class,
-                source: Address::new(5, 0, b"SHOP").unwrap(),
-                destination: Address::new(1, 1, digits.as_bytes()).unwrap(),
-                number: crate::number::pack(digits.as_bytes()).unwrap(),
-                body: Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: b"hello"[..].into() },
-                part: None,
-                report: Wish::default(),
-                service_type: ArrayVec::new(),
-                protocol_id: 0,
-                priority: 0,
-                accepted_ms: 0,
-                due_ms: 0,
-                expires_ms: 0,
-                tlvs: Box::default(),
-                campaign: CampaignId::NONE,
-                identity: 0,
-                charge: 0,
-                notes: None,
-            };
+            let addresses = [Address::new(5, 0, b"SHOP").unwrap(), Address::new(1, 1, digits.as_bytes()).unwrap()];
+            let number = crate::number::pack(digits.as_bytes()).unwrap();
+            let body = Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: b"hello"[..].into() };
+            let message = Message::new(AccountId(of.account), of.class, addresses, number, body);
             let campaign = Some(of.campaign).filter(|name| !name.is_empty()).map(Arc::from);
             Draft { token: first as u64 + n, message: Arc::new(message), campaign }
         });
@@ -125,7 +107,7 @@ fn a_limit_that_is_used_up_holds_back_what_it_means_and_nothing_else() {
 }
 
 #[test]
-fn limits_and_hours_hold_for_what_waits_across_a_reload() {
+fn limits_hold_for_what_waits_across_a_reload() {
     let mut bench = planned(|plan| {
         plan.home_zone = "Asia/Shanghai".parse().unwrap();
         plan.limits = vec![LimitPlan { account: Some(AccountId(0)), ..limit("slow", 10, 1) }];

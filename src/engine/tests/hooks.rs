@@ -13,19 +13,7 @@ fn notes() -> Arc<Notes> {
 
 impl Bench {
     fn submit_with_callback(&mut self, token: u64) -> MessageId {
-        let message = Message {
-            report: Wish { on_success: true, on_failure: true, intermediate: false },
-            notes: Some(notes()),
-            ..Message::new(
-                AccountId(0),
-                Class::Transactional,
-                [Address::new(5, 0, b"SHOP").unwrap(), Address::new(1, 1, b"8613800138000").unwrap()],
-                crate::number::pack(b"8613800138000").unwrap() + token,
-                Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: (*b"hello").into() },
-            )
-        };
-        self.step(vec![Input::Submit { session: SESSION, drafts: vec![Draft { token, message: Arc::new(message), campaign: None }] }]);
-        self.answers.iter().find(|a| a.0 == token).and_then(|a| a.1.ok()).unwrap()
+        self.submit_noted(token, Class::Transactional, "hello", Some(notes()))
     }
 
     fn hook_up(&mut self) {
@@ -67,19 +55,19 @@ fn a_report_for_a_callback_goes_to_the_hook_only_waits_as_told_and_survives_a_cr
 
 #[test]
 fn a_message_keeps_its_notes_when_it_is_carried_and_when_it_leaves_memory() {
-    let mut bench = Bench::with(tiny()).up();
-    bench.due_in_ms = 0;
-    let called = bench.submit_with_callback(1);
-    bench.sent(called, 0, "1");
-    for n in 2..200 {
-        bench.due_in_ms = 3_600_000;
-        bench.submit(n, Class::Marketing, "later");
-        bench.pass(50);
-    }
+    let mut bench = Bench::with(super::sent_cold::few()).up();
+    let ids: Vec<MessageId> = (0..50)
+        .map(|n| {
+            let id = bench.submit_noted(n, Class::Transactional, "a text that is longer than what a report shows of it", Some(notes()));
+            bench.sent(id, 0, &n.to_string());
+            id
+        })
+        .collect();
+    bench.pass(15_000);
+    assert_eq!((bench.engine.cold().0, bench.engine.messages.len()), (50, 0), "all of them are out of memory");
     let mut bench = bench.crash();
-    bench.pass(10_000);
-    bench.receipt(1, "1", ReceiptState::Delivered, 1);
+    bench.receipt(1, "7", ReceiptState::Delivered, 7);
     bench.hook_up();
     let Some(Delivery::Receipt(report)) = bench.deliveries.first().map(|(_, delivery)| &**delivery) else { panic!("a report") };
-    assert_eq!(report.notes.as_deref(), Some(&*notes()));
+    assert_eq!((report.message, report.notes.as_deref()), (ids[7], Some(&*notes())));
 }

@@ -473,28 +473,8 @@ fn explaining_tells_each_rules_word_even_after_the_first_refusal() {
 }
 
 fn message(text: &str) -> Message {
-    Message {
-        id: MessageId(0),
-        account: AccountId(0),
-        class: Class::Transactional,
-        source: Address::default(),
-        destination: Address::default(),
-        number: PHONE,
-        body: Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: text.as_bytes().into() },
-        part: None,
-        report: Wish::default(),
-        service_type: ArrayVec::new(),
-        protocol_id: 0,
-        priority: 0,
-        accepted_ms: 0,
-        due_ms: 0,
-        expires_ms: 0,
-        tlvs: Box::default(),
-        campaign: crate::model::CampaignId::NONE,
-        identity: 0,
-        charge: 0,
-        notes: None,
-    }
+    let body = Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: text.as_bytes().into() };
+    Message::new(AccountId(0), Class::Transactional, [Address::default(), Address::default()], PHONE, body)
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::*;
 use crate::engine::port::CancelWhat;
 
 /// Memory for next to nothing; sent messages are old after ten seconds, after one when it is crowded.
-fn few() -> Bounds {
+pub(super) fn few() -> Bounds {
     Bounds { journal_octets: 1 << 20, max_in_memory: 8, sent_cold_after_ms: 10_000, notes_per_run: 50, ..Bounds::default() }
 }
 

@@ -23,7 +23,6 @@ pub use port::ApiPort;
 use super::desk::Operator;
 use super::problem::Problem;
 use crate::config::Http;
-use crate::engine::control::{Answer, Ask};
 use crate::engine::look::{Look, View};
 use crate::link::submissions::Submissions;
 use crate::records::Records;
@@ -88,10 +87,7 @@ impl Api {
     }
 
     async fn look(&self, look: Look) -> Result<View, Problem> {
-        match self.operator.ask("", "", Ask::Look(look)).await? {
-            Answer::View(view) => Ok(*view),
-            _ => Err(super::look::odd()),
-        }
+        super::look::look(&self.operator, look).await
     }
 }
 

@@ -75,13 +75,6 @@ fn message(sm: &Sm<'_>, destination: Address, by: &Submitter<'_>) -> Result<Arc<
     let (body, part) = body::submitted(sm, by)?;
     let (due_ms, expires_ms) = times(sm.schedule_delivery_time, sm.validity_period, by.now)?;
     Ok(Arc::new(Message {
-        id: MessageId(0),
-        account: by.id,
-        class: by.account.class,
-        source,
-        destination,
-        number: 0,
-        body,
         part,
         report: report(sm.registered_delivery),
         service_type,
@@ -91,10 +84,7 @@ fn message(sm: &Sm<'_>, destination: Address, by: &Submitter<'_>) -> Result<Arc<
         due_ms,
         expires_ms,
         tlvs: passed_tlvs(sm.tlvs, &by.account.allow_tlvs),
-        campaign: crate::model::CampaignId::NONE,
-        identity: 0,
-        charge: 0,
-        notes: None,
+        ..Message::new(by.id, by.account.class, [source, destination], 0, body)
     }))
 }
 
