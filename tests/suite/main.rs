@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test may unwrap
 
 mod api_doors;
+mod api_list;
 mod api_messages;
 mod api_requests;
 mod api_rig;

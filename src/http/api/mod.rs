@@ -10,6 +10,7 @@ mod forms;
 mod jasmin;
 mod kannel;
 pub mod keys;
+mod list;
 mod message;
 mod messages;
 pub mod port;
@@ -93,7 +94,7 @@ impl Api {
 
 fn router(api: Api, settings: &Http) -> Router {
     Router::new()
-        .route("/v1/messages", post(messages::submit))
+        .route("/v1/messages", post(messages::submit).get(list::list))
         .route("/v1/messages/preview", post(preview::preview))
         .route("/v1/messages/{id}", get(message::look).delete(message::cancel))
         .route("/2010-04-01/Accounts/{account}/Messages.json", post(twilio::create))
