@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::engine::port::Input;
+use crate::http::events::EventLogs;
 use crate::http::hooks::{Guard, HookSettings, Hooks, Known, OwnHook, WINDOW};
 use crate::link::registry::Registry;
 use crate::model::AccountId;
@@ -19,9 +20,11 @@ pub fn known(config: &Config) -> Known {
         // Checked when it was read.
         let written = hook.secret.as_ref()?.expose();
         let secret = STANDARD.decode(written.strip_prefix("whsec_").unwrap_or(written)).ok()?;
-        Some((AccountId(at as u32), OwnHook { url: hook.url.as_str().into(), secret: secret.into() }))
+        Some((AccountId(at as u32), OwnHook { url: hook.url.as_str().into(), secret: secret.into(), inbound: hook.inbound }))
     };
+    let events = |(at, account): (usize, &crate::config::Account)| Some((AccountId(at as u32), account.events.clone()?));
     Known {
+        events: config.accounts.iter().enumerate().filter_map(events).collect(),
         hooks: config.accounts.iter().enumerate().filter_map(of).collect(),
         names: config.accounts.iter().map(|account| account.name.as_str().into()).collect(),
     }
@@ -31,7 +34,12 @@ pub fn known(config: &Config) -> Known {
 ///
 /// # Errors
 /// The TLS side can't be set up, in words.
-pub async fn start(config: &Config, engine: &mpsc::Sender<Vec<Input>>, registry: &Registry) -> Result<watch::Sender<Arc<Known>>, String> {
+pub async fn start(
+    config: &Config,
+    engine: &mpsc::Sender<Vec<Input>>,
+    registry: &Registry,
+    logs: Arc<EventLogs>,
+) -> Result<watch::Sender<Arc<Known>>, String> {
     let settings = HookSettings {
         timeout: Duration::from_millis(config.hooks.timeout_ms),
         at_once: config.hooks.at_once,
@@ -39,7 +47,7 @@ pub async fn start(config: &Config, engine: &mpsc::Sender<Vec<Input>>, registry:
         guard: Guard { allow_private: config.hooks.allow_private },
     };
     let (sender, receiver) = watch::channel(Arc::new(Known::default()));
-    let hooks = Hooks::new(settings, engine, receiver).map_err(|error| format!("the client of hooks: {error}"))?;
+    let hooks = Hooks::new(settings, engine, receiver, logs).map_err(|error| format!("the client of hooks: {error}"))?;
     let (leave, deliveries) = mpsc::unbounded_channel();
     registry.set_hooks(leave);
     tokio::spawn(hooks.run(deliveries));

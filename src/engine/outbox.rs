@@ -286,7 +286,8 @@ impl Engine {
                     continue;
                 }
                 session.with.insert(token);
-                session.replies.push(UpstreamReply::Deliver { token, item: Arc::clone(&waiting.delivery) });
+                let (item, since_ms) = (Arc::clone(&waiting.delivery), waiting.since_ms);
+                session.replies.push(UpstreamReply::Deliver { token, item, since_ms });
             }
             if was_empty && !session.replies.is_empty() {
                 self.dirty_sessions.push(receiver);

@@ -3,12 +3,11 @@
 //! A cursor names the message that the page before ended with: ids sort by the time of acceptance, so what is accepted while somebody reads pages comes
 //! before the first of them and shifts none.
 
-use super::Api;
 use super::extract::Caller;
 use super::message::{MessageTold, of_row};
 use super::request::time;
+use super::{Api, cursor};
 use crate::config::Scope;
-use crate::engine::scope::Fault;
 use crate::http::extract::Parameters;
 use crate::http::problem::Problem;
 use crate::http::records::{beside, limit_of, number_of, off, state_of};
@@ -16,8 +15,6 @@ use crate::model::MessageId;
 use crate::records::find::Query;
 use axum::Json;
 use axum::extract::State;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -60,22 +57,8 @@ pub(super) struct Listed {
     leaves_out_waiting: bool,
 }
 
-/// What says that a cursor is one of these.
+/// The kind of these cursors.
 const CURSOR: u8 = 1;
-
-fn written(last: MessageId) -> String {
-    let mut octets = [CURSOR; 9];
-    octets[1..].copy_from_slice(&last.0.to_be_bytes());
-    URL_SAFE_NO_PAD.encode(octets)
-}
-
-fn read(cursor: &str) -> Result<u64, Fault> {
-    let octets = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|octets| <[u8; 9]>::try_from(octets).ok());
-    match octets {
-        Some([CURSOR, id @ ..]) => Ok(u64::from_be_bytes(id)),
-        _ => Err(Fault::of("bad_value", "cursor", "it is no cursor", "the next_cursor of a page")),
-    }
-}
 
 /// The account's messages, newest first
 ///
@@ -96,7 +79,7 @@ pub(super) async fn list(State(api): State<Api>, caller: Caller, Parameters(want
         account: Some(caller.account.settings.name.clone()),
         from_ms: wanted.from_time.as_deref().map(|text| time(text, "from_time")).transpose()?,
         to_ms: wanted.to_time.as_deref().map(|text| time(text, "to_time")).transpose()?,
-        before: wanted.cursor.as_deref().map(read).transpose()?,
+        before: wanted.cursor.as_deref().map(|text| cursor::read(CURSOR, text, "cursor")).transpose()?.map(|[last]| last),
         limit: limit_of(wanted.limit)?,
         campaign: wanted.campaign,
         state: wanted.state,
@@ -105,7 +88,7 @@ pub(super) async fn list(State(api): State<Api>, caller: Caller, Parameters(want
     };
     let limit = query.limit;
     let looked = beside(records.clone(), move |records| records.find(&query)).await?;
-    let next_cursor = looked.rows.last().filter(|_| looked.rows.len() == limit).map(|row| written(MessageId(row.message)));
+    let next_cursor = looked.rows.last().filter(|_| looked.rows.len() == limit).map(|row| cursor::written(CURSOR, [row.message]));
     let numbers = records.files().numbers();
     let messages = looked.rows.into_iter().map(|row| MessageTold::of(MessageId(row.message), of_row(row, numbers))).collect();
     let figures = records.figures();

@@ -1,18 +1,24 @@
-//! Deliveries to addresses: reports on messages that have a callback, and what goes to an account's own hook. They come out of the engine's durable
+//! Deliveries by HTTP: reports on messages that have a callback, and what goes to an account's own hook. They come out of the engine's durable
 //! outbox, by one pseudo-session per account, and are answered there when an endpoint has taken them, wants them later, or never: what is not yet taken
 //! survives a restart, and is dropped by age and count as everything in an outbox.
+//!
+//! What an account wants to read itself (`[account.events]`) is written into its log first ([`log`], [`super::events`]); what has no address is done then.
 //!
 //! One task owns all endpoints (scheme, host and port). An endpoint that fails is left alone for a while ([`endpoint`]); what is for it goes back to
 //! the outbox until then, so that it takes no room from others. Requests run beside the task, a bounded number for each endpoint.
 
 mod endpoint;
 mod guard;
+mod log;
 mod write;
 
-use crate::engine::port::{DeliveryAnswer, DeliveryToken, Input, SessionId, UpstreamReply};
+use super::events::EventLogs;
+use crate::config::AccountEvents;
+use crate::engine::port::{Delivery, DeliveryAnswer, DeliveryToken, Input, SessionId, UpstreamReply};
 use crate::model::AccountId;
 use endpoint::Endpoint;
 pub use guard::Guard;
+use log::{Entry, Log, Logged};
 use rand::RngExt;
 use reqwest::Client;
 use std::collections::{BTreeMap, HashMap};
@@ -28,6 +34,8 @@ pub use write::{JASMIN_BY_GET, JASMIN_FINAL, Written, account_sid, message_sid};
 pub const WINDOW: u32 = 2_000;
 /// Minutes until the next try, by how many failed before; the last one holds for all further ones.
 const RETRY_MIN: [u64; 6] = [1, 5, 10, 30, 60, 60];
+/// When what could not be written into an account's log is tried again, milliseconds.
+const LOG_AGAIN_MS: u64 = 5_000;
 /// How much later than that a try may be, so that what failed together doesn't come together.
 const JITTER: f64 = 0.1;
 
@@ -38,6 +46,8 @@ pub struct OwnHook {
     pub url: Arc<str>,
     /// What its deliveries are signed with.
     pub secret: Arc<[u8]>,
+    /// Messages from phones go there.
+    pub inbound: bool,
 }
 
 /// What must be known of accounts, by their ids.
@@ -45,6 +55,8 @@ pub struct OwnHook {
 pub struct Known {
     /// The hook of each account that has one.
     pub hooks: HashMap<AccountId, OwnHook>,
+    /// The bounds of the log of each account that has one.
+    pub events: HashMap<AccountId, AccountEvents>,
     /// The name of each.
     pub names: Vec<Arc<str>>,
 }
@@ -96,6 +108,7 @@ pub struct Hooks {
     tries: HashMap<DeliveryToken, u8>,
     answers: BTreeMap<SessionId, Vec<(DeliveryToken, DeliveryAnswer)>>,
     running: JoinSet<Done>,
+    log: Log,
 }
 
 impl Hooks {
@@ -105,6 +118,7 @@ impl Hooks {
         settings: HookSettings,
         engine: &mpsc::Sender<Vec<Input>>,
         known: watch::Receiver<Arc<Known>>,
+        logs: Arc<EventLogs>,
     ) -> Result<Hooks, reqwest::Error> {
         let client = Client::builder()
             .timeout(settings.timeout)
@@ -123,6 +137,7 @@ impl Hooks {
             tries: HashMap::new(),
             answers: BTreeMap::new(),
             running: JoinSet::new(),
+            log: Log::new(logs),
         })
     }
 
@@ -135,6 +150,7 @@ impl Hooks {
                     None => return,
                 },
                 Some(done) = self.running.join_next() => if let Ok(done) = done { self.done(done) },
+                Some(logged) = self.log.done() => self.logged(logged),
             }
             while let Ok((session, replies)) = deliveries.try_recv() {
                 replies.into_iter().for_each(|reply| self.take(session, reply));
@@ -142,6 +158,7 @@ impl Hooks {
             while let Some(Ok(done)) = self.running.try_join_next() {
                 self.done(done);
             }
+            self.log.start(&self.known.borrow());
             self.send_all();
             if !self.tell().await {
                 return;
@@ -149,16 +166,38 @@ impl Hooks {
         }
     }
 
-    /// One more delivery; an endpoint that is being left alone doesn't see it.
+    /// One more delivery; what is to be read by its account is written down first.
     fn take(&mut self, session: SessionId, reply: UpstreamReply) {
-        let (UpstreamReply::Deliver { token, item }, Some(account)) = (reply, session.hook_account()) else { return };
+        let (UpstreamReply::Deliver { token, item, .. }, Some(account)) = (reply, session.hook_account()) else { return };
         let known = Arc::clone(&self.known.borrow());
-        let own = known.hooks.get(&account);
-        let request = match write::of(&item, own, known.names.get(account.0 as usize).map_or("", |name| name)) {
+        if known.events.contains_key(&account) && !self.log.has(token) {
+            return self.log.queue(Entry { session, account, token, item });
+        }
+        self.route(&known, &Entry { session, account, token, item });
+    }
+
+    fn logged(&mut self, (entries, failed): Logged) {
+        let known = Arc::clone(&self.known.borrow());
+        entries.iter().for_each(|entry| self.route(&known, entry));
+        // The disk has no room, or fails: then the outbox is the safer place.
+        failed.into_iter().for_each(|entry| self.answer(entry.session, entry.token, DeliveryAnswer::After(LOG_AGAIN_MS)));
+    }
+
+    /// Leaves a delivery with its endpoint; one that is being left alone doesn't see it.
+    fn route(&mut self, known: &Known, entry: &Entry) {
+        let Entry { session, account, token, item } = entry;
+        let (session, token) = (*session, *token);
+        let own = known.hooks.get(account);
+        let is_read = known.events.contains_key(account);
+        if is_read && matches!(**item, Delivery::Inbound(_)) && own.is_none_or(|own| !own.inbound) {
+            return self.answer(session, token, DeliveryAnswer::Taken);
+        }
+        let request = match write::of(item, own, known.names.get(account.0 as usize).map_or("", |name| name)) {
             Written::Request(request) => request,
             // Its sender did not ask to be told this.
             Written::Unasked => return self.answer(session, token, DeliveryAnswer::Taken),
             Written::Nowhere => return self.answer(session, token, DeliveryAnswer::Never),
+            Written::NoHook if is_read => return self.answer(session, token, DeliveryAnswer::Taken),
             // The account's hook was taken out of the configuration; it may come back.
             Written::NoHook => return self.failed(session, token),
         };
@@ -172,6 +211,7 @@ impl Hooks {
     fn answer(&mut self, session: SessionId, token: DeliveryToken, answer: DeliveryAnswer) {
         if !matches!(answer, DeliveryAnswer::After(_) | DeliveryAnswer::Later) {
             self.tries.remove(&token);
+            self.log.forget(token);
         }
         self.answers.entry(session).or_default().push((token, answer));
     }

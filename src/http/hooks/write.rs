@@ -73,6 +73,14 @@ pub fn of(delivery: &Delivery, own: Option<&OwnHook>, account: &str) -> Written 
     }
 }
 
+/// A delivery as an event.
+pub fn event(delivery: &Delivery, account: &str) -> Value {
+    match delivery {
+        Delivery::Receipt(report) => event_of_report(report, account),
+        Delivery::Inbound(inbound) => event_of_inbound(inbound, account),
+    }
+}
+
 fn request(url: &str, content: Content) -> Written {
     match Url::parse(url) {
         Ok(url) => Written::Request(Request { origin: url.origin().ascii_serialization(), url, content }),
