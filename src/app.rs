@@ -27,6 +27,7 @@ use crate::http::api::bulk::book::{Book, SUBMISSION_PAGE};
 use crate::http::api::{Api, ApiPort, Behind, Keys};
 use crate::http::desk::{Desk, Operator};
 use crate::http::events::EventLogs;
+use crate::http::hooks::dead::{DEAD_PAGE, DeadLetters};
 use crate::http::problem::Problem;
 use crate::link::listener::Listener;
 use crate::link::lists::{Lists, ListsDesk};
@@ -121,7 +122,9 @@ impl Gateway {
         let opened = opening.await.map_err(|e| AppError::Plan(format!("opening the store: {e}")))?;
         let store = opened.map_err(|source| AppError::Store { directory: shown.clone(), source })?;
         let LocalStore { mut journal, mut ledger, space } = store;
-        let submitted = submitted(&mut ledger).map_err(|source| AppError::Store { directory: shown.clone(), source })?;
+        let kept =
+            |kind, ledger: &mut dyn Ledger| pages(kind, ledger).map_err(|source| AppError::Store { directory: shown.clone(), source });
+        let (submitted, buried) = (kept(SUBMISSION_PAGE, &mut ledger)?, kept(DEAD_PAGE, &mut ledger)?);
         let names = names::load(&mut ledger, &config).map_err(|source| AppError::Store { directory: shown.clone(), source })?;
         let written = config.clone();
         let config = names.arrange(config);
@@ -176,7 +179,11 @@ impl Gateway {
         let engine_task = tokio::spawn(task.run());
 
         let events = Arc::new(EventLogs::new(config.gateway.data_dir.join("events")));
-        let hooks = hooks::start(&config, &engine_inputs, &registry, Arc::clone(&events)).await.map_err(AppError::Plan)?;
+        let asides = Arc::new(Asides(asides));
+        let (dead, replays) = DeadLetters::open(&buried, Arc::clone(&asides) as Arc<dyn Keep>);
+        let dead = Arc::new(dead);
+        let given = hooks::Given { logs: Arc::clone(&events), dead: Arc::clone(&dead), replays, telemetry: Arc::clone(&telemetry) };
+        let hooks = hooks::start(&config, &engine_inputs, &registry, given).await.map_err(AppError::Plan)?;
         let metrics = start_metrics(&config, &telemetry).await?;
         let admin = bind_admin(&config).await?;
         let http = bind_http(&config).await?;
@@ -192,7 +199,6 @@ impl Gateway {
         let home = HomeRegion::from_iso(&config.gateway.home_region).unwrap_or_default();
         let submissions = Submissions::new(handed_in, &engine_inputs, Arc::clone(&accounts), home, clock);
         let (operators, telemetry_of_reloads) = (operator.clone(), Arc::clone(&telemetry));
-        let asides = Arc::new(Asides(asides));
         let bulk = Bulk::new(Book::open(&submitted, Arc::clone(&asides) as Arc<dyn Keep>));
         let parts = Parts {
             names,
@@ -209,8 +215,15 @@ impl Gateway {
         let lists = Lists::new(lists, &engine_inputs);
         let asked_lists = lists.clone();
         let http = http.map(|port| {
-            let behind =
-                Behind { keys, submissions: submissions.clone(), operator: operators.clone(), records: records.clone(), bulk, events };
+            let behind = Behind {
+                keys,
+                submissions: submissions.clone(),
+                operator: operators.clone(),
+                records: records.clone(),
+                bulk,
+                events,
+                dead: Arc::clone(&dead),
+            };
             let api = Api::new(&config.http, behind);
             (port.address(), tokio::spawn(port.serve(api)))
         });
@@ -223,6 +236,7 @@ impl Gateway {
                 links: registry,
                 configured,
                 records: records.clone(),
+                dead,
                 started: Instant::now(),
             };
             (port.address(), tokio::spawn(port.serve(backstage)))
@@ -336,11 +350,11 @@ impl Gateway {
     }
 }
 
-/// What is known of submissions.
-fn submitted(ledger: &mut dyn Ledger) -> Result<Vec<Vec<u8>>, StoreError> {
+/// The ledger's pages of a kind that is not the engine's, with their numbers.
+fn pages(kind: u8, ledger: &mut dyn Ledger) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
     let mut pages = Vec::new();
-    ledger.pages(SUBMISSION_PAGE, &mut |_, octets| {
-        pages.push(octets);
+    ledger.pages(kind, &mut |number, octets| {
+        pages.push((number, octets));
         Ok(())
     })?;
     Ok(pages)

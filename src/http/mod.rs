@@ -6,6 +6,7 @@ pub mod admin;
 pub mod api;
 mod balance;
 mod change;
+mod dead;
 pub mod desk;
 pub mod events;
 mod extract;

@@ -26,6 +26,7 @@ mod crash_stop;
 mod crash_trace;
 mod crash_twice;
 mod driver_sockets;
+mod hooks_dead;
 mod hooks_sockets;
 mod house;
 mod link_asking;

@@ -6,6 +6,7 @@
 
 pub mod bulk;
 mod cursor;
+mod dead;
 mod docs;
 mod events;
 mod extract;
@@ -27,6 +28,7 @@ pub use port::ApiPort;
 
 use super::desk::Operator;
 use super::events::EventLogs;
+use super::hooks::dead::DeadLetters;
 use super::problem::Problem;
 use crate::config::Http;
 use crate::engine::look::{Look, View};
@@ -72,6 +74,8 @@ pub struct Api {
     pub timeout: Duration,
     /// What accounts can read of their receipts.
     pub events: Arc<EventLogs>,
+    /// Deliveries that were given up.
+    pub dead: Arc<DeadLetters>,
     /// Messages in any number.
     pub bulk: Arc<Bulk>,
 }
@@ -85,12 +89,13 @@ pub struct Behind {
     pub records: Option<Records>,
     pub bulk: Bulk,
     pub events: Arc<EventLogs>,
+    pub dead: Arc<DeadLetters>,
 }
 
 impl Api {
     /// What stands behind a port of these settings.
     pub fn new(settings: &Http, behind: Behind) -> Api {
-        let Behind { keys, submissions, operator, records, bulk, events } = behind;
+        let Behind { keys, submissions, operator, records, bulk, events, dead } = behind;
         Api {
             bulk: Arc::new(bulk),
             bodies: Arc::new(Semaphore::new(BODIES_MIB)),
@@ -99,6 +104,7 @@ impl Api {
             operator,
             records,
             events,
+            dead,
             body_max: settings.max_body_bytes,
             timeout: Duration::from_millis(settings.timeout_ms),
         }
@@ -121,6 +127,8 @@ fn router(api: Api, settings: &Http) -> Router {
         .route("/v1/messages", post(messages::submit).get(list::list))
         .route("/v1/submissions", post(bulk::submit))
         .route("/v1/submissions/{id}", get(bulk::look))
+        .route("/v1/dead-letters", get(dead::list))
+        .route("/v1/dead-letters/replay", post(dead::replay))
         .route("/v1/events", get(events::poll))
         .route("/v1/events/stream", get(events::stream))
         .route("/v1/messages/preview", post(preview::preview))

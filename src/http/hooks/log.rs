@@ -6,15 +6,25 @@ use crate::http::events::EventLogs;
 use crate::model::AccountId;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::task::JoinHandle;
 
 /// One delivery.
 pub(super) struct Entry {
     pub session: SessionId,
     pub account: AccountId,
-    pub token: DeliveryToken,
+    pub whose: Whose,
     pub item: Arc<Delivery>,
+    /// Since when it waits, wall milliseconds.
+    pub since_ms: u64,
+}
+
+/// Who wants to know what became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The engine, under this name.
+    Engine(DeliveryToken),
+    /// It is the dead letter of this number.
+    Dead(u64),
 }
 
 /// What is written down now, and what could not be.
@@ -61,13 +71,13 @@ impl Log {
     pub async fn done(&mut self) -> Option<Logged> {
         let done = self.writing.as_mut()?.await.unwrap_or_default();
         self.writing = None;
-        self.written.extend(done.0.iter().map(|entry| entry.token));
+        self.written.extend(done.0.iter().filter_map(|entry| if let Whose::Engine(token) = entry.whose { Some(token) } else { None }));
         Some(done)
     }
 }
 
 fn append(entries: Vec<Entry>, logs: &EventLogs, known: &Known) -> Logged {
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+    let now_ms = super::now_ms();
     let mut by_account: BTreeMap<AccountId, Vec<Entry>> = BTreeMap::new();
     for entry in entries {
         by_account.entry(entry.account).or_default().push(entry);

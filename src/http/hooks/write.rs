@@ -393,7 +393,7 @@ mod tests {
 
     #[test]
     fn a_hook_gets_events_that_travel_together_and_are_signed() {
-        let own = OwnHook { url: "https://shop.example/hook".into(), secret: (*b"0123456789abcdef").into() };
+        let own = OwnHook { url: "https://shop.example/hook".into(), secret: (*b"0123456789abcdef").into(), inbound: true };
         let first = report(CallbackForm::Hook, 0, "", ReceiptState::Delivered);
         assert_eq!(url_of(&first, None), "no hook");
         let written = |delivery: &Delivery| match of(delivery, Some(&own), "shop") {

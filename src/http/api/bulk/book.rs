@@ -141,8 +141,8 @@ pub struct Book {
 
 impl Book {
     /// What was known before: the contents of the ledger's pages. What can't be read is passed over.
-    pub fn open(pages: &[Vec<u8>], keep: Arc<dyn Keep>) -> Book {
-        let entry = |octets: &Vec<u8>| {
+    pub fn open(pages: &[(u64, Vec<u8>)], keep: Arc<dyn Keep>) -> Book {
+        let entry = |(_, octets): &(u64, Vec<u8>)| {
             let Kept { account, params, touched_ms, mut progress } = serde_json::from_slice(octets).ok()?;
             if progress.state == State::Running {
                 progress.state = State::Broken;
@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(begin(&book, "spring", 8, 3_000).err().unwrap(), "key_reused");
         assert_eq!((book.look(AccountId(3), "spring").unwrap().accepted, book.look(AccountId(4), "spring")), (5, None));
 
-        let pages: Vec<_> = memory.0.lock().unwrap().values().cloned().collect();
+        let pages: Vec<_> = memory.0.lock().unwrap().clone().into_iter().collect();
         let book = Book::open(&pages, Arc::clone(&memory) as Arc<dyn Keep>);
         assert_eq!(book.look(AccountId(3), "spring").unwrap().state, State::Broken, "its end was not written down");
         assert_eq!(begin(&book, "spring", 8, 3_000).err().unwrap(), "key_reused");
