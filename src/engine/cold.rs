@@ -122,7 +122,7 @@ pub struct Cold {
     pub(super) far: usize,
     /// A walk of crowded memory found nothing that may leave it: no other one before this instant, mono_us.
     pub(super) rest_until_us: u64,
-    /// Recovery puts messages back into lanes: older ones than the first chunk go before it.
+    /// Recovery puts messages back into lanes, each in its place among the lane's chunks.
     pub(super) by_age: bool,
 }
 

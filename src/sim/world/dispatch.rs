@@ -90,6 +90,8 @@ pub struct Dispatch {
     pub backlog: Vec<Flow>,
     /// Shares are judged: nothing but limits stands between the backlog and the one carrier.
     pub is_fair: bool,
+    /// All of the backlog comes at the start, and what its hours hold back is judged by how it leaves at their opening.
+    pub is_gathering: bool,
     /// A carrier allows more or less than before.
     pub wave_every_ms: u64,
     /// A bind's connection stays, and nothing answers on it any more.
@@ -113,6 +115,7 @@ impl Dispatch {
             spread_ms: 0,
             backlog: Vec::new(),
             is_fair: false,
+            is_gathering: false,
             wave_every_ms: 0,
             mute_every_ms: 0,
             slow_every_ms: 0,
@@ -190,7 +193,18 @@ impl Dispatch {
     /// Classes that may leave at some minutes only. The world begins at 22:13:20 in Shanghai.
     pub fn hourly(seed: u64) -> Dispatch {
         let mut dice = Dice::new(seed ^ 0x40c5);
-        let mut dispatch = Dispatch::plain(1 + dice.up_to(1) as usize);
+        let carriers = 1 + dice.up_to(1) as usize;
+        Dispatch::with_hours(&mut dice, carriers)
+    }
+
+    /// The same before one carrier that takes all.
+    pub fn gathering(seed: u64) -> Dispatch {
+        let dispatch = Dispatch::with_hours(&mut Dice::new(seed ^ 0x6a7e), 1);
+        Dispatch { is_gathering: true, window: Some(1_000), ..dispatch }
+    }
+
+    fn with_hours(dice: &mut Dice, carriers: usize) -> Dispatch {
+        let mut dispatch = Dispatch::plain(carriers);
         let hours = |stretches: &[(u16, u16)]| -> Vec<Hours> {
             // The same minutes of every hour of the day, so that they mean every zone.
             let stretch =
