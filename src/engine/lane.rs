@@ -150,6 +150,11 @@ impl Queue {
         }
     }
 
+    /// `chunk` has a place of its own: its messages have not come to the head yet.
+    pub fn has_place(&self, chunk: u64) -> bool {
+        self.sections.binary_search_by_key(&chunk, |section| section.chunk).is_ok()
+    }
+
     /// The messages of `chunk` are in memory again, in its place; at the end of the head if it has no place here.
     pub fn warmed(&mut self, chunk: u64, ids: VecDeque<MessageId>) {
         match self.sections.binary_search_by_key(&chunk, |section| section.chunk) {
@@ -213,6 +218,20 @@ mod tests {
         let mut order = Vec::new();
         queue.take_ready(&mut order);
         assert_eq!(order, [1, 2, 3].map(MessageId));
+    }
+
+    #[test]
+    fn a_chunk_that_has_come_to_the_head_has_no_place_to_leave_memory_from() {
+        let mut queue = Queue::default();
+        queue.push(MessageId(1));
+        queue.part(0);
+        let cut: VecDeque<MessageId> = std::iter::from_fn(|| queue.pop_back_part()).collect();
+        queue.cut(7, cut);
+        queue.close_cut();
+        assert!(queue.has_place(7));
+        assert_eq!(queue.peek(), Some(MessageId(1)));
+        queue.push(MessageId(2));
+        assert!(!queue.has_place(7), "what came later would pass it");
     }
 
     #[test]

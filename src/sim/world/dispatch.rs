@@ -80,6 +80,8 @@ pub struct Dispatch {
     pub limits: Vec<LimitPlan>,
     /// Weights of the accounts.
     pub weights: [u32; ALL_ACCOUNTS.len()],
+    /// Segments a second that each account may hand in.
+    pub intake: [Option<u32>; ALL_ACCOUNTS.len()],
     /// Guaranteed shares of the classes, percent.
     pub shares: [u8; 3],
     /// Hours of the classes.
@@ -110,6 +112,7 @@ impl Dispatch {
             window: None,
             limits: Vec::new(),
             weights: [1; ALL_ACCOUNTS.len()],
+            intake: [None; ALL_ACCOUNTS.len()],
             shares: [0, 10, 10],
             hours: [const { Vec::new() }; 3],
             spread_ms: 0,
@@ -242,6 +245,7 @@ impl Dispatch {
             *carrier = CarrierPace { rate_per_s, burst: [0, 1, 4, 20][dice.up_to(3) as usize], bind_rate_per_s };
         }
         self.weights = std::array::from_fn(|_| 1 + dice.up_to(4) as u32);
+        self.intake = std::array::from_fn(|_| [None, None, Some(0), Some(3), Some(20), Some(60)][dice.up_to(5) as usize]);
         self.shares = [0, dice.up_to(40) as u8, dice.up_to(40) as u8];
         let limits = dice.up_to(5);
         self.limits = (0..limits).map(|at| limit(at, self.carriers.len() as u64, dice)).collect();
@@ -257,6 +261,7 @@ impl Dispatch {
         for limit in &mut self.limits {
             limit.rate_per_s = limit.rate_per_s.max(10);
         }
+        self.intake = [None; ALL_ACCOUNTS.len()];
     }
 
     /// These limits mean the same messages.
@@ -270,8 +275,8 @@ impl Dispatch {
         for (of, pace) in plan.carriers.iter_mut().zip(&self.carriers) {
             (of.rate_per_s, of.burst, of.bind_rate_per_s) = (pace.rate_per_s, pace.burst, pace.bind_rate_per_s);
         }
-        for (of, &weight) in plan.accounts.iter_mut().zip(&self.weights) {
-            of.weight = weight;
+        for (of, (&weight, &rate_per_s)) in plan.accounts.iter_mut().zip(self.weights.iter().zip(&self.intake)) {
+            (of.weight, of.rate_per_s) = (weight, rate_per_s);
         }
         for (class, of) in Class::ALL.into_iter().zip(&mut plan.classes) {
             of.share_percent = self.shares[class as usize];
