@@ -24,6 +24,7 @@ use crate::http::Keep;
 use crate::http::admin::{AdminPort, Backstage, Configured, Reloaded};
 use crate::http::api::bulk::Bulk;
 use crate::http::api::bulk::book::{Book, SUBMISSION_PAGE};
+use crate::http::api::issued::{self, KEY_PAGE};
 use crate::http::api::{Api, ApiPort, Behind, Keys};
 use crate::http::desk::{Desk, Operator};
 use crate::http::events::EventLogs;
@@ -124,7 +125,8 @@ impl Gateway {
         let LocalStore { mut journal, mut ledger, space } = store;
         let kept =
             |kind, ledger: &mut dyn Ledger| pages(kind, ledger).map_err(|source| AppError::Store { directory: shown.clone(), source });
-        let (submitted, buried) = (kept(SUBMISSION_PAGE, &mut ledger)?, kept(DEAD_PAGE, &mut ledger)?);
+        let [submitted, buried, issued] = [SUBMISSION_PAGE, DEAD_PAGE, KEY_PAGE].map(|kind| kept(kind, &mut ledger));
+        let (submitted, buried, issued) = (submitted?, buried?, issued?);
         let names = names::load(&mut ledger, &config).map_err(|source| AppError::Store { directory: shown.clone(), source })?;
         let written = config.clone();
         let config = names.arrange(config);
@@ -187,7 +189,7 @@ impl Gateway {
         let metrics = start_metrics(&config, &telemetry).await?;
         let admin = bind_admin(&config).await?;
         let http = bind_http(&config).await?;
-        let keys = Arc::new(Keys::default());
+        let keys = Arc::new(Keys::new(issued::Book::open(&issued, Arc::clone(&asides) as Arc<dyn Keep>)));
         keys.replace(&config.accounts, ranges);
         let listener = Listener::start(&config.listen, &config.accounts, shared.clone()).await.map_err(|source| AppError::Port {
             what: "SMPP port",
@@ -216,7 +218,7 @@ impl Gateway {
         let asked_lists = lists.clone();
         let http = http.map(|port| {
             let behind = Behind {
-                keys,
+                keys: Arc::clone(&keys),
                 submissions: submissions.clone(),
                 operator: operators.clone(),
                 records: records.clone(),
@@ -236,6 +238,7 @@ impl Gateway {
                 links: registry,
                 configured,
                 records: records.clone(),
+                keys,
                 dead,
                 started: Instant::now(),
             };

@@ -13,6 +13,7 @@ mod extract;
 mod foretell;
 mod guard;
 pub mod hooks;
+mod keys;
 mod lists;
 mod look;
 mod messages;

@@ -31,6 +31,9 @@ const AT_ONCE: usize = 100;
 /// Without an event for so long, a stream has a comment: both sides learn of a broken connection.
 const QUIET: Duration = Duration::from_secs(15);
 
+/// A reader that takes nothing for so long loses its place; it goes on where it was with another stream.
+const STALLED: Duration = Duration::from_secs(60);
+
 /// What may be asked for.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
@@ -171,7 +174,7 @@ async fn follow(api: Api, key: Arc<Key>, log: Arc<EventLog>, first: Page, sender
             octets.extend_from_slice(b"\n\n");
         }
         let quiet = octets.is_empty();
-        if !quiet && sender.send(octets.into()).await.is_err() {
+        if !quiet && !matches!(timeout(STALLED, sender.send(octets.into())).await, Ok(Ok(()))) {
             return;
         }
         if !page.more {

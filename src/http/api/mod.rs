@@ -11,6 +11,7 @@ mod docs;
 mod events;
 mod extract;
 mod forms;
+pub mod issued;
 mod jasmin;
 mod kannel;
 pub mod keys;

@@ -253,7 +253,7 @@ fn line(progress: &Progress) -> Bytes {
 }
 
 /// Runs to its end, whatever becomes of the client.
-pub(super) async fn run(bulk: Arc<Bulk>, parts: Parts, body: Body, _place: OwnedSemaphorePermit) {
+pub(super) async fn run(bulk: Arc<Bulk>, parts: Parts, body: Body, place: OwnedSemaphorePermit) {
     let Parts { plan, kind, entry, tell, opened, timeout } = parts;
     let since = MessageId::first_at(plan.submissions.now().wall_ms).0;
     let (chunks, chunked) = mpsc::channel(WAITING);
@@ -314,5 +314,7 @@ pub(super) async fn run(bulk: Arc<Bulk>, parts: Parts, body: Body, _place: Owned
     bulk.book.save(&entry).await;
     let progress = entry.progress();
     tracing::debug!(state = ?progress.state, accepted = progress.accepted, refused = progress.refused, "a submission ended");
-    let _ = tell.send(line(&progress)).await;
+    // Who doesn't read its answer keeps nobody from a place, and this only for a while.
+    drop(place);
+    let _ = tokio::time::timeout(timeout, tell.send(line(&progress))).await;
 }
