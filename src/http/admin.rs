@@ -2,8 +2,10 @@
 
 use super::balance;
 use super::change;
+use super::dead;
 use super::desk::Operator;
 use super::guard::{Guard, guard};
+use super::hooks::dead::DeadLetters;
 use super::lists;
 use super::look;
 use super::messages;
@@ -75,6 +77,8 @@ pub struct Backstage {
     pub configured: Arc<dyn Configured>,
     /// What became of messages, if records are kept.
     pub records: Option<Records>,
+    /// Deliveries that were given up.
+    pub dead: Arc<DeadLetters>,
     /// When the gateway was started.
     pub started: Instant,
 }
@@ -131,6 +135,8 @@ fn router(backstage: Backstage, guarded: Arc<Guard>) -> Router {
         .route("/v1/lists/remove", post(lists::remove).layer(DefaultBodyLimit::max(lists::BODY_MAX)))
         .route("/v1/lists/check", post(lists::check))
         .route("/v1/lists/numbers", get(lists::numbers))
+        .route("/v1/dead-letters", get(dead::all))
+        .route("/v1/dead-letters/replay", post(dead::replay))
         .route("/v1/audit", get(look::audit))
         .route("/v1/config", get(look::config))
         .route("/v1/changes", get(look::changes).post(change::begin))
