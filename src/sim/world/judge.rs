@@ -412,7 +412,7 @@ impl Judge {
             if record.class != Class::Otp {
                 self.in_hours(number)?;
             }
-            self.orders.leaves(number, &self.records, bind.carrier.0)?;
+            self.orders.leaves(number, &self.records, bind)?;
             let record = &mut self.records[number];
             let paid = Paid { number, bind, segments: u32::from(end_part - first_part), at_us: self.clock.mono_us };
             self.paces.leaves(message.id, paid);

@@ -6,9 +6,9 @@
 //! burst. Buckets are empty after a restart, and when they come into being.
 //!
 //! Two things leave later than they pay. An otp pays when its attempt is written down, and leaves when that is durable: it is judged at the former, and the
-//! wire, which is judged too, may see so much time's rate at once. A message larger than the least burst on its way pays in instalments and then leaves as a
-//! whole: what its lane has paid towards it is missing from what has left, so the level may be so far below 0, by all its segments but one for each lane that
-//! has had such a message.
+//! wire, which is judged too, may see so much time's rate at once. A message larger than the least burst on its way (that of what the carrier's answers allow
+//! included, which is not known here) pays in instalments and then leaves as a whole: what its lane has paid towards it is missing from what has left, so the
+//! level may be so far below 0, by all its segments but one for each lane that has had such a message.
 
 use super::judge::{Judged, Record, wrong};
 use super::opening::Openings;
@@ -212,7 +212,7 @@ impl Paces {
             carriers.push([Pace::new(rate, burst), Pace::new(carrier.bind_rate_per_s, 0)]);
         }
         let intake = |account: &AccountPlan| {
-            let changed = self.changes[0].values().filter(|limit| limit.account.as_ref() == Some(&account.name)).last();
+            let changed = self.changes[0].values().filter(|limit| limit.account.as_ref() == Some(&account.name)).next_back();
             let rate =
                 changed.map_or(account.rate_per_s, |limit| if limit.unlimited { None } else { limit.rate_per_s.or(account.rate_per_s) });
             Pace::new(rate, 0)
@@ -396,13 +396,10 @@ impl Replay<'_> {
         names.extend(rules.limits.iter().filter(|limit| fits(limit, carrier, record)).map(|limit| Name::Limit(limit.name.clone())));
         let lane = lane(record);
         let segments = f64::from(self.largest[&lane]);
-        let instalments = names.iter().filter_map(|name| self.levels.get(name)).any(|level| level.least_burst < segments);
         let before = names.clone();
         for name in names {
             let Some(level) = self.levels.get_mut(&name) else { continue };
-            if instalments {
-                level.ahead.insert((lane, before.clone()), segments - 1.0);
-            }
+            level.ahead.insert((lane, before.clone()), segments - 1.0);
             level
                 .take(paid.segments, paid.at_us)
                 .or_else(|what| wrong(paid.number, format!("{name:?} at {} ms: {what}", paid.at_us / 1000)))?;
