@@ -162,6 +162,7 @@ impl Gateway {
             telemetry: Arc::clone(&telemetry),
             clock,
             disk_slow,
+            disk_reserve_bytes: config.gateway.disk_reserve_bytes,
             fail,
             directory: config.gateway.data_dir.clone(),
             figures: figures_sender,

@@ -228,6 +228,8 @@ pub struct EngineTask {
     pub telemetry: Arc<Telemetry>,
     pub clock: SystemClock,
     pub disk_slow: Duration,
+    /// For the metrics.
+    pub disk_reserve_bytes: u64,
     pub fail: watch::Sender<Option<String>>,
     pub directory: PathBuf,
     /// The engine's figures, once a second.
@@ -359,10 +361,15 @@ impl EngineTask {
         self.telemetry.publish_engine(&snapshot);
         self.figures.send_replace(snapshot);
         let plan = self.engine.plan();
-        self.telemetry.publish_links(&self.registry.snapshot(&self.engine.sessions_by_account(), plan.carriers.len()));
+        self.telemetry.publish_links(self.registry.snapshot(&self.engine.sessions_by_account(), plan.carriers.len()));
         let bytes = self.engine.journal_octets();
         let disk_free_bytes = free_space(&self.directory).unwrap_or(0);
-        self.telemetry.publish_journal(&JournalSnapshot { bytes, groups: self.engine.journal_groups(), disk_free_bytes });
+        self.telemetry.publish_journal(&JournalSnapshot {
+            bytes,
+            groups: self.engine.journal_groups(),
+            disk_free_bytes,
+            disk_reserve_bytes: self.disk_reserve_bytes,
+        });
         if let Some(recording) = &self.stores.records {
             let figures = recording.records.figures();
             self.telemetry.publish_records(&RecordsSnapshot {

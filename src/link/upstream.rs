@@ -181,7 +181,7 @@ impl Upstream {
         tracing::info!(session = self.id.0, %account, %peer, kind = bind.kind.name(), version = bind.version, "upstream bound");
         self.counted = session.counters();
         if let Some(standing) = &self.standing {
-            standing.bound(account, bind.kind, settings.window, now.wall_ms);
+            standing.bound(entry.id, account, bind.kind, settings.window, now.wall_ms);
         }
         self.inputs.push(Input::SessionUp { session: self.id, account: entry.id, window });
         self.account = Some(entry);
@@ -388,6 +388,9 @@ impl Handler for Upstream {
             self.pump(session, now);
         }
         self.count_refused_by_session(session);
+        if let Some(standing) = &self.standing {
+            standing.set_in_progress(session.inbound() as u32);
+        }
         self.hand_over(reports);
     }
 
