@@ -61,6 +61,8 @@ mod store_memory;
 mod store_sync_trace;
 mod store_writer;
 mod text_vectors;
+mod watch_dashboards;
+mod watch_live;
 mod watch_rules;
 mod world_dispatch;
 mod world_rig;
