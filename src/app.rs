@@ -5,6 +5,7 @@
 //! page. Stop: take no new connections and messages, let windows drain within the deadline, unbind, flush, release the lock.
 
 mod hooks;
+mod lines;
 mod names;
 mod plan;
 pub mod ranges;
@@ -166,6 +167,7 @@ impl Gateway {
             fail,
             directory: config.gateway.data_dir.clone(),
             figures: figures_sender,
+            lines: lines::Lines::default(),
         };
         let engine_task = tokio::spawn(task.run());
 
@@ -283,6 +285,13 @@ impl Gateway {
     /// The engine's figures as of the last second.
     pub fn figures(&self) -> EngineSnapshot {
         self.figures.borrow().clone()
+    }
+
+    /// Waits until the engine has told its figures once more; false if it has ended.
+    pub async fn next_figures(&self) -> bool {
+        let mut figures = self.figures.clone();
+        figures.mark_unchanged();
+        figures.changed().await.is_ok()
     }
 
     /// The metrics page.

@@ -1,6 +1,7 @@
 //! The engine's task and the threads of its stores: carries inputs in, outputs out, and the disk's state to the engine. One wake of this task
 //! takes everything that waits.
 
+use super::lines::{Line, Lines};
 use crate::engine::Engine;
 use crate::engine::port::{DiskState, Input, Output};
 use crate::http::desk::Desk;
@@ -234,6 +235,8 @@ pub struct EngineTask {
     pub directory: PathBuf,
     /// The engine's figures, once a second.
     pub figures: watch::Sender<EngineSnapshot>,
+    /// What the log tells of them.
+    pub lines: Lines,
 }
 
 impl EngineTask {
@@ -356,12 +359,14 @@ impl EngineTask {
         }
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
         let snapshot = self.engine.snapshot();
+        let plan = self.engine.plan();
+        let links = self.registry.snapshot(&self.engine.sessions_by_account(), plan.carriers.len());
+        self.lines.of(&snapshot, &links, plan, self.clock.now().mono_ms()).iter().for_each(Line::write);
         self.telemetry.publish_engine(&snapshot);
         self.figures.send_replace(snapshot);
-        let plan = self.engine.plan();
-        self.telemetry.publish_links(self.registry.snapshot(&self.engine.sessions_by_account(), plan.carriers.len()));
+        self.telemetry.publish_links(links);
         let bytes = self.engine.journal_octets();
         let disk_free_bytes = free_space(&self.directory).unwrap_or(0);
         self.telemetry.publish_journal(&JournalSnapshot {
