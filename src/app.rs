@@ -6,6 +6,7 @@
 
 mod asides;
 mod hooks;
+mod lines;
 mod names;
 mod plan;
 pub mod ranges;
@@ -174,9 +175,11 @@ impl Gateway {
             telemetry: Arc::clone(&telemetry),
             clock,
             disk_slow,
+            disk_reserve_bytes: config.gateway.disk_reserve_bytes,
             fail,
             directory: config.gateway.data_dir.clone(),
             figures: figures_sender,
+            lines: lines::Lines::default(),
         };
         let engine_task = tokio::spawn(task.run());
 
@@ -311,6 +314,13 @@ impl Gateway {
     /// The engine's figures as of the last second.
     pub fn figures(&self) -> EngineSnapshot {
         self.figures.borrow().clone()
+    }
+
+    /// Waits until the engine has told its figures once more; false if it has ended.
+    pub async fn next_figures(&self) -> bool {
+        let mut figures = self.figures.clone();
+        figures.mark_unchanged();
+        figures.changed().await.is_ok()
     }
 
     /// The metrics page.

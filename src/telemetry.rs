@@ -1,10 +1,17 @@
 //! Every metric, declared once with its meaning, and the way from the gateway's plain figures to the Prometheus endpoint. Leaves counting to
 //! those who act: they hand over snapshots, and nothing here is touched per message.
 //!
+//! What has one place for good is kept in the recorder's handles. Finished histograms, and labels that come and go, are written from the last snapshot when
+//! the page is asked for ([`page`]).
+//!
 //! A [`Telemetry`] owns a recorder of its own, never the process-wide one: two gateways run in one test.
 
+mod accounts;
+mod carriers;
 mod endpoint;
+mod histogram;
 mod hooks;
+mod page;
 mod process;
 mod records;
 mod rules;
@@ -12,12 +19,14 @@ mod snapshot;
 mod table;
 
 pub use endpoint::Endpoint;
+pub use histogram::{BOUNDS_US, TimeHistogram};
 pub use hooks::HooksSnapshot;
 pub use records::RecordsSnapshot;
 pub use snapshot::{
-    AccountFigures, BALANCE_TERMS, BIND_REFUSALS, CarrierFigures, Conservation, EngineSnapshot, HealthFigures, HealthState,
-    JournalSnapshot, LIST_KINDS, LIST_LEVELS, LinkSnapshot, OUTCOMES, OtherFigures, OutcomeCounts, PhraseFigure, REFUSAL_CAUSES, REPEATS,
-    REPLIES, ReceiptFigures, RepeatCounts, RulesFigures, STOPPED_CAUSES, SessionFigures, WindowFigures, refusal_cause,
+    AccountFigures, BALANCE_TERMS, BIND_REFUSALS, BIND_STATES, BindCounts, BindFigures, CHANGES, CarrierFigures, Conservation,
+    EngineSnapshot, HealthFigures, HealthState, JournalSnapshot, LIST_KINDS, LIST_LEVELS, LinkSnapshot, OUTCOMES, OtherFigures,
+    OutcomeCounts, PhraseFigure, QualityFigures, REFUSAL_CAUSES, REPEATS, REPLIES, ReceiptFigures, RepeatCounts, RulesFigures,
+    STOPPED_CAUSES, SessionFigures, WAIT_CAUSES, WaitFigures, WindowFigures, refusal_cause,
 };
 pub use table::{Kind, METRICS, Metric};
 
@@ -26,10 +35,9 @@ use rules::RulesHandles;
 use crate::model::{Class, State};
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use page::Page;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-/// Bounds of the histograms of time, in seconds: 50 µs to 5 s.
-const SECONDS: [f64; 16] = [5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
 /// Bounds of the histogram of batches in a group.
 const BATCHES: [f64; 12] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 5_000.0, 20_000.0];
 
@@ -48,7 +56,16 @@ pub struct Telemetry {
     journal: JournalHandles,
     records: records::RecordsHandles,
     hooks: hooks::HooksHandles,
-    process: ProcessHandles,
+    latest: Mutex<Latest>,
+}
+
+/// What is written from the last snapshots.
+#[derive(Default)]
+struct Latest {
+    accounts: Vec<String>,
+    carriers: Vec<String>,
+    engine: EngineSnapshot,
+    links: LinkSnapshot,
 }
 
 struct AccountHandles {
@@ -70,7 +87,6 @@ struct CarrierHandles {
     health: Vec<Gauge>,
     health_since: Gauge,
     lanes: Vec<Gauge>,
-    throttled_ms: Counter,
     binds_up: Gauge,
     window_size: Gauge,
     window_used: Gauge,
@@ -112,18 +128,15 @@ struct JournalHandles {
     bytes: Gauge,
     groups: Gauge,
     disk_free: Gauge,
-}
-
-struct ProcessHandles {
-    cpu_us: Counter,
-    resident: Gauge,
+    disk_reserve: Gauge,
 }
 
 impl Telemetry {
     /// Metrics for these accounts and carriers, each list in the order of its ids.
     pub fn new(accounts: &[&str], carriers: &[&str]) -> Telemetry {
+        let seconds = BOUNDS_US.map(|us| us as f64 / 1e6);
         let recorder = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &seconds)
             .and_then(|builder| builder.set_buckets_for_metric(Matcher::Full(table::JOURNAL_GROUP_BATCHES.name.to_owned()), &BATCHES))
             .expect("the bounds are not empty")
             .build_recorder();
@@ -170,10 +183,11 @@ impl Telemetry {
                 bytes: gauge(r, &table::JOURNAL_BYTES, &[]),
                 groups: gauge(r, &table::JOURNAL_GROUPS, &[]),
                 disk_free: gauge(r, &table::DISK_FREE, &[]),
+                disk_reserve: gauge(r, &table::DISK_RESERVE, &[]),
             },
             records: records::RecordsHandles::new(r),
             hooks: hooks::HooksHandles::new(r),
-            process: ProcessHandles { cpu_us: counter(r, &table::PROCESS_CPU, &[]), resident: gauge(r, &table::PROCESS_RESIDENT, &[]) },
+            latest: Mutex::new(Latest { accounts: owned(accounts), carriers: owned(carriers), ..Latest::default() }),
             handle: recorder.handle(),
             recorder,
         }
@@ -190,13 +204,12 @@ impl Telemetry {
             handles.remembered.set(figures.remembered as f64);
             handles.forgotten.absolute(figures.forgotten);
             for (gauge, term) in handles.balance.iter().zip(figures.balance) {
-                gauge.set(term as f64);
+                gauge.set(term as f64 / 1000.0);
             }
         }
         for (handles, figures) in read(&self.carriers).iter().zip(&snapshot.carriers) {
             set_all(&handles.states, &figures.states);
             set_all(&handles.lanes, &figures.lanes);
-            handles.throttled_ms.absolute(figures.throttled_ms);
             for (gauge, state) in handles.health.iter().zip(HealthState::ALL) {
                 gauge.set(f64::from(u8::from(figures.health.state == state)));
             }
@@ -224,10 +237,11 @@ impl Telemetry {
         self.conservation.accepted.set(snapshot.conservation.accepted as f64);
         set_all(&self.conservation.states, &snapshot.conservation.states);
         self.conservation.difference.set(snapshot.conservation.difference() as f64);
+        self.latest().engine.clone_from(snapshot);
     }
 
     /// Takes over what the links have counted.
-    pub fn publish_links(&self, snapshot: &LinkSnapshot) {
+    pub fn publish_links(&self, snapshot: LinkSnapshot) {
         for (handles, figures) in read(&self.accounts).iter().zip(&snapshot.accounts) {
             handles.sessions.set(f64::from(figures.sessions));
             absolute_all(&handles.refusals, &figures.refusals);
@@ -238,6 +252,12 @@ impl Telemetry {
             handles.window_size.set(f64::from(figures.window_size));
             handles.window_used.set(f64::from(figures.window_used));
         }
+        self.latest().links = snapshot;
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Latest> {
+        // Nothing that can panic runs while it is written, so a poisoned one is still whole.
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// There are more accounts and carriers now: these, of which the first are those that it knows.
@@ -248,6 +268,8 @@ impl Telemetry {
         let mut known = self.carriers.write().unwrap_or_else(PoisonError::into_inner);
         let new = carriers.iter().skip(known.len()).map(|name| CarrierHandles::new(&self.recorder, name)).collect::<Vec<_>>();
         known.extend(new);
+        let mut latest = self.latest();
+        (latest.accounts, latest.carriers) = (owned(accounts), owned(carriers));
     }
 
     /// Takes over what the journal's thread knows of its space.
@@ -255,6 +277,7 @@ impl Telemetry {
         self.journal.bytes.set(snapshot.bytes as f64);
         self.journal.groups.set(snapshot.groups as f64);
         self.journal.disk_free.set(snapshot.disk_free_bytes as f64);
+        self.journal.disk_reserve.set(snapshot.disk_reserve_bytes as f64);
     }
 
     /// Takes over how the records stand.
@@ -277,19 +300,21 @@ impl Telemetry {
         self.journal.sync_seconds.record(sync_us as f64 / 1e6);
     }
 
-    /// To be called about once a second: reads the process's CPU and memory, and folds the histograms, whose samples would
-    /// otherwise pile up until somebody asks for the page.
+    /// To be called about once a second: folds the recorder's histograms, whose samples would otherwise pile up until somebody asks for the page.
     pub fn upkeep(&self) {
-        self.process.cpu_us.absolute(process::cpu_us());
-        self.process.resident.set(process::resident_bytes() as f64);
         self.handle.run_upkeep();
     }
 
     /// The page that Prometheus reads (text format 0.0.4).
     pub fn render(&self) -> String {
-        self.process.cpu_us.absolute(process::cpu_us());
-        self.process.resident.set(process::resident_bytes() as f64);
-        self.handle.render()
+        let mut page = Page::default();
+        {
+            let latest = self.latest();
+            accounts::write(&mut page, &latest.accounts, &latest.engine, &latest.links);
+            carriers::write(&mut page, &latest.carriers, &latest.engine, &latest.links);
+        }
+        process::write(&mut page);
+        self.handle.render() + &page.into_text()
     }
 }
 
@@ -318,12 +343,15 @@ impl CarrierHandles {
             health: HealthState::ALL.iter().map(|state| gauge(r, &table::CARRIER_HEALTH, &[name, state.name()])).collect(),
             health_since: gauge(r, &table::CARRIER_HEALTH_SINCE, &[name]),
             lanes: Class::ALL.iter().map(|class| gauge(r, &table::LANE, &[name, class.name()])).collect(),
-            throttled_ms: counter(r, &table::THROTTLED, &[name]),
             binds_up: gauge(r, &table::BINDS_UP, &[name]),
             window_size: gauge(r, &table::WINDOW_SIZE, &[name]),
             window_used: gauge(r, &table::WINDOW_USED, &[name]),
         }
     }
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
 }
 
 fn absolute_all(counters: &[Counter], values: &[u64]) {

@@ -37,6 +37,8 @@ pub fn of(config: &Config) -> Result<Plan, String> {
             failover_after_ms: config.gateway.failover_after_ms,
             max_in_memory: config.gateway.max_in_memory as usize,
             cold_after_ms: u64::from(config.gateway.defer_on_disk_s) * 1000,
+            matured_after_ms: u64::from(config.metrics.matured_after_s) * 1000,
+            max_quality_rows: config.metrics.max_ranges as usize,
             sent_cold_after_ms: u64::from(config.gateway.sent_on_disk_s) * 1000,
             ..Bounds::default()
         },

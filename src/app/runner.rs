@@ -2,6 +2,7 @@
 //! takes everything that waits.
 
 use super::asides::Aside;
+use super::lines::{Line, Lines};
 use crate::engine::Engine;
 use crate::engine::port::{DiskState, Input, Output};
 use crate::http::desk::Desk;
@@ -226,10 +227,14 @@ pub struct EngineTask {
     pub telemetry: Arc<Telemetry>,
     pub clock: SystemClock,
     pub disk_slow: Duration,
+    /// For the metrics.
+    pub disk_reserve_bytes: u64,
     pub fail: watch::Sender<Option<String>>,
     pub directory: PathBuf,
     /// The engine's figures, once a second.
     pub figures: watch::Sender<EngineSnapshot>,
+    /// What the log tells of them.
+    pub lines: Lines,
 }
 
 impl EngineTask {
@@ -352,15 +357,22 @@ impl EngineTask {
         }
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
         let snapshot = self.engine.snapshot();
+        let plan = self.engine.plan();
+        let links = self.registry.snapshot(&self.engine.sessions_by_account(), plan.carriers.len());
+        self.lines.of(&snapshot, &links, plan, self.clock.now().mono_ms()).iter().for_each(Line::write);
         self.telemetry.publish_engine(&snapshot);
         self.figures.send_replace(snapshot);
-        let plan = self.engine.plan();
-        self.telemetry.publish_links(&self.registry.snapshot(&self.engine.sessions_by_account(), plan.carriers.len()));
+        self.telemetry.publish_links(links);
         let bytes = self.engine.journal_octets();
         let disk_free_bytes = free_space(&self.directory).unwrap_or(0);
-        self.telemetry.publish_journal(&JournalSnapshot { bytes, groups: self.engine.journal_groups(), disk_free_bytes });
+        self.telemetry.publish_journal(&JournalSnapshot {
+            bytes,
+            groups: self.engine.journal_groups(),
+            disk_free_bytes,
+            disk_reserve_bytes: self.disk_reserve_bytes,
+        });
         if let Some(recording) = &self.stores.records {
             let figures = recording.records.figures();
             self.telemetry.publish_records(&RecordsSnapshot {

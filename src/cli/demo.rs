@@ -107,6 +107,11 @@ fn config(args: &Args, data: &DataDir, carriers: &[Smsc; 2]) -> Config {
     config.listen.address = SocketAddr::from(([127, 0, 0, 1], args.port));
     config.metrics.address = SocketAddr::from(([127, 0, 0, 1], args.metrics_port));
     config.admin.address = SocketAddr::from(([127, 0, 0, 1], args.admin_port));
+    // Limits that it never reaches, to be seen on dashboards.
+    config.carriers.iter_mut().for_each(|carrier| carrier.rate_per_s = Some(1_000));
+    config.accounts.iter_mut().for_each(|account| account.rate_per_s = Some(1_000));
+    // Receipts are here within two seconds.
+    config.metrics.matured_after_s = 10;
     config.http.enabled = true;
     config.http.address = SocketAddr::from(([127, 0, 0, 1], args.http_port));
     for account in config.accounts.iter_mut().filter(|account| account.name == "demo") {

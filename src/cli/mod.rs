@@ -15,6 +15,7 @@ pub mod inspect_receipt;
 pub mod inspect_text;
 mod key;
 mod logs;
+mod notify;
 mod numbers;
 mod operate;
 mod output;

@@ -1,6 +1,6 @@
 //! `hongyan serve`: the gateway in the foreground until SIGINT or SIGTERM.
 
-use super::Output;
+use super::{Output, notify};
 use crate::app::Gateway;
 use crate::config::{Config, LogFormat};
 use std::path::PathBuf;
@@ -54,14 +54,28 @@ async fn serve(config: Config, output: &mut Output) -> Result<(), String> {
     // Caught before it is said that we listen: whoever reads that may signal at once, and an uncaught SIGHUP ends the process.
     let (stopping, reloading) = (stop_signal(), reload_on_hangup(&gateway));
     announce(&gateway, format, output);
+    notify::ready();
     let ended = tokio::select! {
         () = stopping => Ok(()),
         () = reloading => Ok(()),
+        () = tell_that_it_lives(&gateway) => Ok(()),
         why = gateway.failed() => Err(format!("the store failed: {why}; fix the disk, then start again: nothing acknowledged is lost")),
     };
     tracing::info!("stopping");
+    notify::stopping();
     gateway.stop().await;
     ended
+}
+
+/// Where the service manager waits for it: says each second that the engine works still, by its own figures. An engine that hangs is silent, and the manager
+/// starts the gateway anew: nothing acknowledged is lost. Never returns.
+async fn tell_that_it_lives(gateway: &Gateway) {
+    if notify::watchdog().is_some() {
+        while gateway.next_figures().await {
+            notify::alive();
+        }
+    }
+    std::future::pending().await
 }
 
 /// Each SIGHUP reads the configuration again; what is wrong with it is told in the log and changes nothing. Never returns.
@@ -74,11 +88,13 @@ fn reload_on_hangup(gateway: &Gateway) -> impl Future<Output = ()> {
     async move {
         if let Ok(mut hangups) = hangups {
             while hangups.recv().await.is_some() {
+                notify::reloading();
                 match gateway.reload("local:SIGHUP", "").await {
                     Ok(reloaded) if reloaded.applied || reloaded.needs_restart.is_empty() => {}
                     Ok(reloaded) => tracing::warn!(keys = reloaded.needs_restart.len(), "what differs needs a restart"),
                     Err(problem) => tracing::error!(problem = %problem.detail, "the configuration is refused; the old one stays in force"),
                 }
+                notify::ready();
             }
         }
         std::future::pending().await

@@ -242,11 +242,15 @@ pub struct Metrics {
     pub enabled: bool,
     /// Address and port. Default `127.0.0.1:9464`; port 0 lets the system choose.
     pub address: SocketAddr,
+    /// Whether a message that a carrier took was delivered is judged so long after, in seconds. 1 to 604800, default 600.
+    pub matured_after_s: u32,
+    /// Combinations of carrier, operator and region that are told apart; those with less traffic are told together, as `other`. 0 to 10000, default 200.
+    pub max_ranges: u32,
 }
 
 impl Default for Metrics {
     fn default() -> Metrics {
-        Metrics { enabled: true, address: SocketAddr::from(([127, 0, 0, 1], 9464)) }
+        Metrics { enabled: true, address: SocketAddr::from(([127, 0, 0, 1], 9464)), matured_after_s: 600, max_ranges: 200 }
     }
 }
 

@@ -373,6 +373,8 @@ fn check(config: &Config, c: &mut Checks) {
     config.listen.check("listen", c);
     let clash = config.metrics.enabled && overlap(config.listen.address, config.metrics.address);
     c.require("metrics", "address", !clash, "is listen.address too", "a port of its own");
+    c.range("metrics", "matured_after_s", config.metrics.matured_after_s, 1..=604_800);
+    c.range("metrics", "max_ranges", config.metrics.max_ranges, 0..=10_000);
     config.admin.check("admin", c);
     config.hooks.check("hooks", c);
     config.http.check("http", c);

@@ -14,7 +14,7 @@ use super::throttle::{Bucket, pay_all};
 use super::timers::Timer;
 use super::{Effect, Engine};
 use crate::model::{Class, Message, MessageId, Now, State};
-use crate::telemetry::{CarrierFigures, OutcomeCounts};
+use crate::telemetry::{CarrierFigures, OutcomeCounts, TimeHistogram};
 use crate::text::segment::{self, Concatenation};
 use std::sync::Arc;
 
@@ -58,6 +58,8 @@ pub struct Dispatcher {
     pub(super) flights: Flights,
     outcomes: OutcomeCounts,
     ends: [u64; State::ALL.len()],
+    /// From taking a message to its final receipt.
+    pub(super) receipt_times: TimeHistogram,
 }
 
 impl Dispatcher {
@@ -79,6 +81,7 @@ impl Dispatcher {
             flights: Flights::default(),
             outcomes: OutcomeCounts::default(),
             ends: [0; State::ALL.len()],
+            receipt_times: TimeHistogram::default(),
         }
     }
 
@@ -166,7 +169,10 @@ impl Dispatcher {
         CarrierFigures {
             states: self.ends,
             lanes: self.waiting.map(|waiting| waiting.max(0) as u64),
-            throttled_ms: self.throttled_us / 1000,
+            throttled_us: self.throttled_us,
+            rate_limit: self.bucket.per_s(),
+            rate_allowed: self.rate_per_s(),
+            receipt_times: self.receipt_times,
             outcomes: self.outcomes,
             ..CarrierFigures::default()
         }
@@ -714,6 +720,11 @@ impl Engine {
             if parts.get(part) == Some(PartState::Unsent) {
                 parts.set(part, PartState::InFlight);
             }
+        }
+        if entry.attempts == 0 && entry.past.is_none() {
+            let since_ms = entry.message.accepted_ms.max(entry.message.due_ms);
+            let waited_ms = self.now.wall_ms.saturating_sub(since_ms);
+            self.queue_times[entry.message.class as usize].record_us(waited_ms * 1000);
         }
         entry.parts = parts;
         entry.with = bind;

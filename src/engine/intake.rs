@@ -21,6 +21,7 @@ impl Engine {
         let Draft { token, mut message, campaign } = draft;
         // The draft is ours alone: nothing is copied here.
         let draft = Arc::make_mut(&mut message);
+        self.accounts[draft.account.0 as usize].figures.submitted += 1;
         match self.check(draft) {
             Ok((segments, Some(repeat @ Repeat { action: DuplicateAction::Drop, .. }))) => {
                 self.count_repeat(draft.account, &repeat);
@@ -35,6 +36,7 @@ impl Engine {
                     draft.campaign = self.campaign(&name);
                 }
                 let (id, account) = (draft.id, draft.account);
+                self.accounts[account.0 as usize].figures.segments += u64::from(segments);
                 self.name_part(draft);
                 self.open_batch();
                 event::write_accepted(draft, draft.charge, &mut self.writing.octets);

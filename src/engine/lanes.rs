@@ -70,6 +70,28 @@ struct Lane {
     per_s: f64,
 }
 
+impl Lane {
+    fn hold(&self) -> Option<(Hold, u64)> {
+        match self.standing {
+            Standing::Held(until, why) => Some((why, until)),
+            Standing::Idle | Standing::Ready => None,
+        }
+    }
+}
+
+/// What the metrics ask of a lane.
+#[derive(Debug)]
+pub struct Head<'l> {
+    /// Its class.
+    pub class: Class,
+    /// Its messages.
+    pub queue: &'l Queue,
+    /// What holds it back, and until when (mono_us).
+    pub hold: Option<(Hold, u64)>,
+    /// Segments a second that it has sent of late.
+    pub per_s: f64,
+}
+
 /// One step of the tree between class and lane.
 #[derive(Debug, Default)]
 struct Node {
@@ -487,15 +509,22 @@ impl Lanes {
                 in_memory: lane.queue.depth(),
                 chunks: lane.queue.chunks().collect(),
                 first: lane.queue.first(),
-                hold: match lane.standing {
-                    Standing::Held(until, why) => Some((why, until)),
-                    _ => None,
-                },
+                hold: lane.hold(),
                 per_s: lane.per_s,
             })
             .collect();
         all.sort_unstable_by_key(|lane| lane.key);
         all
+    }
+
+    /// Every lane that holds anything, in any order and without a list of them.
+    pub fn heads(&self) -> impl Iterator<Item = Head<'_>> + '_ {
+        self.lanes.iter().flatten().filter(|lane| !lane.queue.is_empty()).map(|lane| Head {
+            class: lane.key.class,
+            queue: &lane.queue,
+            hold: lane.hold(),
+            per_s: lane.per_s,
+        })
     }
 
     // ---- chunks ----

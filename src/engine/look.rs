@@ -346,7 +346,7 @@ impl Engine {
     }
 
     /// The change that keeps a whole carrier from taking anything.
-    fn closed_by(&self, at: usize) -> Option<String> {
+    pub(super) fn closed_by(&self, at: usize) -> Option<String> {
         let carrier = CarrierId(at as u16);
         let (id, _, _) = self.overlay.closed.iter().find(|(_, of, bind)| *of == carrier && bind.is_none())?;
         self.overlay.change(*id).map(|change| format!("{} {id} ({})", change.action.name(), change.reason))

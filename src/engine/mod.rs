@@ -17,6 +17,7 @@
 //! | back to the sender | [`outbox`] |
 //! | messages from phones | [`inbound`] |
 //! | query, cancel, replace | [`lookup`], [`recall`], [`replacing`] |
+//! | how carriers deliver, by region | [`quality`] |
 //! | why it waits; what would become of one, or of many | [`waits`], [`explain`], [`estimate`] |
 //! | past its time | [`sweep`] |
 //! | handed in twice; paid for | [`dedupe`], [`balance`] |
@@ -65,6 +66,7 @@ pub mod overlay;
 pub mod parked;
 pub mod plan;
 pub mod port;
+pub mod quality;
 pub mod recall;
 pub mod receipts;
 pub mod recover;
@@ -90,7 +92,9 @@ pub mod why;
 
 use crate::model::id::MessageIds;
 use crate::model::{AccountId, Class, MessageId, Now, Refusal, State};
-use crate::telemetry::{AccountFigures, CarrierFigures, Conservation, EngineSnapshot, OtherFigures, ReceiptFigures};
+use crate::telemetry::{
+    AccountFigures, CHANGES, CarrierFigures, Conservation, EngineSnapshot, OtherFigures, ReceiptFigures, TimeHistogram,
+};
 use carry::{Home, Homes, Item};
 use counts::{Counts, Tally};
 use dispatch::Dispatcher;
@@ -210,6 +214,10 @@ pub struct Engine {
     /// Off while recovery applies what the counters know already.
     counting: bool,
     tally: Tally,
+    /// See [`EngineSnapshot::queue_times`] and [`EngineSnapshot::delivery_times`].
+    queue_times: [TimeHistogram; Class::ALL.len()],
+    delivery_times: TimeHistogram,
+    quality: quality::Quality,
     disk: DiskState,
     draining: bool,
     replaying: bool,
@@ -266,6 +274,9 @@ impl Engine {
             counts: Counts::default(),
             counting: true,
             tally: Tally::default(),
+            queue_times: Default::default(),
+            delivery_times: TimeHistogram::default(),
+            quality: quality::Quality::new(&plan),
             disk: DiskState::Ok,
             draining: false,
             replaying: false,
@@ -571,18 +582,34 @@ impl Engine {
                 .map(|(at, (a, (outbox, outbox_dropped)))| {
                     let (repeats, remembered, forgotten) = self.dedupe.figures(at);
                     let balance = self.balances[at].terms();
-                    AccountFigures { outbox, outbox_dropped, repeats, remembered, forgotten, balance, ..a.figures.clone() }
+                    let (rate_limit, waiting_limit) = (self.plan.accounts[at].rate_per_s, self.plan.accounts[at].max_waiting);
+                    AccountFigures {
+                        outbox,
+                        outbox_dropped,
+                        repeats,
+                        remembered,
+                        forgotten,
+                        balance,
+                        rate_limit,
+                        waiting_limit,
+                        ..a.figures.clone()
+                    }
                 })
                 .collect(),
             carriers: self
                 .dispatchers
                 .iter()
                 .zip(&self.router.healths)
-                .map(|(d, health)| CarrierFigures { health: health.figures(), ..d.figures() })
+                .enumerate()
+                .map(|(at, (d, health))| CarrierFigures { health: health.figures(), waits: self.wait_figures(at), ..d.figures() })
                 .collect(),
             receipts,
             rules: self.rules_figures(),
             other,
+            queue_times: self.queue_times,
+            delivery_times: self.delivery_times,
+            quality: self.quality.figures(),
+            changes: CHANGES.map(|name| self.overlay.changes().filter(|change| change.action.name() == name).count() as u64),
             conservation: Conservation { accepted: self.counts.accepted, states: self.counts.by_state },
         }
     }

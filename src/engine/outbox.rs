@@ -228,6 +228,9 @@ impl Engine {
         match answer {
             DeliveryAnswer::Taken => {
                 self.tally.deliveries_taken += 1;
+                if let Some(waiting) = self.outbox.get(token) {
+                    self.delivery_times.record_us(self.now.wall_ms.saturating_sub(waiting.since_ms) * 1000);
+                }
                 self.handed_over(token, true);
             }
             DeliveryAnswer::Never => self.drop_delivery(token),

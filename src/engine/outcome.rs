@@ -128,13 +128,16 @@ impl Engine {
         if entry.sent_ms == 0 {
             entry.sent_ms = at_ms;
         }
-        let (account, charge) = (entry.message.account, std::mem::take(&mut entry.charge));
+        let (account, number, charge) = (entry.message.account, entry.message.number, std::mem::take(&mut entry.charge));
         let all_taken = entry.parts.as_slice().iter().all(|s| matches!(s, PartState::Sent | PartState::Delivered | PartState::Failed));
         // A late answer settles the message wherever it waits meanwhile; a stale place in a lane is skipped when it is popped.
         entry.attempted &= !all_taken;
         if all_taken && !matches!(entry.phase, Phase::Sent(_) | Phase::Settled(..)) {
             self.forget_doubt(id);
             self.set_phase(id, Phase::Sent(carrier));
+            if !self.replaying {
+                self.quality.sent(carrier, number, self.now.wall_ms);
+            }
             self.shrink(id, carrier);
         }
         if charge != 0 {

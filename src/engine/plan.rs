@@ -217,6 +217,10 @@ pub struct Bounds {
     pub inbound_age_ms: u64,
     /// A carrier without any bind for this long hands its messages to the next carrier of their routes, milliseconds.
     pub failover_after_ms: u64,
+    /// Whether a sent message was delivered is judged after so long, milliseconds.
+    pub matured_after_ms: u64,
+    /// Combinations of carrier, operator and region whose quality is told apart.
+    pub max_quality_rows: usize,
 }
 
 impl Default for Bounds {
@@ -234,6 +238,8 @@ impl Default for Bounds {
             max_inbound_parts: 100_000,
             inbound_age_ms: 300_000,
             failover_after_ms: 5_000,
+            matured_after_ms: 600_000,
+            max_quality_rows: 200,
         }
     }
 }

@@ -169,6 +169,12 @@ impl Engine {
         // Once per message: the receipt stands for every part.
         let part = if one { u8::MAX } else { part };
         self.observe_receipt(carrier, &receipt);
+        if receipt.is_final
+            && let Some(sent_ms) = self.messages.get(&id).map(|entry| entry.sent_ms).filter(|&sent_ms| sent_ms != 0)
+        {
+            let took_ms = at_ms.saturating_sub(sent_ms);
+            self.dispatchers[carrier.0 as usize].receipt_times.record_us(took_ms * 1000);
+        }
         if self.reroute(id, part, carrier, &receipt) {
             return;
         }
@@ -233,6 +239,7 @@ impl Engine {
             self.count(entry.message.account, Some(from), to);
             if let Some(carrier) = carrier.or(entry.phase.carrier()) {
                 self.dispatchers[carrier.0 as usize].ended(to);
+                self.quality_ended(&entry, carrier, to);
             }
         }
     }
@@ -259,6 +266,7 @@ impl Engine {
             // Provisional: it stays for a late answer or receipt.
             self.doubt_open_parts(id);
             self.touch(id);
+            self.quality_left(id, carrier, State::InDoubt);
             self.set_phase(id, Phase::Settled(carrier, State::InDoubt));
             if let Some(entry) = self.messages.get_mut(&id) {
                 let (account, charge) = (entry.message.account, std::mem::take(&mut entry.charge));

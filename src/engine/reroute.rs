@@ -175,6 +175,8 @@ impl Engine {
             _ => None,
         };
         let copies: Vec<PastCopy> = entry.parts.as_slice().iter().enumerate().filter_map(taken).collect();
+        self.quality_left(id, carrier, receipt.state.message_state());
+        let Some(entry) = self.messages.get_mut(&id) else { return };
         let past = entry.past_mut();
         past.copies.extend(copies);
         past.done(carrier);

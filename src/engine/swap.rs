@@ -31,6 +31,7 @@ impl Engine {
         self.hours.forget();
         self.index.follow(&self.base);
         self.inbound.follow(&self.base.bounds);
+        self.quality.follow(&self.base);
         let (campaigns, now) = (&self.campaigns, self.now);
         self.limits.replan(&self.base.limits, &self.base.ranges, |name| campaigns.find(name), now);
         let base = Arc::clone(&self.base);

@@ -20,6 +20,7 @@ impl Engine {
         }
         let seconds = self.now.mono_us.saturating_sub(std::mem::replace(&mut self.swept_us, self.now.mono_us)) as f64 / 1e6;
         self.sweep_dispatchers(seconds);
+        self.quality.sweep(self.now.wall_ms);
         self.index.tidy(&self.messages);
         self.sweep_inbound();
         self.sweep_outboxes();

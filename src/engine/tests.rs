@@ -16,6 +16,7 @@ use arrayvec::ArrayVec;
 mod balance;
 mod dedupe;
 mod dispatching;
+mod figures;
 mod parts;
 mod replacing;
 mod rules;

@@ -6,7 +6,8 @@ use super::dispatch::CarrierWait;
 use super::lanes::{Hold, LaneKey};
 use super::messages::Phase;
 use super::port::CarrierId;
-use crate::model::{MessageId, State};
+use crate::model::{Class, MessageId, State};
+use crate::telemetry::{WAIT_CAUSES, WaitFigures};
 
 /// What a live message waits for. Instants are wall milliseconds.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,19 +105,28 @@ impl LaneWait {
     /// The name in answers and metrics.
     pub fn name(&self) -> &'static str {
         match self {
-            LaneWait::Carrier(CarrierWait::NoBind) => "no_bind",
-            LaneWait::Carrier(CarrierWait::RateZero) => "rate_zero",
-            LaneWait::Carrier(CarrierWait::Window) => "window_full",
-            LaneWait::Carrier(CarrierWait::Rate(_)) => "carrier_rate",
-            LaneWait::Carrier(CarrierWait::Answers(_)) => "throttled_by_carrier",
-            LaneWait::Carrier(CarrierWait::SaidNo(_)) => "carrier_takes_nothing",
-            LaneWait::Carrier(CarrierWait::BindRate(_)) => "bind_rate",
+            LaneWait::Carrier(wait) => wait.name(),
             LaneWait::Limit(..) => "limit",
             LaneWait::Paused => "paused",
             LaneWait::Passing => "clearing",
             LaneWait::Hours(_) => "hours",
             LaneWait::Disk => "on_disk",
             LaneWait::Turn => "turn",
+        }
+    }
+}
+
+impl CarrierWait {
+    /// As [`LaneWait::name`].
+    pub fn name(self) -> &'static str {
+        match self {
+            CarrierWait::NoBind => "no_bind",
+            CarrierWait::RateZero => "rate_zero",
+            CarrierWait::Window => "window_full",
+            CarrierWait::Rate(_) => "carrier_rate",
+            CarrierWait::Answers(_) => "throttled_by_carrier",
+            CarrierWait::SaidNo(_) => "carrier_takes_nothing",
+            CarrierWait::BindRate(_) => "bind_rate",
         }
     }
 }
@@ -158,6 +168,42 @@ impl Engine {
             }
         }
         reports
+    }
+
+    /// What waits in front of a carrier, by class, for the metrics.
+    pub(super) fn wait_figures(&self, at: usize) -> [WaitFigures; Class::ALL.len()] {
+        let dispatcher = &self.dispatchers[at];
+        let (closed, whole) = (self.closed_by(at).is_some(), dispatcher.waits_for(self.now));
+        let (mut figures, mut speeds) = ([WaitFigures::default(); Class::ALL.len()], [0.0; Class::ALL.len()]);
+        for head in dispatcher.lanes.heads() {
+            let may_leave = !closed && !matches!(head.hold, Some((Hold::Hours | Hold::Paused, _)));
+            let cause = match (head.hold, whole) {
+                _ if closed => LaneWait::Paused.name(),
+                (Some((Hold::Limit(_), _)), _) => "limit",
+                (Some((Hold::Paused, _)), _) => LaneWait::Paused.name(),
+                (Some((Hold::Passing, _)), _) => LaneWait::Passing.name(),
+                (Some((Hold::Hours, until)), _) => LaneWait::Hours(until).name(),
+                (None, Some(whole)) => whole.name(),
+                (None, None) if head.queue.depth() == 0 => LaneWait::Disk.name(),
+                (None, None) => LaneWait::Turn.name(),
+            };
+            let figures = &mut figures[head.class as usize];
+            let on_disk: u64 = head.queue.chunks().map(|chunk| self.cold.count_of(chunk)).sum();
+            if let Some(place) = WAIT_CAUSES.iter().position(|of| *of == cause) {
+                figures.causes[place] += head.queue.depth() as u64 + on_disk;
+            }
+            if let Some(entry) = head.queue.first().and_then(|id| self.messages.get(&id)).filter(|_| may_leave) {
+                let since_ms = entry.message.accepted_ms.max(entry.message.due_ms);
+                figures.oldest_ms = figures.oldest_ms.max(self.now.wall_ms.saturating_sub(since_ms));
+            }
+            speeds[head.class as usize] += head.per_s;
+        }
+        for (class, figures) in figures.iter_mut().enumerate() {
+            let waiting = dispatcher.waiting[class].max(0) as f64;
+            let per_s = if speeds[class] >= 0.01 { Some(speeds[class]) } else { dispatcher.rate_per_s() };
+            figures.drains_in_s = if waiting == 0.0 { Some(0.0) } else { per_s.filter(|&per_s| per_s > 0.0).map(|per_s| waiting / per_s) };
+        }
+        figures
     }
 
     /// What a message waits for; `None` if it isn't in memory or has ended.

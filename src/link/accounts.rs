@@ -83,6 +83,16 @@ impl BindCause {
     }
 }
 
+/// A client that binds and goes a hundred times a second fills no disk with it; one that opens all its sessions at once has a line for each.
+#[derive(Debug)]
+struct SessionLines(LineGate);
+
+impl Default for SessionLines {
+    fn default() -> SessionLines {
+        SessionLines(LineGate::of(20))
+    }
+}
+
 /// All accounts that may bind. Shared by all sessions; the accounts are swapped as a whole ([`Accounts::replace`]), the small state beside them stays.
 #[derive(Debug)]
 pub struct Accounts {
@@ -117,6 +127,8 @@ struct State {
     per_account: HashMap<AccountId, PerAccount>,
     failures: Failures,
     lines: LineGate,
+    /// Of sessions that begin and end.
+    session_lines: SessionLines,
 }
 
 #[derive(Debug, Default)]
@@ -341,6 +353,11 @@ impl Accounts {
             return BindCheck::Right(done.account);
         }
         self.refused(BindCause::WrongPassword, session, done.account.settings.system_id.as_bytes(), peer, now)
+    }
+
+    /// `Some` if the beginning (and then the end) of a session of `peer` may be told in the log: with how many were not told before it.
+    pub fn tells_session(&self, peer: IpAddr, now: Now) -> Option<u64> {
+        self.state().session_lines.0.pass(peer, now.mono_ms())
     }
 
     /// Counts and tells a refusal, and what the bind gets for it.

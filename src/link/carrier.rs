@@ -10,9 +10,10 @@ use crate::engine::port::{BindCommand, BindId, Input, Outcome, Received, Ticket}
 use crate::model::{Message, Now};
 use crate::smpp::session::MAX_LATE;
 use crate::smpp::{Bind, BindKind, CloseCause, Event, Pdu, RequestError, Session, Settings, command, status};
+use crate::telemetry::{BindCounts, OutcomeCounts};
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Marks the token of a data_sm among deliveries.
 const DATA: u64 = 1 << 32;
@@ -52,6 +53,8 @@ pub struct BindProgress {
     window: AtomicU32,
     in_flight: AtomicU32,
     since_ms: AtomicU64,
+    /// What all connections of this bind have counted.
+    counts: Arc<Mutex<BindCounts>>,
 }
 
 /// How far a bind came.
@@ -68,6 +71,17 @@ pub enum Bound {
 const BOUND: u32 = u32::MAX;
 
 impl BindProgress {
+    /// Of a bind that goes on counting where its connections before it stopped.
+    pub fn counting(counts: Arc<Mutex<BindCounts>>) -> BindProgress {
+        BindProgress { counts, ..BindProgress::default() }
+    }
+
+    /// What it has counted.
+    pub fn counts(&self) -> BindCounts {
+        // Nothing that can panic runs under this lock, so a poisoned one is still whole.
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How far it came.
     pub fn bound(&self) -> Bound {
         match self.status.load(Ordering::Acquire) {
@@ -101,6 +115,8 @@ struct Flight {
     parts: u8,
     /// Grows with each use of the slot, so that an old token can't name a new flight.
     generation: u32,
+    /// When it was written, mono_us.
+    sent_us: u64,
     state: FlightState,
 }
 
@@ -122,13 +138,13 @@ struct Flights {
 }
 
 impl Flights {
-    fn insert(&mut self, ticket: Ticket, parts: u8) -> u64 {
+    fn insert(&mut self, ticket: Ticket, parts: u8, sent_us: u64) -> u64 {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Flight { ticket, parts, generation: 0, state: FlightState::Free });
+            self.slots.push(Flight { ticket, parts, generation: 0, sent_us, state: FlightState::Free });
             self.slots.len() as u32 - 1
         });
         let slot = &mut self.slots[index as usize];
-        *slot = Flight { ticket, parts, generation: slot.generation.wrapping_add(1), state: FlightState::Sent };
+        *slot = Flight { ticket, parts, generation: slot.generation.wrapping_add(1), sent_us, state: FlightState::Sent };
         u64::from(slot.generation) << 32 | u64::from(index)
     }
 
@@ -199,6 +215,8 @@ pub struct CarrierBind {
     outcomes: Vec<(Ticket, Outcome)>,
     deliveries: Vec<(u64, Received)>,
     inputs: Vec<Input>,
+    /// Handed over to `progress` at the end of each batch.
+    counts: BindCounts,
 }
 
 impl CarrierBind {
@@ -208,6 +226,7 @@ impl CarrierBind {
         CarrierBind {
             id,
             kind,
+            counts: progress.counts(),
             progress,
             is_up: false,
             reader: Reader::new(&profile),
@@ -248,9 +267,12 @@ impl CarrierBind {
                     return false;
                 }
                 let ticket = Ticket { message: send.message.id, part };
-                let token = flights.insert(ticket, parts);
+                let token = flights.insert(ticket, parts, now.mono_us);
                 match session.request(token, pdu, now) {
-                    Ok(_) => next = part + 1,
+                    Ok(_) => {
+                        next = part + 1;
+                        self.counts.sent += 1;
+                    }
                     Err(error) => {
                         flights.remove(token);
                         full = error != RequestError::Unsendable;
@@ -274,14 +296,16 @@ impl CarrierBind {
         }
     }
 
-    fn answered(&mut self, token: u64, answer: u32, pdu: Option<&Pdu<'_>>, late: bool) {
+    fn answered(&mut self, token: u64, answer: u32, pdu: Option<&Pdu<'_>>, late: bool, now: Now) {
         let Some(flight) = self.flights.remove(token) else { return };
+        self.counts.response_times.record_us(now.mono_us.saturating_sub(flight.sent_us));
         let message_id = match pdu {
             Some(Pdu::SubmitSmResp(Some(body)) | Pdu::DataSmResp(Some(body))) => body.message_id,
             _ => b"",
         };
         let outcome = outcome(answer, message_id, &self.context.settings.profile);
         let sent = matches!(outcome, Outcome::Sent { .. });
+        count(&mut self.counts.answers, &outcome);
         // A late refusal changes nothing: the doubt has been dealt with by the class's policy, and a refusal can't be trusted to mean this attempt.
         if sent || !late {
             self.outcomes.push((flight.ticket, outcome));
@@ -315,6 +339,7 @@ impl CarrierBind {
                 return;
             }
         };
+        self.counts.received += 1;
         match received {
             Received::Ignored => session.respond_message_id(command, sequence, status::ESME_ROK, b""),
             received => self.deliveries.push((token, received)),
@@ -329,6 +354,19 @@ impl CarrierBind {
         if !self.deliveries.is_empty() {
             reports.push(Input::Received { bind: self.id, deliveries: std::mem::take(&mut self.deliveries) });
         }
+    }
+}
+
+/// One more answer of this kind.
+fn count(answers: &mut OutcomeCounts, outcome: &Outcome) {
+    match outcome {
+        Outcome::Sent { .. } => answers.sent += 1,
+        Outcome::Later { .. } => answers.later += 1,
+        Outcome::Throttled { .. } => answers.throttled += 1,
+        Outcome::Elsewhere { .. } => answers.elsewhere += 1,
+        Outcome::Never { .. } => answers.never += 1,
+        Outcome::InDoubt => answers.in_doubt += 1,
+        Outcome::NotSent => {}
     }
 }
 
@@ -353,12 +391,13 @@ impl Handler for CarrierBind {
 
     fn event(&mut self, event: Event<'_>, session: &mut Session, now: Now) {
         match event {
-            Event::Response { token, status, pdu, late } => self.answered(token, status, pdu.as_ref(), late),
+            Event::Response { token, status, pdu, late } => self.answered(token, status, pdu.as_ref(), late, now),
             Event::Request { sequence, pdu } => self.request(sequence, &pdu, session, now),
             Event::Timeout { token } => {
                 // A little longer than the session remembers it, so that the session forgets first.
                 let until_us = now.mono_us + (session.settings().late_response_ms + 1_000) * 1_000;
                 if let Some(flight) = self.flights.doubt(token, until_us) {
+                    self.counts.answers.in_doubt += 1;
                     self.outcomes.push((flight.ticket, Outcome::InDoubt));
                 }
             }
@@ -400,6 +439,7 @@ impl Handler for CarrierBind {
         }
         self.flights.forget(now.mono_us);
         self.progress.in_flight.store(session.in_flight() as u32, Ordering::Relaxed);
+        *self.progress.counts.lock().unwrap_or_else(PoisonError::into_inner) = self.counts;
         self.hand_over(reports);
     }
 

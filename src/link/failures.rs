@@ -104,25 +104,39 @@ fn network(peer: IpAddr) -> IpAddr {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Told {
-    next_ms: u64,
+    /// When all lines so far are paid for.
+    paid_ms: u64,
     untold: u64,
 }
 
-/// Lets one log line an address and second pass, and counts the rest.
-#[derive(Debug, Default)]
+/// Lets one log line an address and second pass, or so many at once, and counts the rest.
+#[derive(Debug)]
 pub struct LineGate {
     told: Recent<IpAddr, Told>,
+    burst: u64,
+}
+
+impl Default for LineGate {
+    fn default() -> LineGate {
+        LineGate::of(1)
+    }
 }
 
 impl LineGate {
+    /// One through which so many lines about an address pass at once.
+    pub fn of(burst: u64) -> LineGate {
+        LineGate { told: Recent::default(), burst }
+    }
+
     /// `Some` if a line about `peer` may be written now: with how many were held back before it.
     pub fn pass(&mut self, peer: IpAddr, now_ms: u64) -> Option<u64> {
         let told = self.told.get(&peer).unwrap_or_default();
-        if now_ms < told.next_ms {
+        let paid_ms = told.paid_ms.max(now_ms);
+        if paid_ms > now_ms + (self.burst - 1) * LINE_EVERY_MS {
             self.told.put(peer, Told { untold: told.untold + 1, ..told });
             return None;
         }
-        self.told.put(peer, Told { next_ms: now_ms + LINE_EVERY_MS, untold: 0 });
+        self.told.put(peer, Told { paid_ms: paid_ms + LINE_EVERY_MS, untold: 0 });
         Some(told.untold)
     }
 }
@@ -182,5 +196,9 @@ mod tests {
         assert_eq!(gate.pass(PEER, 5_999), None);
         assert_eq!(gate.pass("198.51.100.1".parse().unwrap(), 5_999), Some(0));
         assert_eq!(gate.pass(PEER, 6_000), Some(2));
+        let mut gate = LineGate::of(3);
+        let passed = |gate: &mut LineGate, at: u64| (0..10).filter_map(|_| gate.pass(PEER, at)).collect::<Vec<_>>();
+        assert_eq!(passed(&mut gate, 5_000), [0, 0, 0]);
+        assert_eq!(passed(&mut gate, 6_000), [7], "then one a second");
     }
 }

@@ -3,6 +3,7 @@
 
 use super::accounts::{Accounts, AuthenticateJob, Verifier};
 use super::driver::{DriverLimits, Mailbox, drive, tune};
+use super::failures::LineGate;
 use super::pool::LinkShared;
 use super::registry::Registry;
 use super::standing::SessionStanding;
@@ -11,8 +12,8 @@ use crate::config::{Account, Listen};
 use crate::engine::port::SessionId;
 use crate::smpp::{Session, Settings};
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -62,6 +63,7 @@ impl Listener {
             context: Arc::new(context),
             connections: Arc::clone(&connections),
             shared,
+            lines: Mutex::default(),
         };
         let task = tokio::spawn(port.accept(socket, stopped));
         Ok(Listener { address, accounts, registry, connections, max_connections, stop, task })
@@ -104,6 +106,8 @@ struct Port {
     context: Arc<UpstreamContext>,
     connections: Arc<Semaphore>,
     shared: LinkShared,
+    /// Of connections that are not taken.
+    lines: Mutex<LineGate>,
 }
 
 impl Port {
@@ -120,7 +124,11 @@ impl Port {
                     self.serve(stream, peer, SessionId(last));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "can't take a connection");
+                    let none = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+                    let passes = self.lines.lock().unwrap_or_else(PoisonError::into_inner).pass(none, self.shared.clock.now().mono_ms());
+                    if let Some(untold) = passes {
+                        tracing::warn!(%error, untold, "can't take a connection");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -140,7 +148,10 @@ impl Port {
     /// Gives a connection its task; beyond the bound it is closed at once.
     fn serve(&self, stream: TcpStream, peer: SocketAddr, id: SessionId) {
         let Ok(place) = Arc::clone(&self.connections).try_acquire_owned() else {
-            tracing::warn!(%peer, "too many connections: closed");
+            let passes = self.lines.lock().unwrap_or_else(PoisonError::into_inner).pass(peer.ip(), self.shared.clock.now().mono_ms());
+            if let Some(untold) = passes {
+                tracing::warn!(%peer, untold, "too many connections: closed");
+            }
             return;
         };
         if let Err(error) = tune(&stream, None) {

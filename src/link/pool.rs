@@ -216,7 +216,7 @@ impl BindLoop {
     async fn drive(&mut self, stream: TcpStream) -> Bound {
         self.id.generation = self.shared.registry.next_generation();
         let id = self.id;
-        let progress = Arc::new(BindProgress::default());
+        let progress = Arc::new(BindProgress::counting(Arc::clone(&self.standing.counts)));
         let mailbox = Mailbox::new();
         let LinkShared { registry, engine, clock } = self.shared.clone();
         let session = Session::new(self.context.session_settings(), clock.now());

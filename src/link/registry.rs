@@ -6,12 +6,13 @@ use super::carrier::{BindProgress, Bound};
 use super::driver::Mailbox;
 use super::standing::{SessionStanding, Standing};
 use super::upstream::UpstreamCommand;
+use crate::engine::look::Links;
 use crate::engine::port::{BindCommand, BindId, Input, SessionId, Ticket, UpstreamReply};
 use crate::model::CarrierId;
-use crate::telemetry::{LinkSnapshot, REFUSAL_CAUSES, SessionFigures, WindowFigures};
+use crate::telemetry::{BindFigures, LinkSnapshot, REFUSAL_CAUSES, SessionFigures, WindowFigures};
 use dashmap::DashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 use tokio::sync::{mpsc, watch};
 
 /// A live bind.
@@ -147,12 +148,37 @@ impl Registry {
     pub fn snapshot(&self, sessions: &[u32], carriers: usize) -> LinkSnapshot {
         let mut refusals = vec![[0; REFUSAL_CAUSES]; sessions.len()];
         let mut bind_refusals = Default::default();
+        let mut windows = vec![(0, 0); sessions.len()];
         if let Some(accounts) = self.accounts.get() {
             accounts.refusals(&mut refusals);
             bind_refusals = accounts.bind_refusals();
         }
-        let accounts = sessions.iter().zip(refusals).map(|(&sessions, refusals)| SessionFigures { sessions, refusals }).collect();
-        LinkSnapshot { accounts, carriers: self.windows(carriers), bind_refusals }
+        for (account, size, used) in self.sessions.iter().filter_map(|live| live.standing.windows()) {
+            if let Some((all, of_all)) = windows.get_mut(account.0 as usize) {
+                (*all, *of_all) = (*all + size, *of_all + used);
+            }
+        }
+        let figures = |((&sessions, refusals), (window_size, window_used))| SessionFigures { sessions, window_size, window_used, refusals };
+        let accounts = sessions.iter().zip(refusals).zip(windows).map(figures).collect();
+        LinkSnapshot { accounts, carriers: self.windows(carriers), binds: self.bind_figures(), bind_refusals }
+    }
+
+    /// Every configured bind.
+    fn bind_figures(&self) -> Vec<BindFigures> {
+        let figures = |view: crate::engine::look::BindView| {
+            let standing = self.standings.get(&(view.carrier, view.bind));
+            BindFigures {
+                carrier: view.carrier,
+                bind: view.bind,
+                state: view.state,
+                since_ms: view.since_ms,
+                window_size: view.window,
+                window_used: view.in_flight,
+                // Nothing that can panic runs under this lock, so a poisoned one is still whole.
+                counts: standing.map(|standing| *standing.counts.lock().unwrap_or_else(PoisonError::into_inner)).unwrap_or_default(),
+            }
+        };
+        self.binds().into_iter().map(figures).collect()
     }
 
     /// Binds and windows by carrier; `carriers`: how many there are.

@@ -4,11 +4,12 @@ use super::carrier::Bound;
 use super::registry::Registry;
 use crate::engine::look::{BindView, Links, SessionView};
 use crate::engine::port::SessionId;
-use crate::model::CarrierId;
+use crate::model::{AccountId, CarrierId};
 use crate::smpp::BindKind;
+use crate::telemetry::{BIND_STATES, BindCounts};
 use std::net::SocketAddr;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::Notify;
 
 /// What a bind that isn't bound is about.
@@ -31,12 +32,14 @@ pub struct Standing {
     since_ms: AtomicU64,
     /// An operator doesn't want to wait for the next try.
     pub(super) at_once: Notify,
+    /// What its connections have counted, one after the other.
+    pub(super) counts: Arc<Mutex<BindCounts>>,
 }
 
 impl Standing {
     /// One that is about to connect.
     pub fn new(kind: BindKind, now_ms: u64) -> Standing {
-        Standing { kind, doing: AtomicU8::new(0), since_ms: AtomicU64::new(now_ms), at_once: Notify::new() }
+        Standing { kind, doing: AtomicU8::new(0), since_ms: AtomicU64::new(now_ms), at_once: Notify::new(), counts: Arc::default() }
     }
 
     /// It does something else from now on.
@@ -53,13 +56,20 @@ pub struct SessionStanding {
     peer: SocketAddr,
     since_ms: AtomicU64,
     window: AtomicU32,
-    bound: OnceLock<(String, BindKind)>,
+    in_progress: AtomicU32,
+    bound: OnceLock<(AccountId, String, BindKind)>,
 }
 
 impl SessionStanding {
     /// A connection that isn't bound yet.
     pub fn new(peer: SocketAddr, now_ms: u64) -> SessionStanding {
-        SessionStanding { peer, since_ms: AtomicU64::new(now_ms), window: AtomicU32::new(0), bound: OnceLock::new() }
+        SessionStanding {
+            peer,
+            since_ms: AtomicU64::new(now_ms),
+            window: AtomicU32::new(0),
+            in_progress: AtomicU32::new(0),
+            bound: OnceLock::new(),
+        }
     }
 
     /// Where it connects from.
@@ -68,11 +78,11 @@ impl SessionStanding {
     }
 
     /// It is bound as this account.
-    pub(super) fn bound(&self, account: &str, kind: BindKind, window: u32, now_ms: u64) {
+    pub(super) fn bound(&self, account: AccountId, name: &str, kind: BindKind, window: u32, now_ms: u64) {
         self.since_ms.store(now_ms, Ordering::Relaxed);
         self.set_window(window);
         // A session binds once.
-        let _ = self.bound.set((account.to_owned(), kind));
+        let _ = self.bound.set((account, name.to_owned(), kind));
     }
 
     /// It may have so many requests in progress.
@@ -80,13 +90,24 @@ impl SessionStanding {
         self.window.store(window, Ordering::Relaxed);
     }
 
+    /// So many requests are in progress.
+    pub(super) fn set_in_progress(&self, requests: u32) {
+        self.in_progress.store(requests, Ordering::Relaxed);
+    }
+
+    /// Its account, once it is bound; requests that it may have in progress, and has.
+    pub(super) fn windows(&self) -> Option<(AccountId, u32, u32)> {
+        let &(account, ..) = self.bound.get()?;
+        Some((account, self.window.load(Ordering::Relaxed), self.in_progress.load(Ordering::Relaxed)))
+    }
+
     fn view(&self, session: SessionId) -> SessionView {
         let bound = self.bound.get();
         SessionView {
             session: session.0,
-            account: bound.map(|(account, _)| account.clone()),
+            account: bound.map(|(_, name, _)| name.clone()),
             peer: self.peer.to_string(),
-            kind: bound.map_or("unbound", |(_, kind)| short(*kind)),
+            kind: bound.map_or("unbound", |(_, _, kind)| short(*kind)),
             since_ms: self.since_ms.load(Ordering::Relaxed),
             window: self.window.load(Ordering::Relaxed),
         }
@@ -108,11 +129,7 @@ impl Links for Registry {
             .iter()
             .map(|standing| {
                 let &(carrier, bind) = standing.key();
-                let state = match standing.doing.load(Ordering::Relaxed) {
-                    0 => "connecting",
-                    1 => "waiting",
-                    _ => "down",
-                };
+                let state = BIND_STATES[1 + usize::from(standing.doing.load(Ordering::Relaxed)).min(2)];
                 let since_ms = standing.since_ms.load(Ordering::Relaxed);
                 BindView { carrier, bind, state, kind: short(standing.kind), since_ms, window: 0, in_flight: 0 }
             })
@@ -120,7 +137,7 @@ impl Links for Registry {
         for live in self.binds.iter().filter(|live| live.progress.bound() == Bound::Yes) {
             let id = live.key();
             if let Some(view) = views.iter_mut().find(|view| view.carrier == id.carrier && view.bind == id.index) {
-                view.state = "up";
+                view.state = BIND_STATES[0];
                 view.since_ms = live.progress.since_ms();
                 (view.window, view.in_flight) = (live.progress.window(), live.progress.in_flight());
             }

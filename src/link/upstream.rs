@@ -94,6 +94,8 @@ pub struct Upstream {
     writer: DeliveryWriter,
     /// What the session had refused by itself at the last look.
     counted: Counters,
+    /// The log has its beginning.
+    is_told: bool,
 }
 
 impl Upstream {
@@ -116,6 +118,7 @@ impl Upstream {
             multis: Vec::new(),
             writer: DeliveryWriter::default(),
             counted: Counters::default(),
+            is_told: false,
         }
     }
 
@@ -178,10 +181,13 @@ impl Upstream {
         }
         let window = if bind.kind.receives() { settings.receipts.window } else { 0 };
         let (account, peer) = (&entry.settings.name, SocketAddr::new(self.peer, self.port));
-        tracing::info!(session = self.id.0, %account, %peer, kind = bind.kind.name(), version = bind.version, "upstream bound");
+        if let Some(untold) = self.context.accounts.tells_session(self.peer, now) {
+            self.is_told = true;
+            tracing::info!(session = self.id.0, %account, %peer, kind = bind.kind.name(), version = bind.version, untold, "upstream bound");
+        }
         self.counted = session.counters();
         if let Some(standing) = &self.standing {
-            standing.bound(account, bind.kind, settings.window, now.wall_ms);
+            standing.bound(entry.id, account, bind.kind, settings.window, now.wall_ms);
         }
         self.inputs.push(Input::SessionUp { session: self.id, account: entry.id, window });
         self.account = Some(entry);
@@ -388,6 +394,9 @@ impl Handler for Upstream {
             self.pump(session, now);
         }
         self.count_refused_by_session(session);
+        if let Some(standing) = &self.standing {
+            standing.set_in_progress(session.inbound() as u32);
+        }
         self.hand_over(reports);
     }
 
@@ -405,7 +414,8 @@ impl Handler for Upstream {
         self.count_refused_by_session(session);
         let (id, peer, cause) = (self.id.0, SocketAddr::new(self.peer, self.port), cause.name());
         match &self.account {
-            Some(entry) => tracing::info!(session = id, account = %entry.settings.name, %peer, cause, "session ended"),
+            Some(entry) if self.is_told => tracing::info!(session = id, account = %entry.settings.name, %peer, cause, "session ended"),
+            Some(entry) => tracing::debug!(session = id, account = %entry.settings.name, %peer, cause, "session ended"),
             None => tracing::debug!(session = id, %peer, cause, "connection ended unbound"),
         }
         self.hand_over(reports);

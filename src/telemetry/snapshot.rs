@@ -4,10 +4,11 @@
 //! [`State`]: crate::model::State
 //! [`Class`]: crate::model::Class
 
-use crate::model::{Class, Refusal, State};
+use super::histogram::TimeHistogram;
+use crate::model::{CarrierId, Class, Refusal, State};
 
 /// What the engine has counted, all at one journal position.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct EngineSnapshot {
     /// Journal position at which the figures hold.
     pub position: u64,
@@ -21,15 +22,34 @@ pub struct EngineSnapshot {
     pub rules: RulesFigures,
     /// Doubts, deliveries, inbound messages.
     pub other: OtherFigures,
+    /// From a message's acceptance (or its time, if it has one) to its leaving for a carrier, by class; at its first try.
+    pub queue_times: [TimeHistogram; Class::ALL.len()],
+    /// From a report's coming to be to upstream's taking it.
+    pub delivery_times: TimeHistogram,
+    /// How carriers deliver, by where the numbers are.
+    pub quality: Vec<QualityFigures>,
+    /// Operators' changes in force, in the order of [`CHANGES`].
+    pub changes: [u64; CHANGES.len()],
     /// The conservation sum.
     pub conservation: Conservation,
 }
+
+/// Names of operators' changes.
+pub const CHANGES: [&str; 6] = ["pause", "drain", "reroute", "unbind", "cancel", "limit"];
 
 /// One account in the engine's eyes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AccountFigures {
     /// Messages accepted since the start.
     pub accepted: u64,
+    /// Messages handed in since the start, whatever the answer.
+    pub submitted: u64,
+    /// Segments of what was accepted since the start.
+    pub segments: u64,
+    /// Segments a second that it may hand in; `None`: no limit.
+    pub rate_limit: Option<u32>,
+    /// Messages of it that may wait at once.
+    pub waiting_limit: u64,
     /// Its messages by state.
     pub states: [u64; State::ALL.len()],
     /// What waits for its receivers.
@@ -73,18 +93,76 @@ impl RepeatCounts {
 }
 
 /// One carrier in the engine's eyes.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct CarrierFigures {
     /// Messages that were handed to it, by state.
     pub states: [u64; State::ALL.len()],
     /// Messages in its lanes, by class.
     pub lanes: [u64; Class::ALL.len()],
-    /// Time in which messages waited and no permit was left.
-    pub throttled_ms: u64,
+    /// What waits in them, by class.
+    pub waits: [WaitFigures; Class::ALL.len()],
+    /// Time in which messages waited and no permit was left, microseconds.
+    pub throttled_us: u64,
+    /// Segments a second that the configuration (or an operator) allows; `None`: no limit.
+    pub rate_limit: Option<f64>,
+    /// Segments a second that may leave now: the limit, or less after throttle answers; `None`: no limit.
+    pub rate_allowed: Option<f64>,
+    /// From a carrier's taking a message to its final receipt.
+    pub receipt_times: TimeHistogram,
     /// What it said to parts, since the start.
     pub outcomes: OutcomeCounts,
     /// How it fares.
     pub health: HealthFigures,
+}
+
+/// Names of what holds lanes back.
+pub const WAIT_CAUSES: [&str; 13] = [
+    "no_bind",
+    "rate_zero",
+    "window_full",
+    "carrier_rate",
+    "throttled_by_carrier",
+    "carrier_takes_nothing",
+    "bind_rate",
+    "limit",
+    "paused",
+    "clearing",
+    "hours",
+    "on_disk",
+    "turn",
+];
+
+/// What waits in front of a carrier, of one class.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct WaitFigures {
+    /// Age of the oldest message at the head of a lane that is neither paused nor out of its hours, milliseconds since its acceptance (or its time, if it has
+    /// one); 0: none waits, or it is on disk.
+    pub oldest_ms: u64,
+    /// Messages by what holds their lane back, in the order of [`WAIT_CAUSES`]; in lanes, where some may have ended since.
+    pub causes: [u64; WAIT_CAUSES.len()],
+    /// When all of it will have left, at the speed of late or else at the rate that is allowed, seconds. `None`: nobody can say.
+    pub drains_in_s: Option<f64>,
+}
+
+/// How a carrier delivers in one operator's region. Texts are the range table's; empty: not known; `other`: what is too little to stand alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QualityFigures {
+    /// The carrier.
+    pub carrier: CarrierId,
+    /// ISO 3166 letters.
+    pub country: String,
+    /// Operator.
+    pub operator: String,
+    /// Region inside the country.
+    pub region: String,
+    /// Messages that the carrier took.
+    pub sent: u64,
+    /// Messages that ended with it, by state.
+    pub ends: [u64; State::ALL.len()],
+    /// Messages that it took long enough ago for their receipts to be there.
+    pub matured: u64,
+    /// Of these, delivered by then.
+    pub matured_delivered: u64,
 }
 
 /// What routing thinks of a carrier.
@@ -253,6 +331,8 @@ pub struct LinkSnapshot {
     pub accounts: Vec<SessionFigures>,
     /// By carrier.
     pub carriers: Vec<WindowFigures>,
+    /// Every configured bind.
+    pub binds: Vec<BindFigures>,
     /// Binds refused since the start, in the order of [`BIND_REFUSALS`].
     pub bind_refusals: [u64; BIND_REFUSALS.len()],
 }
@@ -273,6 +353,10 @@ pub fn refusal_cause(place: usize) -> &'static str {
 pub struct SessionFigures {
     /// Bound sessions.
     pub sessions: u32,
+    /// Requests that all of them may have in progress.
+    pub window_size: u32,
+    /// Requests in progress.
+    pub window_used: u32,
     /// Requests refused since the start, by cause (see [`refusal_cause`]), whoever refused them: each is counted where its answer is written.
     pub refusals: [u64; REFUSAL_CAUSES],
 }
@@ -288,6 +372,41 @@ pub struct WindowFigures {
     pub window_used: u32,
 }
 
+/// Names of the states of a bind.
+pub const BIND_STATES: [&str; 4] = ["up", "connecting", "waiting", "down"];
+
+/// One configured bind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BindFigures {
+    /// Whose.
+    pub carrier: CarrierId,
+    /// Which, from 0.
+    pub bind: u16,
+    /// One of [`BIND_STATES`].
+    pub state: &'static str,
+    /// Since when, wall milliseconds.
+    pub since_ms: u64,
+    /// Slots of its window.
+    pub window_size: u32,
+    /// Slots in use.
+    pub window_used: u32,
+    /// What it has counted.
+    pub counts: BindCounts,
+}
+
+/// What a bind counts, over all its connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BindCounts {
+    /// Parts written to the socket.
+    pub sent: u64,
+    /// Receipts and inbound messages that came.
+    pub received: u64,
+    /// Answers to parts, by what they said; `in_doubt`: none in time.
+    pub answers: OutcomeCounts,
+    /// From writing a part to its answer.
+    pub response_times: TimeHistogram,
+}
+
 /// What the journal's thread knows of its space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct JournalSnapshot {
@@ -297,4 +416,6 @@ pub struct JournalSnapshot {
     pub groups: u64,
     /// Free space where it lies.
     pub disk_free_bytes: u64,
+    /// Space under which nothing new is taken.
+    pub disk_reserve_bytes: u64,
 }

@@ -62,11 +62,119 @@ pub(super) const FORGOTTEN: Metric = metric(
     &["account"],
     "Texts and identities forgotten before their time: the account's bound was reached",
 );
-pub(super) const BALANCE: Metric = metric(
-    "hongyan_balance_thousandths",
+pub(super) const BALANCE: Metric =
+    metric("hongyan_balance_credits", Gauge, &["account", "term"], "Credits: topped_up is the sum of available, reserved and spent");
+
+pub(super) const SUBMITTED: Metric = metric(
+    "hongyan_submitted_total",
+    Counter,
+    &["account"],
+    "Messages handed in since the start that could be read, by SMPP or HTTP, whatever the answer",
+);
+pub(super) const SEGMENTS: Metric = metric(
+    "hongyan_segments_total",
+    Counter,
+    &["account"],
+    "Segments of accepted messages since the start: what the account's rate limits",
+);
+pub(super) const ACCOUNT_RATE_LIMIT: Metric =
+    metric("hongyan_account_rate_limit", Gauge, &["account"], "Segments a second that an account may hand in; absent: no limit; 0: paused");
+pub(super) const ACCOUNT_WAITING_LIMIT: Metric =
+    metric("hongyan_account_waiting_limit", Gauge, &["account"], "Messages of an account that may wait at once");
+pub(super) const SESSION_WINDOW_SIZE: Metric =
+    metric("hongyan_session_window_size", Gauge, &["account"], "Requests that all sessions of an account may have in progress");
+pub(super) const SESSION_WINDOW_USED: Metric =
+    metric("hongyan_session_window_used", Gauge, &["account"], "Requests of an account's sessions in progress");
+pub(super) const QUEUE: Metric = metric(
+    "hongyan_queue_seconds",
+    Histogram,
+    &["class"],
+    "From a message's acceptance (or its time, if it has one) to its leaving for a carrier at its first try",
+);
+pub(super) const DELIVERY: Metric = metric(
+    "hongyan_delivery_seconds",
+    Histogram,
+    &[],
+    "From the making of a receipt (or an inbound message's coming) to upstream's taking it",
+);
+
+pub(super) const BIND_STATE: Metric = metric(
+    "hongyan_bind_state",
     Gauge,
-    &["account", "term"],
-    "Thousandths of a credit: topped_up is the sum of available, reserved and spent",
+    &["carrier", "bind", "state"],
+    "1 for the state a bind is in: up, connecting, waiting (before the next try), down (an operator wants it so)",
+);
+pub(super) const BIND_SINCE: Metric =
+    metric("hongyan_bind_since_seconds", Gauge, &["carrier", "bind"], "Unix time of a bind's last change of state");
+pub(super) const BIND_WINDOW_SIZE: Metric =
+    metric("hongyan_bind_window_size", Gauge, &["carrier", "bind"], "Window slots of a bind; 0 while it isn't up");
+pub(super) const BIND_WINDOW_USED: Metric =
+    metric("hongyan_bind_window_used", Gauge, &["carrier", "bind"], "Window slots of a bind in use: parts sent and not answered");
+pub(super) const BIND_SENT: Metric = metric("hongyan_bind_sent_total", Counter, &["carrier", "bind"], "Parts written to a bind's socket");
+pub(super) const BIND_RECEIVED: Metric =
+    metric("hongyan_bind_received_total", Counter, &["carrier", "bind"], "Receipts and inbound messages that came by a bind");
+pub(super) const BIND_ANSWERS: Metric = metric(
+    "hongyan_bind_answers_total",
+    Counter,
+    &["carrier", "bind", "answer"],
+    "Answers to parts, by class of their status: sent, later, throttled, elsewhere, never; in_doubt: none in time",
+);
+pub(super) const BIND_RESPONSE: Metric =
+    metric("hongyan_bind_response_seconds", Histogram, &["carrier", "bind"], "From writing a part to its answer");
+pub(super) const RECEIPT_TIME: Metric =
+    metric("hongyan_receipt_seconds", Histogram, &["carrier"], "From a carrier's taking a message to its final receipt");
+pub(super) const CARRIER_RATE_LIMIT: Metric =
+    metric("hongyan_carrier_rate_limit", Gauge, &["carrier"], "Segments a second that a carrier is configured for; absent: no limit");
+pub(super) const CARRIER_RATE_ALLOWED: Metric = metric(
+    "hongyan_carrier_rate_allowed",
+    Gauge,
+    &["carrier"],
+    "Segments a second that may leave for a carrier now: its limit, or less after throttle answers; absent: no limit",
+);
+pub(super) const LANE_OLDEST: Metric = metric(
+    "hongyan_lane_oldest_seconds",
+    Gauge,
+    &["carrier", "class"],
+    "Age of the oldest message at the head of a lane that is neither paused nor out of its hours; 0: none waits in memory",
+);
+pub(super) const WAITING: Metric = metric(
+    "hongyan_waiting",
+    Gauge,
+    &["carrier", "class", "cause"],
+    "Messages in lanes (some may have ended since) by what holds their lane back: no_bind, rate_zero, window_full, carrier_rate, throttled_by_carrier, \
+     carrier_takes_nothing, bind_rate, limit, paused, clearing, hours, on_disk, or nothing but its turn",
+);
+pub(super) const CHANGES_IN_FORCE: Metric =
+    metric("hongyan_changes_in_force", Gauge, &["action"], "Operators' changes in force: pauses, drains and the like");
+pub(super) const LANE_DRAIN: Metric = metric(
+    "hongyan_lane_drain_seconds",
+    Gauge,
+    &["carrier", "class"],
+    "When all that waits will have left, at the speed of late or else at the rate that is allowed; absent: nobody can say",
+);
+pub(super) const QUALITY_SENT: Metric = metric(
+    "hongyan_quality_sent_total",
+    Counter,
+    &["carrier", "country", "operator", "region"],
+    "Messages that a carrier took, by where their numbers are; ranges with little traffic together as 'other'",
+);
+pub(super) const QUALITY_ENDED: Metric = metric(
+    "hongyan_quality_ended_total",
+    Counter,
+    &["carrier", "country", "operator", "region", "state"],
+    "Messages that ended with a carrier, by final state (one in doubt that is settled later counts again) and by where their numbers are",
+);
+pub(super) const QUALITY_MATURED: Metric = metric(
+    "hongyan_quality_matured_total",
+    Counter,
+    &["carrier", "country", "operator", "region"],
+    "Messages that a carrier took metrics.matured_after_s ago or earlier, and that await a receipt or had one by then",
+);
+pub(super) const QUALITY_MATURED_DELIVERED: Metric = metric(
+    "hongyan_quality_matured_delivered_total",
+    Counter,
+    &["carrier", "country", "operator", "region"],
+    "Of the matured messages, those that were delivered by then: divided by them it is a delivery rate that receipts on their way don't lower",
 );
 
 pub(super) const CARRIER_MESSAGES: Metric =
@@ -89,12 +197,8 @@ pub(super) const REROUTED: Metric =
     metric("hongyan_rerouted_total", Counter, &[], "Messages that went to another carrier after a negative receipt");
 pub(super) const LANE: Metric =
     metric("hongyan_lane", Gauge, &["carrier", "class"], "Messages that wait in the lanes in front of a carrier");
-pub(super) const THROTTLED: Metric = metric(
-    "hongyan_carrier_throttled_ms_total",
-    Counter,
-    &["carrier"],
-    "Time in which messages waited and no permit was left, in milliseconds",
-);
+pub(super) const THROTTLED: Metric =
+    metric("hongyan_carrier_throttled_seconds_total", Counter, &["carrier"], "Time in which messages waited and no permit was left");
 pub(super) const BINDS_UP: Metric = metric("hongyan_binds_up", Gauge, &["carrier"], "Binds that are up");
 pub(super) const WINDOW_SIZE: Metric = metric("hongyan_window_size", Gauge, &["carrier"], "Window slots of all binds that are up");
 pub(super) const WINDOW_USED: Metric =
@@ -155,6 +259,7 @@ pub(super) const JOURNAL_SYNC: Metric = metric("hongyan_journal_sync_seconds", H
 pub(super) const JOURNAL_BYTES: Metric = metric("hongyan_journal_bytes", Gauge, &[], "Size of the journal on disk");
 pub(super) const JOURNAL_GROUPS: Metric = metric("hongyan_journal_groups", Gauge, &[], "Groups kept in the journal");
 pub(super) const DISK_FREE: Metric = metric("hongyan_disk_free_bytes", Gauge, &[], "Free space where the data directory lies");
+pub(super) const DISK_RESERVE: Metric = metric("hongyan_disk_reserve_bytes", Gauge, &[], "Free space under which no new message is taken");
 
 pub(super) const RECORDS_WRITTEN: Metric =
     metric("hongyan_records_written_total", Counter, &[], "Finished messages written into record files since the start");
@@ -198,9 +303,15 @@ pub(super) const DEAD_LETTERS: Metric = metric("hongyan_dead_letters", Gauge, &[
 pub(super) const DEAD_LETTERS_DROPPED: Metric =
     metric("hongyan_dead_letters_dropped_total", Counter, &[], "Dead letters that went because their account had too many");
 
-pub(super) const PROCESS_CPU: Metric =
-    metric("hongyan_process_cpu_us_total", Counter, &[], "CPU time of the process, user and system, in microseconds");
-pub(super) const PROCESS_RESIDENT: Metric = metric("hongyan_process_resident_bytes", Gauge, &[], "Resident memory of the process");
+// Under the names that Prometheus' own clients use.
+pub(super) const PROCESS_CPU: Metric = metric("process_cpu_seconds_total", Counter, &[], "CPU time of the process, user and system");
+pub(super) const PROCESS_RESIDENT: Metric = metric("process_resident_memory_bytes", Gauge, &[], "Resident memory of the process");
+pub(super) const PROCESS_THREADS: Metric = metric("process_threads", Gauge, &[], "Threads of the process");
+pub(super) const PROCESS_OPEN_FDS: Metric = metric("process_open_fds", Gauge, &[], "File handles that the process has open");
+pub(super) const PROCESS_MAX_FDS: Metric = metric("process_max_fds", Gauge, &[], "File handles that it may have open; absent: no limit");
+pub(super) const PROCESS_START: Metric = metric("process_start_time_seconds", Gauge, &[], "Unix time of the start of the process");
+pub(super) const TASKS: Metric =
+    metric("hongyan_tasks", Gauge, &[], "Tasks of the runtime that are alive: one for each connection, and a few more");
 
 /// All metrics.
 pub const METRICS: &[Metric] = &[
@@ -216,6 +327,33 @@ pub const METRICS: &[Metric] = &[
     REMEMBERED,
     FORGOTTEN,
     BALANCE,
+    SUBMITTED,
+    SEGMENTS,
+    ACCOUNT_RATE_LIMIT,
+    ACCOUNT_WAITING_LIMIT,
+    SESSION_WINDOW_SIZE,
+    SESSION_WINDOW_USED,
+    QUEUE,
+    DELIVERY,
+    BIND_STATE,
+    BIND_SINCE,
+    BIND_WINDOW_SIZE,
+    BIND_WINDOW_USED,
+    BIND_SENT,
+    BIND_RECEIVED,
+    BIND_ANSWERS,
+    BIND_RESPONSE,
+    RECEIPT_TIME,
+    CARRIER_RATE_LIMIT,
+    CARRIER_RATE_ALLOWED,
+    LANE_OLDEST,
+    LANE_DRAIN,
+    WAITING,
+    CHANGES_IN_FORCE,
+    QUALITY_SENT,
+    QUALITY_ENDED,
+    QUALITY_MATURED,
+    QUALITY_MATURED_DELIVERED,
     CARRIER_MESSAGES,
     CARRIER_OUTCOMES,
     CARRIER_HEALTH,
@@ -249,6 +387,7 @@ pub const METRICS: &[Metric] = &[
     JOURNAL_BYTES,
     JOURNAL_GROUPS,
     DISK_FREE,
+    DISK_RESERVE,
     RECORDS_WRITTEN,
     RECORDS_BEHIND,
     RECORDS_UNWRITTEN,
@@ -262,4 +401,9 @@ pub const METRICS: &[Metric] = &[
     DEAD_LETTERS_DROPPED,
     PROCESS_CPU,
     PROCESS_RESIDENT,
+    PROCESS_THREADS,
+    PROCESS_OPEN_FDS,
+    PROCESS_MAX_FDS,
+    PROCESS_START,
+    TASKS,
 ];

@@ -28,7 +28,7 @@ fn every_declared_metric_is_exported_with_its_help_and_nothing_else_is() {
         };
         assert!(types.contains(&(metric.name.to_owned(), kind.to_owned())), "{} is no {kind}: {types:?}", metric.name);
         assert!(page.contains(&format!("# HELP {} {}", metric.name, metric.help)), "{} has no help", metric.name);
-        assert!(metric.name.starts_with("hongyan_"), "{}", metric.name);
+        assert!(metric.name.starts_with("hongyan_") || metric.name.starts_with("process_"), "{}", metric.name);
         assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
     }
 }
@@ -53,9 +53,14 @@ fn figures_arrive_under_the_names_of_account_carrier_and_state() {
     engine.conservation = Conservation { accepted: 8, states: [0; 10] };
     engine.conservation.states[State::Delivered as usize] = 7;
     telemetry.publish_engine(&engine);
-    telemetry.publish_links(&LinkSnapshot {
-        accounts: vec![acme, SessionFigures { sessions: 2, ..SessionFigures::default() }],
+    let (carrier, counts) = (crate::model::CarrierId(0), BindCounts::default());
+    let mut bind = BindFigures { carrier, bind: 0, state: "waiting", since_ms: 1_500, window_size: 0, window_used: 0, counts };
+    bind.counts.answers.throttled = 3;
+    bind.counts.response_times.record_us(70);
+    telemetry.publish_links(LinkSnapshot {
+        accounts: vec![acme, SessionFigures { sessions: 2, window_size: 20, ..SessionFigures::default() }],
         carriers: vec![WindowFigures { binds_up: 1, window_size: 10, window_used: 6 }],
+        binds: vec![bind],
         bind_refusals: [0, 5, 0, 0, 0, 0],
     });
     let page = telemetry.render();
@@ -73,6 +78,12 @@ fn figures_arrive_under_the_names_of_account_carrier_and_state() {
         "hongyan_sessions{account=\"beta\"} 2",
         "hongyan_window_used{carrier=\"north\"} 6",
         "hongyan_conservation_difference 1",
+        "hongyan_session_window_size{account=\"beta\"} 20",
+        "hongyan_bind_state{carrier=\"north\",bind=\"0\",state=\"waiting\"} 1",
+        "hongyan_bind_state{carrier=\"north\",bind=\"0\",state=\"up\"} 0",
+        "hongyan_bind_since_seconds{carrier=\"north\",bind=\"0\"} 1.5",
+        "hongyan_bind_answers_total{carrier=\"north\",bind=\"0\",answer=\"throttled\"} 3",
+        "hongyan_bind_response_seconds_bucket{carrier=\"north\",bind=\"0\",le=\"0.0001\"} 1",
     ] {
         assert!(page.lines().any(|found| found == line), "no line {line} in\n{page}");
     }
@@ -94,7 +105,7 @@ async fn the_endpoint_tells_its_real_port_and_serves_the_page() {
     assert_ne!(address.port(), 0);
     let task = tokio::spawn(endpoint.serve(std::sync::Arc::new(Telemetry::new(&["acme"], &["north"]))));
     for (request, status, piece) in [
-        ("GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n", "200", "hongyan_process_resident_bytes"),
+        ("GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n", "200", "process_resident_memory_bytes"),
         ("GET /health HTTP/1.1\r\n\r\n", "200", "ok"),
         ("GET / HTTP/1.1\r\n\r\n", "404", "/metrics"),
         ("POST /metrics HTTP/1.1\r\n\r\n", "405", "GET"),

@@ -141,6 +141,31 @@ fn a_refused_bind_tells_its_status_to_the_pool_and_nothing_to_the_engine() {
     assert!(reports.is_empty());
 }
 
+// Counting
+
+#[test]
+fn a_bind_counts_what_it_sent_and_was_answered_by_class_and_time_and_goes_on_after_a_loss() {
+    let counts = Arc::default();
+    for connection in 1..=2 {
+        let context = Arc::new(CarrierContext { settings: settings(|_| {}), home_country_code: 86 });
+        let progress = Arc::new(BindProgress::counting(Arc::clone(&counts)));
+        let handler = CarrierBind::new(BIND, BindKind::Transceiver, Arc::clone(&context), Arc::clone(&progress));
+        let theirs = Settings { window: 100, inbound_window: 1_000, ..Settings::server() };
+        let mut rig = Rig::new(handler, context.session_settings(), theirs);
+        rig.take_frames();
+        let frames: Vec<Frame> = (1..=3).flat_map(|id| sent(&mut rig, message(id, b"hello"), 1)).collect();
+        rig.pass_ms(40);
+        answer(&mut rig, &frames[0], 0, b"77");
+        answer(&mut rig, &frames[1], 0x58, b"");
+        let counts = progress.counts();
+        assert_eq!((counts.sent, counts.answers.sent, counts.answers.throttled), (3 * connection, connection, connection));
+        assert_eq!(counts.response_times.count(), 2 * connection);
+        let mean_us = counts.response_times.sum_us() / (2 * connection);
+        assert!((40_000..60_000).contains(&mean_us), "{mean_us}");
+        rig.close(CloseCause::Io);
+    }
+}
+
 // Sending
 
 #[test]
