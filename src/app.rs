@@ -184,6 +184,7 @@ impl Gateway {
         let home = HomeRegion::from_iso(&config.gateway.home_region).unwrap_or_default();
         let submissions = Submissions::new(handed_in, &engine_inputs, Arc::clone(&accounts), home, clock);
         let (operators, telemetry_of_reloads) = (operator.clone(), Arc::clone(&telemetry));
+        let telemetry_of_admin = Arc::clone(&telemetry);
         let parts = Parts {
             names,
             shared,
@@ -211,6 +212,7 @@ impl Gateway {
                 links: registry,
                 configured,
                 records: records.clone(),
+                telemetry: telemetry_of_admin,
                 started: Instant::now(),
             };
             (port.address(), tokio::spawn(port.serve(backstage)))

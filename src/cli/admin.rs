@@ -77,13 +77,26 @@ impl Where {
             }
             None => std::env::var("HONGYAN_ADMIN_TOKEN").ok().or_else(|| Some(admin?.token.as_ref()?.expose().to_owned())),
         };
-        let settings = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(70)));
         let json = self.json || !std::io::IsTerminal::is_terminal(&std::io::stdout());
-        Ok(Client { base: base.trim_end_matches('/').to_owned(), token, agent: settings.build().into(), json })
+        Ok(Client { base: base.trim_end_matches('/').to_owned(), token, agent: agent(Duration::from_secs(70)), json })
     }
 }
 
+fn agent(patience: Duration) -> ureq::Agent {
+    ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(patience)).build().into()
+}
+
 impl Client {
+    /// The same, waiting so long at most.
+    pub(super) fn patient(self, patience: Duration) -> Client {
+        Client { agent: agent(patience), ..self }
+    }
+
+    /// Where it asks.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }

@@ -26,6 +26,7 @@ pub mod store;
 mod store_events;
 mod tables;
 mod tools;
+mod top;
 mod trail;
 
 pub use logs::start as start_logs;
@@ -46,6 +47,7 @@ use std::process::ExitCode;
         hongyan check --config config/hongyan.toml   validate and explain a configuration\n  \
         hongyan serve --config config/hongyan.toml   run the gateway\n  \
         hongyan status                               what the running gateway is about\n  \
+        hongyan top                                  watch it and act, in a terminal\n  \
         hongyan pause --carrier north --for 2h       let a carrier rest\n  \
         hongyan send list.csv --account shop --text 'Dear {name}, ...'\n  \
         hongyan bench                                measure it on this machine\n  \
@@ -97,6 +99,8 @@ enum Command {
     Records(records::Args),
     /// Print completions for a shell
     Completions(completions::Args),
+    /// A live view of the running gateway: rates, carriers, lanes, accounts, alarms; pause, resume and drain by keys
+    Top(top::Args),
     #[command(flatten)]
     Operate(operate::Operate),
 }
@@ -126,6 +130,7 @@ fn run(cli: Cli, output: &mut Output) -> ExitCode {
         Command::Store(args) => store::run(&args, &store_events::decode, output),
         Command::Records(args) => records::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),
+        Command::Top(args) => top::run(&args, output),
         Command::Operate(operate) => operate::run(&operate, output),
     };
     match done {

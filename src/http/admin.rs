@@ -14,6 +14,7 @@ use crate::engine::look::Links;
 use crate::link::lists::Lists;
 use crate::link::submissions::Submissions;
 use crate::records::Records;
+use crate::telemetry::Telemetry;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -75,6 +76,8 @@ pub struct Backstage {
     pub configured: Arc<dyn Configured>,
     /// What became of messages, if records are kept.
     pub records: Option<Records>,
+    /// The metrics.
+    pub telemetry: Arc<Telemetry>,
     /// When the gateway was started.
     pub started: Instant,
 }
@@ -131,6 +134,7 @@ fn router(backstage: Backstage, guarded: Arc<Guard>) -> Router {
         .route("/v1/lists/remove", post(lists::remove).layer(DefaultBodyLimit::max(lists::BODY_MAX)))
         .route("/v1/lists/check", post(lists::check))
         .route("/v1/lists/numbers", get(lists::numbers))
+        .route("/v1/metrics", get(look::metrics))
         .route("/v1/audit", get(look::audit))
         .route("/v1/config", get(look::config))
         .route("/v1/changes", get(look::changes).post(change::begin))

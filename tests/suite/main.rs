@@ -61,6 +61,7 @@ mod store_memory;
 mod store_sync_trace;
 mod store_writer;
 mod text_vectors;
+mod top_terminal;
 mod world_dispatch;
 mod world_rig;
 mod world_spine;
