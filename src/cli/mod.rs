@@ -25,6 +25,7 @@ mod serve;
 pub mod store;
 mod store_events;
 mod tables;
+mod tail;
 mod tools;
 mod top;
 mod trail;
@@ -101,6 +102,8 @@ enum Command {
     Completions(completions::Args),
     /// A live view of the running gateway: rates, carriers, lanes, accounts, alarms; pause, resume and drain by keys
     Top(top::Args),
+    /// Follow what happens: binds, sessions, throttling, changes, messages (masked)
+    Tail(tail::Args),
     #[command(flatten)]
     Operate(operate::Operate),
 }
@@ -131,6 +134,7 @@ fn run(cli: Cli, output: &mut Output) -> ExitCode {
         Command::Records(args) => records::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),
         Command::Top(args) => top::run(&args, output),
+        Command::Tail(args) => tail::run(&args, output),
         Command::Operate(operate) => operate::run(&operate, output),
     };
     match done {

@@ -33,7 +33,8 @@ pub(super) struct Args {
     interval: f64,
 }
 
-fn interval(text: &str) -> Result<f64, String> {
+/// Seconds between looks.
+pub(super) fn interval(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|s| (0.2..=60.0).contains(s)).ok_or_else(|| "0.2 to 60".to_owned())
 }
 

@@ -15,6 +15,7 @@ mod control_commands;
 mod control_lists;
 mod control_reload;
 mod control_rig;
+mod control_tail;
 mod crash_cold;
 mod crash_disk_full;
 mod crash_kill;
