@@ -28,6 +28,7 @@ use crate::link::lists::{Lists, ListsDesk};
 use crate::link::pool::LinkShared;
 use crate::link::registry::Registry;
 use crate::link::submissions::{Submissions, SubmissionsDesk};
+use crate::link::tape::Recordings;
 use crate::model::clock::SystemClock;
 use crate::number::HomeRegion;
 use crate::records::Records;
@@ -148,7 +149,9 @@ impl Gateway {
         let stores = Stores::start(journal, ledger, space, Arc::clone(&telemetry), recording)
             .map_err(|source| AppError::Store { directory: shown.clone(), source })?;
         let disk_slow = Duration::from_millis(config.gateway.disk_slow_ms);
-        let shared = LinkShared { registry: Arc::clone(&registry), engine: engine_inputs.clone(), clock };
+        let recordings = Arc::new(Recordings::new(config.recorder.clone(), config.gateway.data_dir.join("recordings")));
+        let shared =
+            LinkShared { registry: Arc::clone(&registry), engine: engine_inputs.clone(), clock, recordings: Arc::clone(&recordings) };
         let task = EngineTask {
             engine,
             inputs,
@@ -212,6 +215,7 @@ impl Gateway {
                 links: registry,
                 configured,
                 records: records.clone(),
+                recordings,
                 telemetry: telemetry_of_admin,
                 started: Instant::now(),
             };

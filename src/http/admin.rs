@@ -8,11 +8,13 @@ use super::lists;
 use super::look;
 use super::messages;
 use super::problem::Problem;
+use super::recordings;
 use super::records;
 use crate::config::{Admin, Difference};
 use crate::engine::look::Links;
 use crate::link::lists::Lists;
 use crate::link::submissions::Submissions;
+use crate::link::tape::Recordings;
 use crate::records::Records;
 use crate::telemetry::Telemetry;
 use axum::Router;
@@ -76,6 +78,8 @@ pub struct Backstage {
     pub configured: Arc<dyn Configured>,
     /// What became of messages, if records are kept.
     pub records: Option<Records>,
+    /// What is recorded of sessions.
+    pub recordings: Arc<Recordings>,
     /// The metrics.
     pub telemetry: Arc<Telemetry>,
     /// When the gateway was started.
@@ -134,6 +138,8 @@ fn router(backstage: Backstage, guarded: Arc<Guard>) -> Router {
         .route("/v1/lists/remove", post(lists::remove).layer(DefaultBodyLimit::max(lists::BODY_MAX)))
         .route("/v1/lists/check", post(lists::check))
         .route("/v1/lists/numbers", get(lists::numbers))
+        .route("/v1/recordings", get(recordings::all))
+        .route("/v1/recording", get(recordings::one))
         .route("/v1/metrics", get(look::metrics))
         .route("/v1/audit", get(look::audit))
         .route("/v1/config", get(look::config))

@@ -15,6 +15,7 @@ mod lists;
 mod look;
 mod messages;
 pub mod problem;
+mod recordings;
 mod records;
 mod refusal;
 
