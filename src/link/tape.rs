@@ -26,6 +26,8 @@ pub struct Recordings {
     settings: Recorder,
     folder: PathBuf,
     tapes: DashMap<String, Arc<Tape>>,
+    /// Of one run: a number is the same other number in all its recordings, so that receipts on one bind belong to what went out on another.
+    redactor: Redactor,
     /// The minute in which files were last written, and how many.
     written: Mutex<(u64, u32)>,
     /// Recordings written by themselves since the start, and those that could not be.
@@ -73,7 +75,8 @@ impl Recordings {
     /// As `settings` say; files go into `folder`.
     pub fn new(settings: Recorder, folder: PathBuf) -> Recordings {
         let (tapes, written) = (DashMap::new(), Mutex::new((0, 0)));
-        Recordings { settings, folder, tapes, written, files: AtomicU64::new(0), failed: AtomicU64::new(0) }
+        let redactor = Redactor::new(rand::random());
+        Recordings { settings, folder, tapes, redactor, written, files: AtomicU64::new(0), failed: AtomicU64::new(0) }
     }
 
     /// Nothing is recorded.
@@ -129,7 +132,7 @@ impl Recordings {
     /// What a tape holds now, as pcap; redacted unless `plain`, passwords in any case. `None`: no tape has this name.
     pub fn dump(&self, name: &str, plain: bool) -> Option<Vec<u8>> {
         let octets = lock(&self.tapes.get(name)?.ring).copy();
-        Some(file_of(&octets, plain))
+        Some(self.file_of(&octets, plain))
     }
 
     /// The recordings that were written, newest first.
@@ -161,12 +164,21 @@ impl Recordings {
         self.settings.keep_files > 0 && written.1 <= FILES_A_MINUTE
     }
 
+    /// A pcap file of what a ring held.
+    fn file_of(&self, octets: &[u8], plain: bool) -> Vec<u8> {
+        let mut taken = ring::read(octets);
+        for one in &mut taken {
+            if plain { Redactor::passwords(&mut one.pdu) } else { self.redactor.redact(&mut one.pdu) }
+        }
+        pcap::write(&taken)
+    }
+
     fn write(&self, name: &str, cause: &str, wall_us: u64, octets: &[u8]) {
         let at = jiff::Timestamp::from_microsecond(wall_us as i64).unwrap_or_default();
         let file = format!("{}-{}-{cause}.pcap", at.strftime("%Y%m%dT%H%M%S%6fZ"), name.replace('/', "_"));
         let path = self.folder.join(&file);
         let written = std::fs::create_dir_all(&self.folder)
-            .and_then(|()| std::fs::write(path.with_extension("part"), file_of(octets, false)))
+            .and_then(|()| std::fs::write(path.with_extension("part"), self.file_of(octets, false)))
             .and_then(|()| std::fs::rename(path.with_extension("part"), &path));
         match written {
             Ok(()) => {
@@ -183,16 +195,6 @@ impl Recordings {
             let _ = std::fs::remove_file(self.folder.join(&old.file));
         }
     }
-}
-
-/// A pcap file of what a ring held.
-fn file_of(octets: &[u8], plain: bool) -> Vec<u8> {
-    let mut taken = ring::read(octets);
-    let redactor = Redactor::new(rand::random());
-    for one in &mut taken {
-        if plain { Redactor::passwords(&mut one.pdu) } else { redactor.redact(&mut one.pdu) }
-    }
-    pcap::write(&taken)
 }
 
 /// What the driver of one connection tells a tape.

@@ -31,6 +31,8 @@ pub struct Told {
     pub tlv_id: Vec<u8>,
     /// What it says, read with the text first.
     pub state: crate::model::state::ReceiptState,
+    /// Its word for the state.
+    pub stat: Vec<u8>,
     /// The error as written.
     pub error: Vec<u8>,
     /// done date, as it stands.
@@ -107,6 +109,7 @@ pub fn told(sm: &Sm<'_>) -> Option<Told> {
         text_id: if parsed.id_source == Some(Source::Text) { parsed.id.to_vec() } else { Vec::new() },
         tlv_id,
         state: parsed.state,
+        stat: parsed.stat.as_deref().unwrap_or_default().to_vec(),
         error: parsed.error.as_deref().unwrap_or_default().to_vec(),
         done: parsed.done_date,
         counts: parsed.sub.is_some() && parsed.dlvrd.is_some(),
@@ -125,8 +128,8 @@ pub fn of(recording: &[Taken]) -> Exchanges {
     let mut exchanges = Exchanges::default();
     let mut open: HashMap<(u16, u32), usize> = HashMap::new();
     let mut phones: Vec<Vec<u8>> = Vec::new();
-    // By phone: of receipts, with whom they came from.
-    let mut from: Vec<Vec<u8>> = Vec::new();
+    // Of receipts: both addresses, since some carriers don't turn them round.
+    let mut from: Vec<[Vec<u8>; 2]> = Vec::new();
     for (at, taken) in recording.iter().enumerate() {
         let key = (taken.connection, word(&taken.pdu, 3));
         match (word(&taken.pdu, 1), decode(&taken.pdu, &LIMITS)) {
@@ -146,7 +149,7 @@ pub fn of(recording: &[Taken]) -> Exchanges {
                 if let Some(sm) = delivered(&pdu)
                     && let Some(told) = told(&sm)
                 {
-                    from.push(tail(sm.source.addr).to_vec());
+                    from.push([sm.source.addr, sm.destination.addr].map(|addr| tail(addr).to_vec()));
                     exchanges.receipts.push((at, told));
                 }
             }
@@ -154,7 +157,7 @@ pub fn of(recording: &[Taken]) -> Exchanges {
         }
     }
     let known = Known::of(&exchanges.all);
-    let fits = |place: &usize, receipt: usize| phones[*place] == from[receipt];
+    let fits = |place: &usize, receipt: usize| from[receipt].contains(&phones[*place]);
     let relation = |id: fn(&Told) -> &Vec<u8>| {
         let mut best = Relation::default();
         for form in IdForm::ALL {

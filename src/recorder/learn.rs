@@ -204,14 +204,83 @@ fn grammar(recording: &[Taken], exchanges: &Exchanges, proposal: &mut Proposal) 
     if let Some((digits, _)) = most(digits).filter(|(digits, _)| matches!(digits, 10 | 12 | 14)) {
         proposal.set("simulate", "receipt_date_digits", i64::from(digits));
     }
+    wording(recording, exchanges, proposal);
     one_per_message(recording, exchanges, proposal);
+}
+
+/// The octets of a delivery's text, one a character, in lower case.
+fn narrow(sm: &Sm<'_>) -> Vec<u8> {
+    let body = if sm.short_message.is_empty() { sm.tlvs.first(tag::MESSAGE_PAYLOAD).unwrap_or_default() } else { sm.short_message };
+    body.iter().copied().filter(|&octet| octet != 0).map(|octet| octet.to_ascii_lowercase()).collect()
+}
+
+/// Nothing better follows, mostly.
+fn is_end(state: ReceiptState) -> bool {
+    !matches!(state, ReceiptState::Accepted | ReceiptState::Enroute | ReceiptState::Scheduled)
+}
+
+/// How fields are put, words for states, codes of errors, and the way that receipts come.
+fn wording(recording: &[Taken], exchanges: &Exchanges, proposal: &mut Proposal) {
+    let receipts: Vec<(&Taken, Sm<'_>, &Told)> =
+        exchanges.receipts.iter().map(|(place, told)| (&recording[*place], sm_at(recording, *place).unwrap_or_default(), told)).collect();
+    let mostly = |is: &dyn Fn(&(&Taken, Sm<'_>, &Told)) -> bool| receipts.iter().filter(|one| is(one)).count() * 2 > receipts.len();
+    let by_data = mostly(&|(taken, _, _)| word(&taken.pdu, 1) == command::DATA_SM);
+    proposal.set("simulate", "receipt_data_sm", by_data);
+    proposal.set("simulate", "receipt_payload", !by_data && mostly(&|(_, sm, _)| sm.tlvs.first(tag::MESSAGE_PAYLOAD).is_some()));
+    let at = |text: &[u8], label: &[u8]| text.windows(label.len()).position(|place| place == label);
+    let joined = mostly(&|(_, sm, _)| at(&narrow(sm), b"submit_date").is_some());
+    let turned = mostly(&|(_, sm, _)| {
+        let text = narrow(sm);
+        at(&text, b"stat").zip(at(&text, b"id")).is_some_and(|(stat, id)| stat < id)
+    });
+    proposal.set(
+        "simulate",
+        "receipt_grammar",
+        if joined {
+            "joined"
+        } else if turned {
+            "reordered"
+        } else {
+            "standard"
+        },
+    );
+    let says = |is: &dyn Fn(&[u8]) -> bool| receipts.iter().any(|(_, _, told)| is(&told.stat));
+    let codes = says(&|stat| stat.len() == 7 && stat[2] == b':');
+    let words = if codes {
+        "codes"
+    } else if says(&|stat| stat.eq_ignore_ascii_case(b"delivered")) {
+        "long"
+    } else {
+        "standard"
+    };
+    proposal.set("simulate", "receipt_words", words);
+    let error = |delivered: bool, standard: &str| {
+        let of = receipts.iter().filter(|(_, _, told)| !told.error.is_empty() && is_end(told.state));
+        let of = of.filter(|(_, _, told)| (told.state == ReceiptState::Delivered) == delivered);
+        let (error, _) = most(of.map(|(_, _, told)| &told.error[..]))?;
+        Some(Value::from(String::from_utf8_lossy(error).chars().take(8).collect::<String>()))
+            .filter(|error| error.as_str() != Some(standard))
+    };
+    let (good, bad) = (error(true, "000"), error(false, "001"));
+    if good.is_some() || bad.is_some() {
+        let errors = [good.unwrap_or_else(|| "000".into()), bad.unwrap_or_else(|| "001".into())];
+        proposal.set("simulate", "receipt_errors", Value::Array(errors.to_vec()));
+    }
+    let phones: HashMap<usize, usize> =
+        exchanges.all.iter().flat_map(|exchange| exchange.receipts.iter().map(|receipt| (*receipt, exchange.submit))).collect();
+    let matched = exchanges.receipts.iter().filter_map(|(place, _)| {
+        let Ok((_, Pdu::SubmitSm(submit))) = decode(&recording[*phones.get(place)?].pdu, &LIMITS) else { return None };
+        Some(sm_at(recording, *place)?.source.addr == submit.source.addr)
+    });
+    if let Some((same, _)) = most(matched) {
+        proposal.set("simulate", "receipt_swapped", !same);
+    }
 }
 
 /// Digits of a receipt's done date.
 fn date_digits(sm: &Sm<'_>, told: &Told) -> Option<u8> {
     told.done?;
-    let body = if sm.short_message.is_empty() { sm.tlvs.first(tag::MESSAGE_PAYLOAD)? } else { sm.short_message };
-    let text: Vec<u8> = body.iter().copied().filter(|&octet| octet != 0).map(|octet| octet.to_ascii_lowercase()).collect();
+    let text = narrow(sm);
     let at = text.windows(5).rposition(|place| place == b"date:" || place == b"date=")? + 5;
     let digits = text[at..].iter().skip_while(|&&octet| octet == b' ').take_while(|octet| octet.is_ascii_digit()).count();
     u8::try_from(digits).ok()
@@ -412,6 +481,17 @@ fn times(recording: &[Taken], exchanges: &Exchanges, proposal: &mut Proposal) {
     let early = reported.iter().filter(|(answer, receipt)| receipt < answer).count();
     proposal.set("simulate", "early_receipt_share", share(early, reported.len()));
     let states: HashMap<usize, ReceiptState> = exchanges.receipts.iter().map(|(place, told)| (*place, told.state)).collect();
+    let last = |exchange: &&&Exchange| exchange.receipts.iter().filter_map(|at| states.get(at)).rfind(|state| is_end(**state)).copied();
+    let (delivered, ended) = answered
+        .iter()
+        .filter_map(|exchange| last(&exchange))
+        .fold((0, 0), |(delivered, ended), state| (delivered + usize::from(state == ReceiptState::Delivered), ended + 1));
+    if ended > 0 {
+        proposal.set("simulate", "delivered_share", share(delivered, ended));
+    }
+    let accepted =
+        |exchange: &&&Exchange| exchange.receipts.len() > 1 && states.get(&exchange.receipts[0]) == Some(&ReceiptState::Accepted);
+    proposal.set("simulate", "accepted_first_share", share(answered.iter().filter(accepted).count(), reported.len()));
     let twice = |exchange: &&&Exchange| {
         let states: Vec<_> = exchange.receipts.iter().filter_map(|at| states.get(at)).collect();
         states.windows(2).any(|two| two[0] == two[1])

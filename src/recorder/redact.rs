@@ -30,14 +30,14 @@ enum What {
     Units,
 }
 
-/// Hides what is personal in PDUs. Keep one for each recording.
+/// Hides what is personal in PDUs. Keep one for all recordings that belong together.
 #[derive(Debug, Clone, Copy)]
 pub struct Redactor {
     key: u64,
 }
 
 impl Redactor {
-    /// Of a key that is thrown away.
+    /// Of a key that nobody else knows.
     pub fn new(key: u64) -> Redactor {
         Redactor { key }
     }

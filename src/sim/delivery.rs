@@ -229,7 +229,9 @@ fn standard(id: u64, state: ReceiptState, dates: &Dates, quote: Option<&[u8]>, b
         put(out, &[b" sub:001 dlvrd:", counts(state)]);
     }
     put(out, &[b" submit date:", &dates[0], b" done date:", &dates[1], b" stat:", word, b" err:", error]);
-    if let Some(quote) = quote {
+    // In UCS-2 there is room for half as much; half a label would be read as a part of the error.
+    let room = if behaviour.receipt_data_coding == 8 { 127 } else { 254 };
+    if let Some(quote) = quote.filter(|_| out.len() + b" text:".len() <= room) {
         put(out, &[b" text:", quote]);
     }
 }

@@ -127,7 +127,7 @@ fn listen(mut stream: TcpStream, heard: &(Mutex<Heard>, Condvar)) {
                 encode_message_id_resp(id | command::RESPONSE_BIT, 0, sequence, b"", &mut out);
             }
             command::ENQUIRE_LINK | command::UNBIND => encode_empty(id | command::RESPONSE_BIT, 0, sequence, &mut out),
-            id if command::is_response(id) => {
+            command::SUBMIT_SM_RESP | command::SUBMIT_MULTI_RESP | command::DATA_SM_RESP | command::GENERIC_NACK => {
                 now.answers.insert(sequence, status);
             }
             _ => {}
