@@ -4,6 +4,7 @@
 //! A [`Telemetry`] owns a recorder of its own, never the process-wide one: two gateways run in one test.
 
 mod endpoint;
+mod hooks;
 mod process;
 mod records;
 mod rules;
@@ -11,6 +12,7 @@ mod snapshot;
 mod table;
 
 pub use endpoint::Endpoint;
+pub use hooks::HooksSnapshot;
 pub use records::RecordsSnapshot;
 pub use snapshot::{
     AccountFigures, BALANCE_TERMS, BIND_REFUSALS, CarrierFigures, Conservation, EngineSnapshot, HealthFigures, HealthState,
@@ -45,6 +47,7 @@ pub struct Telemetry {
     conservation: ConservationHandles,
     journal: JournalHandles,
     records: records::RecordsHandles,
+    hooks: hooks::HooksHandles,
     process: ProcessHandles,
 }
 
@@ -169,6 +172,7 @@ impl Telemetry {
                 disk_free: gauge(r, &table::DISK_FREE, &[]),
             },
             records: records::RecordsHandles::new(r),
+            hooks: hooks::HooksHandles::new(r),
             process: ProcessHandles { cpu_us: counter(r, &table::PROCESS_CPU, &[]), resident: gauge(r, &table::PROCESS_RESIDENT, &[]) },
             handle: recorder.handle(),
             recorder,
@@ -256,6 +260,11 @@ impl Telemetry {
     /// Takes over how the records stand.
     pub fn publish_records(&self, snapshot: &RecordsSnapshot) {
         self.records.publish(snapshot);
+    }
+
+    /// Takes over how deliveries to addresses stand.
+    pub fn publish_hooks(&self, snapshot: &HooksSnapshot) {
+        self.hooks.publish(snapshot);
     }
 
     /// Counts one group that the journal made durable: its batches, its octets, the time from handing the first of them to the journal to its

@@ -122,7 +122,7 @@ pub struct Cold {
     pub(super) far: usize,
     /// A walk of crowded memory found nothing that may leave it: no other one before this instant, mono_us.
     pub(super) rest_until_us: u64,
-    /// Recovery puts messages back into lanes: older ones than the first chunk go before it.
+    /// Recovery puts messages back into lanes, each in its place among the lane's chunks.
     pub(super) by_age: bool,
 }
 
@@ -281,7 +281,15 @@ impl Engine {
         }
     }
 
-    fn may_cool(&self, chunk: u64, place: Place) -> bool {
+    fn may_cool(&mut self, chunk: u64, place: Place) -> bool {
+        // What has come to the head of its lane stays: what stands behind it there would pass it.
+        if let Place::Lane(carrier, key) = place {
+            let lanes = &mut self.dispatchers[carrier.0 as usize].lanes;
+            let Some(lane) = lanes.find(&key) else { return false };
+            if !lanes.queue(lane).has_place(chunk) {
+                return false;
+            }
+        }
         let mut live = 0;
         let all = self.homes.items_of(chunk).iter().all(|item| {
             let Item::Message(id) = item else { return false };

@@ -532,14 +532,20 @@ impl Engine {
         let limits = dispatcher.lanes.limits(lane).iter().map(|&at| self.limits.bucket(at));
         let buckets = limits.chain([&dispatcher.bucket]).filter_map(|bucket| Some((bucket.per_s()?, bucket.burst())));
         let most = buckets.map(|(per_s, burst)| f64::from(burst) + per_s * left_ms as f64 / 1000.0).fold(f64::INFINITY, f64::min);
-        // Every message is at least one segment. Lanes hold stale places too: what waits in memory is no more than what was counted.
+        // Every message is at least one segment. Lanes hold stale places too, and what a cancel in force means may not have been cleared away yet: where it is
+        // not certain what stands before the message, it waits.
         let waiting = dispatcher.waiting[class as usize].max(0) as u64;
         if most >= (waiting + self.cold.total()) as f64 {
             return false;
         }
         let queue = dispatcher.lanes.queue(lane);
-        let before = waiting.min(queue.depth() as u64) + queue.chunks().map(|chunk| self.cold.count_of(chunk)).sum::<u64>();
-        let ends = before as f64 > most;
+        let (places, chunks) = (queue.depth() as u64, queue.chunks().map(|chunk| self.cold.count_of(chunk)).sum::<u64>());
+        if !self.overlay.cancels.is_empty() || most >= (places + chunks) as f64 {
+            return false;
+        }
+        // Nobody knows in which lanes the stale places are: they may all be in this one.
+        let stale = (dispatcher.lanes.depth_of(class) as u64).saturating_sub(waiting);
+        let ends = (places.saturating_sub(stale) + chunks) as f64 > most;
         if ends {
             self.tally.expired_early += 1;
             self.verdict(id, State::Expired, 0);

@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 /// A chunk's place in a lane.
 #[derive(Debug)]
 struct Section {
+    /// In memory, and before the chunk: what recovery found out of chunks.
+    ahead: VecDeque<MessageId>,
     chunk: u64,
     /// Its messages, while they are in memory.
     ids: Option<VecDeque<MessageId>>,
@@ -27,6 +29,10 @@ impl Queue {
     /// What follows an empty head takes its place, as far as it is in memory.
     fn advance(&mut self) {
         while self.head.is_empty() {
+            if let Some(section) = self.sections.front_mut().filter(|section| !section.ahead.is_empty()) {
+                std::mem::swap(&mut self.head, &mut section.ahead);
+                return;
+            }
             match self.sections.front_mut().map(|section| section.ids.take()) {
                 Some(Some(ids)) => {
                     self.head = ids;
@@ -57,6 +63,16 @@ impl Queue {
         self.head.push_back(message);
     }
 
+    /// Recovery: to its place among the chunks by its age. `first_of`: the first message of a chunk. Messages come here in the order of their ids.
+    pub fn push_by_age(&mut self, message: MessageId, first_of: impl Fn(u64) -> Option<MessageId>) {
+        let after = self.sections.partition_point(|section| first_of(section.chunk).is_none_or(|first| first < message));
+        match self.sections.get_mut(after) {
+            Some(_) if after == 0 => self.head.push_back(message),
+            Some(section) => section.ahead.push_back(message),
+            None => self.push(message),
+        }
+    }
+
     /// The next message, if it is in memory.
     pub fn pop(&mut self) -> Option<MessageId> {
         self.advance();
@@ -71,7 +87,7 @@ impl Queue {
 
     /// Entries in memory (stale ones included).
     pub fn depth(&self) -> usize {
-        let warm: usize = self.sections.iter().filter_map(|section| section.ids.as_ref()).map(VecDeque::len).sum();
+        let warm: usize = self.sections.iter().map(|section| section.ahead.len() + section.ids.as_ref().map_or(0, VecDeque::len)).sum();
         self.head.len() + warm + self.back.len()
     }
 
@@ -123,15 +139,20 @@ impl Queue {
 
     /// These messages were cut from the front of the back: they are in `chunk` too.
     pub fn cut(&mut self, chunk: u64, ids: VecDeque<MessageId>) {
-        self.sections.push_back(Section { chunk, ids: Some(ids) });
+        self.sections.push_back(Section { ahead: VecDeque::new(), chunk, ids: Some(ids) });
     }
 
     /// The messages of `chunk` are out of memory. It joins the lane's chunks if it wasn't there (recovery).
     pub fn cooled(&mut self, chunk: u64) {
         match self.sections.binary_search_by_key(&chunk, |section| section.chunk) {
             Ok(at) => self.sections[at].ids = None,
-            Err(at) => self.sections.insert(at, Section { chunk, ids: None }),
+            Err(at) => self.sections.insert(at, Section { ahead: VecDeque::new(), chunk, ids: None }),
         }
+    }
+
+    /// `chunk` has a place of its own: its messages have not come to the head yet.
+    pub fn has_place(&self, chunk: u64) -> bool {
+        self.sections.binary_search_by_key(&chunk, |section| section.chunk).is_ok()
     }
 
     /// The messages of `chunk` are in memory again, in its place; at the end of the head if it has no place here.
@@ -154,22 +175,19 @@ impl Queue {
 
     /// The first message, if it is in memory.
     pub fn first(&self) -> Option<MessageId> {
+        let of_section = |section: &Section| section.ahead.front().or_else(|| section.ids.as_ref()?.front()).copied();
         self.head
             .front()
-            .or_else(|| self.sections.front()?.ids.as_ref()?.front())
             .copied()
+            .or_else(|| of_section(self.sections.front()?))
             .or_else(|| self.sections.is_empty().then(|| self.back.front().copied()).flatten())
-    }
-
-    /// The first of its chunks.
-    pub fn first_chunk(&self) -> Option<u64> {
-        self.sections.front().map(|section| section.chunk)
     }
 
     /// The chunk that is to be read, so that at least `low` messages are ready.
     pub fn wanted(&self, low: usize) -> Option<u64> {
         let mut ready = self.head.len();
         for section in &self.sections {
+            ready += section.ahead.len();
             if ready >= low {
                 return None;
             }
@@ -200,5 +218,36 @@ mod tests {
         let mut order = Vec::new();
         queue.take_ready(&mut order);
         assert_eq!(order, [1, 2, 3].map(MessageId));
+    }
+
+    #[test]
+    fn a_chunk_that_has_come_to_the_head_has_no_place_to_leave_memory_from() {
+        let mut queue = Queue::default();
+        queue.push(MessageId(1));
+        queue.part(0);
+        let cut: VecDeque<MessageId> = std::iter::from_fn(|| queue.pop_back_part()).collect();
+        queue.cut(7, cut);
+        queue.close_cut();
+        assert!(queue.has_place(7));
+        assert_eq!(queue.peek(), Some(MessageId(1)));
+        queue.push(MessageId(2));
+        assert!(!queue.has_place(7), "what came later would pass it");
+    }
+
+    #[test]
+    fn what_recovery_finds_in_memory_joins_its_place_among_the_chunks() {
+        let mut queue = Queue::default();
+        [7, 9].into_iter().for_each(|chunk| queue.cooled(chunk));
+        let first_of = |chunk: u64| Some(MessageId(chunk * 10));
+        [5, 75, 76, 95].into_iter().for_each(|id| queue.push_by_age(MessageId(id), first_of));
+        assert_eq!((queue.depth(), queue.first(), queue.wanted(2)), (4, Some(MessageId(5)), Some(7)));
+        let mut order = Vec::new();
+        queue.take_ready(&mut order);
+        queue.warmed(7, [70, 71].map(MessageId).into());
+        queue.take_ready(&mut order);
+        assert_eq!((queue.first(), queue.wanted(1)), (None, Some(9)), "nothing passes a chunk that is not there");
+        queue.warmed(9, [90].map(MessageId).into());
+        queue.take_ready(&mut order);
+        assert_eq!(order, [5, 70, 71, 75, 76, 90, 95].map(MessageId));
     }
 }

@@ -221,6 +221,12 @@ impl Lanes {
         self.rouse(lane);
     }
 
+    /// Recovery: to its place among the lane's chunks ([`Queue::push_by_age`]).
+    pub fn push_by_age(&mut self, lane: LaneId, message: MessageId, first_of: impl Fn(u64) -> Option<MessageId>) {
+        self.get_mut(lane).queue.push_by_age(message, first_of);
+        self.rouse(lane);
+    }
+
     /// A lane that has something to send takes part from now on.
     fn rouse(&mut self, at: LaneId) {
         let lane = self.get_mut(at);
@@ -379,6 +385,11 @@ impl Lanes {
     /// The limits that a lane pays.
     pub fn limits(&self, lane: LaneId) -> &[u16] {
         &self.get(lane).limits
+    }
+
+    /// Places in memory of all lanes of a class, stale ones included.
+    pub fn depth_of(&self, class: Class) -> usize {
+        self.lanes.iter().flatten().filter(|lane| lane.key.class == class).map(|lane| lane.queue.depth()).sum()
     }
 
     /// Nothing waits here, in memory or in a chunk.

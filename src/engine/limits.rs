@@ -1,6 +1,8 @@
 //! Limits beyond a carrier's own rate: any number of token buckets, each for the messages that fit its conditions (carrier, class, account, campaign, sender,
 //! number's prefix). A message pays at all of them or at none. Which limits a message falls under is part of the key of its lane, so that a limit that is used
-//! up holds back those messages and no others.
+//! up holds back those messages and no others. While the limits stay the same, messages of one account, class and campaign to one number pass through one lane
+//! unless a limit tells senders apart, and keep their order; after a reload with other conditions what waits moves to its new lane only when its turn comes,
+//! and what comes newly may leave before it.
 
 use super::plan::LimitPlan;
 use super::throttle::Bucket;

@@ -93,9 +93,9 @@ impl Engine {
         let stays = self.messages.get(&id).is_some_and(|entry| entry.phase == Phase::Waiting(chosen));
         self.set_phase(id, Phase::Waiting(chosen));
         let lanes = &mut self.dispatchers[chosen.0 as usize].lanes;
-        let first = lanes.queue(lane).first_chunk().filter(|_| self.cold.by_age).and_then(|chunk| self.cold.first_of(chunk));
-        match stays || first.is_some_and(|first| id < first) {
+        match stays {
             true => lanes.push_ahead(lane, id),
+            false if self.cold.by_age => lanes.push_by_age(lane, id, |chunk| self.cold.first_of(chunk)),
             false => lanes.push(lane, id),
         }
     }

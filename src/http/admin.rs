@@ -2,8 +2,10 @@
 
 use super::balance;
 use super::change;
+use super::dead;
 use super::desk::Operator;
 use super::guard::{Guard, guard};
+use super::hooks::dead::DeadLetters;
 use super::lists;
 use super::look;
 use super::messages;
@@ -82,6 +84,8 @@ pub struct Backstage {
     pub recordings: Arc<Recordings>,
     /// The metrics.
     pub telemetry: Arc<Telemetry>,
+    /// Deliveries that were given up.
+    pub dead: Arc<DeadLetters>,
     /// When the gateway was started.
     pub started: Instant,
 }
@@ -141,6 +145,8 @@ fn router(backstage: Backstage, guarded: Arc<Guard>) -> Router {
         .route("/v1/recordings", get(recordings::all))
         .route("/v1/recording", get(recordings::one))
         .route("/v1/metrics", get(look::metrics))
+        .route("/v1/dead-letters", get(dead::all))
+        .route("/v1/dead-letters/replay", post(dead::replay))
         .route("/v1/audit", get(look::audit))
         .route("/v1/config", get(look::config))
         .route("/v1/changes", get(look::changes).post(change::begin))

@@ -137,7 +137,7 @@ impl Stream {
     fn cut(&mut self, each: &mut dyn FnMut(Vec<u8>)) {
         while self.begun.len() >= 16 {
             let (length, id) = (word(&self.begun, 0) as usize, word(&self.begun, 1));
-            if !(16..=PDU_MAX).contains(&length) || !(id & 0x7FFF_FFFF < 0x1000) {
+            if !(16..=PDU_MAX).contains(&length) || id & 0x7FFF_FFFF >= 0x1000 {
                 self.begun.clear();
                 return;
             }

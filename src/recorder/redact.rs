@@ -165,10 +165,11 @@ fn of_text(body: &[u8], sm: &Sm<'_>, may_be_receipt: bool, put: &mut dyn FnMut(&
         return put(text, what());
     }
     let mut from = 0;
-    for kept in harmless(&narrow).into_iter().chain([narrow.len()..narrow.len()]) {
+    for kept in harmless(&narrow) {
         put(&text[from * size..kept.start * size], what());
         from = kept.end;
     }
+    put(&text[(from * size).min(text.len())..], what());
 }
 
 /// Labels of a receipt whose value is kept, and those of dates, which may hold a blank.

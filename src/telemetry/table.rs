@@ -181,6 +181,23 @@ pub(super) const RECORDS_FAILURES: Metric = metric(
     "Failures to read the journal for the records, or to write them; each is tried again",
 );
 
+pub(super) const HOOK_DELIVERIES: Metric = metric(
+    "hongyan_hook_deliveries_total",
+    Counter,
+    &["end"],
+    "Deliveries to addresses: taken, failed (for now), retried (put off for another try), dead (given up and kept as a dead letter)",
+);
+pub(super) const HOOK_WAITING: Metric = metric(
+    "hongyan_hook_waiting",
+    Gauge,
+    &[],
+    "Deliveries that wait for their turn at an endpoint; those that wait longer are in the outbox",
+);
+pub(super) const HOOK_REQUESTS: Metric = metric("hongyan_hook_requests", Gauge, &[], "Requests to endpoints that are under way");
+pub(super) const DEAD_LETTERS: Metric = metric("hongyan_dead_letters", Gauge, &[], "Dead letters that are kept");
+pub(super) const DEAD_LETTERS_DROPPED: Metric =
+    metric("hongyan_dead_letters_dropped_total", Counter, &[], "Dead letters that went because their account had too many");
+
 pub(super) const PROCESS_CPU: Metric =
     metric("hongyan_process_cpu_us_total", Counter, &[], "CPU time of the process, user and system, in microseconds");
 pub(super) const PROCESS_RESIDENT: Metric = metric("hongyan_process_resident_bytes", Gauge, &[], "Resident memory of the process");
@@ -238,6 +255,11 @@ pub const METRICS: &[Metric] = &[
     RECORDS_OPEN,
     RECORDS_LOST,
     RECORDS_FAILURES,
+    HOOK_DELIVERIES,
+    HOOK_WAITING,
+    HOOK_REQUESTS,
+    DEAD_LETTERS,
+    DEAD_LETTERS_DROPPED,
     PROCESS_CPU,
     PROCESS_RESIDENT,
 ];

@@ -36,7 +36,7 @@ fn keys<T: for<'de> Deserialize<'de>>() -> Vec<String> {
 #[test]
 fn every_key_stands_in_the_annotated_files() {
     use hongyan::config as c;
-    let sections: [(&str, Vec<String>, &str); 32] = [
+    let sections: [(&str, Vec<String>, &str); 33] = [
         ("gateway", keys::<c::Gateway>(), "config/hongyan.toml"),
         ("gateway.log", keys::<c::Log>(), "config/hongyan.toml"),
         ("listen", keys::<c::Listen>(), "config/hongyan.toml"),
@@ -45,6 +45,7 @@ fn every_key_stands_in_the_annotated_files() {
         ("records", keys::<c::Records>(), "config/hongyan.toml"),
         ("recorder", keys::<c::Recorder>(), "config/hongyan.toml"),
         ("http", keys::<c::Http>(), "config/hongyan.toml"),
+        ("account.events", keys::<c::AccountEvents>(), "config/hongyan.toml"),
         ("account.api_key", keys::<c::ApiKey>(), "config/hongyan.toml"),
         ("class", keys::<c::Classes>(), "config/hongyan.toml"),
         ("ranges", keys::<c::Ranges>(), "config/hongyan.toml"),

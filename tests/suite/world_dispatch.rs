@@ -20,3 +20,9 @@ fn accounts_share_by_weight_campaigns_equally_and_classes_get_their_guaranteed_s
 fn nothing_of_a_class_leaves_outside_its_hours_whatever_the_wall_clock_does() {
     worlds(seeds(0..12), Settings::hourly);
 }
+
+#[test]
+fn what_gathered_while_its_hours_were_closed_leaves_at_their_opening_and_spread() {
+    let sum = worlds(seeds(0..20), Settings::gathering);
+    assert!(sum.accepted > 0, "{sum:?}");
+}

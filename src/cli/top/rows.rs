@@ -72,8 +72,8 @@ pub fn columns(panel: Panel) -> &'static [Column] {
             ("OLDEST", 7, 0),
             ("PER S", 6, 0),
             ("DRAINS", 7, 0),
-            ("CAMPAIGN", 12, 100),
-            ("WAITS ON", 24, 90),
+            ("CAMPAIGN", 12, 110),
+            ("WAITS ON", 24, 95),
         ],
         Panel::Accounts => &[
             ("ACCOUNT", 24, 0),

@@ -137,7 +137,7 @@ impl Trails {
         match self.live.get_mut(&message) {
             Some(live) => {
                 let before = live.octets.len();
-                let ended = live.event(position, octets, glance, &mut self.clock_ms, &mut self.cut);
+                let ended = live.event(position, octets, glance, self.written, &mut self.clock_ms, &mut self.cut);
                 self.octets += live.octets.len() - before;
                 self.went(message, ended);
             }
@@ -211,7 +211,7 @@ impl Trails {
             }
             if let Some(live) = self.live.get_mut(&message) {
                 let before = live.octets.len();
-                let ended = live.event(position, &octets, glance, &mut self.clock_ms, &mut self.cut);
+                let ended = live.event(position, &octets, glance, self.written, &mut self.clock_ms, &mut self.cut);
                 self.octets += live.octets.len() - before;
                 self.went(message, ended);
             }
@@ -333,7 +333,7 @@ impl Live {
     }
 
     /// Adds an event and follows it.
-    fn event(&mut self, position: u64, octets: &[u8], glance: Glance, clock_ms: &mut u64, cut: &mut u64) -> Went {
+    fn event(&mut self, position: u64, octets: &[u8], glance: Glance, written: Written, clock_ms: &mut u64, cut: &mut u64) -> Went {
         let at_ms = match glance {
             Glance::Sent { at_ms, .. }
             | Glance::Receipt { at_ms, .. }
@@ -352,10 +352,10 @@ impl Live {
             }
             self.octets.extend_from_slice(octets);
         }
-        self.follow(position, glance)
+        self.follow(position, glance, written)
     }
 
-    fn follow(&mut self, position: u64, glance: Glance) -> Went {
+    fn follow(&mut self, position: u64, glance: Glance, written: Written) -> Went {
         match glance {
             Glance::Accepted { report, .. } => {
                 (self.wish, self.whole) = (report, true);
@@ -375,11 +375,11 @@ impl Live {
             Glance::Receipt { part, state, .. } => {
                 let state = ended_by(state);
                 let ends = !is_success(state) || self.parts.one_more(part);
-                if ends { self.end(position, state, false) } else { Went::On }
+                if ends { self.end(position, state, false, written) } else { Went::On }
             }
-            Glance::CopyReceipt { delivered: true, .. } if self.has_arrived() => self.end(position, State::Delivered, false),
+            Glance::CopyReceipt { delivered: true, .. } if self.has_arrived() => self.end(position, State::Delivered, false, written),
             Glance::Verdict { state, .. } => match State::from_u8(state) {
-                Some(state) => self.end(position, state, state == State::InDoubt),
+                Some(state) => self.end(position, state, state == State::InDoubt, written),
                 None => Went::On,
             },
             Glance::HandedOver => {
@@ -410,7 +410,11 @@ impl Live {
         Trail::read(&self.octets).is_ok_and(|trail| trail.course().end.is_some_and(|end| end.state == State::Delivered))
     }
 
-    fn end(&mut self, position: u64, state: State, provisional: bool) -> Went {
+    fn end(&mut self, position: u64, state: State, provisional: bool, written: Written) -> Went {
+        if self.provisional && self.was_written(written) {
+            // The provisional end was written before the restart: this one corrects it.
+            self.revision = self.revision.saturating_add(1);
+        }
         // A report of success or of failure; of "sent, and no receipt asked" there is none.
         let asked = match state {
             State::SentFinal => 0,
@@ -434,7 +438,7 @@ impl Live {
             let Ok((_, glance)) = glance_one(octets) else { return };
             let Ok((_, rest)) = read_one(octets) else { return };
             octets = rest;
-            self.follow(1, glance);
+            self.follow(1, glance, Written::default());
         }
         (self.ended, self.over, self.provisional) = (0, 0, false);
     }

@@ -70,6 +70,11 @@ impl Keys {
         self.table().by_sid.get(sid).copied()
     }
 
+    /// The key is still in force.
+    pub fn holds(&self, key: &Arc<Key>, now_ms: u64) -> bool {
+        key.expires_ms > now_ms && self.table().by_hash.get(&key.settings.hash).is_some_and(|held| Arc::ptr_eq(held, key))
+    }
+
     /// The key of an `Authorization: Bearer` header, if it may be used from there now.
     ///
     /// # Errors

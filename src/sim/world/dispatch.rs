@@ -80,6 +80,8 @@ pub struct Dispatch {
     pub limits: Vec<LimitPlan>,
     /// Weights of the accounts.
     pub weights: [u32; ALL_ACCOUNTS.len()],
+    /// Segments a second that each account may hand in.
+    pub intake: [Option<u32>; ALL_ACCOUNTS.len()],
     /// Guaranteed shares of the classes, percent.
     pub shares: [u8; 3],
     /// Hours of the classes.
@@ -90,6 +92,8 @@ pub struct Dispatch {
     pub backlog: Vec<Flow>,
     /// Shares are judged: nothing but limits stands between the backlog and the one carrier.
     pub is_fair: bool,
+    /// All of the backlog comes at the start, and what its hours hold back is judged by how it leaves at their opening.
+    pub is_gathering: bool,
     /// A carrier allows more or less than before.
     pub wave_every_ms: u64,
     /// A bind's connection stays, and nothing answers on it any more.
@@ -108,11 +112,13 @@ impl Dispatch {
             window: None,
             limits: Vec::new(),
             weights: [1; ALL_ACCOUNTS.len()],
+            intake: [None; ALL_ACCOUNTS.len()],
             shares: [0, 10, 10],
             hours: [const { Vec::new() }; 3],
             spread_ms: 0,
             backlog: Vec::new(),
             is_fair: false,
+            is_gathering: false,
             wave_every_ms: 0,
             mute_every_ms: 0,
             slow_every_ms: 0,
@@ -190,7 +196,18 @@ impl Dispatch {
     /// Classes that may leave at some minutes only. The world begins at 22:13:20 in Shanghai.
     pub fn hourly(seed: u64) -> Dispatch {
         let mut dice = Dice::new(seed ^ 0x40c5);
-        let mut dispatch = Dispatch::plain(1 + dice.up_to(1) as usize);
+        let carriers = 1 + dice.up_to(1) as usize;
+        Dispatch::with_hours(&mut dice, carriers)
+    }
+
+    /// The same before one carrier that takes all.
+    pub fn gathering(seed: u64) -> Dispatch {
+        let dispatch = Dispatch::with_hours(&mut Dice::new(seed ^ 0x6a7e), 1);
+        Dispatch { is_gathering: true, window: Some(1_000), ..dispatch }
+    }
+
+    fn with_hours(dice: &mut Dice, carriers: usize) -> Dispatch {
+        let mut dispatch = Dispatch::plain(carriers);
         let hours = |stretches: &[(u16, u16)]| -> Vec<Hours> {
             // The same minutes of every hour of the day, so that they mean every zone.
             let stretch =
@@ -228,6 +245,7 @@ impl Dispatch {
             *carrier = CarrierPace { rate_per_s, burst: [0, 1, 4, 20][dice.up_to(3) as usize], bind_rate_per_s };
         }
         self.weights = std::array::from_fn(|_| 1 + dice.up_to(4) as u32);
+        self.intake = std::array::from_fn(|_| [None, None, Some(0), Some(3), Some(20), Some(60)][dice.up_to(5) as usize]);
         self.shares = [0, dice.up_to(40) as u8, dice.up_to(40) as u8];
         let limits = dice.up_to(5);
         self.limits = (0..limits).map(|at| limit(at, self.carriers.len() as u64, dice)).collect();
@@ -243,6 +261,7 @@ impl Dispatch {
         for limit in &mut self.limits {
             limit.rate_per_s = limit.rate_per_s.max(10);
         }
+        self.intake = [None; ALL_ACCOUNTS.len()];
     }
 
     /// These limits mean the same messages.
@@ -256,8 +275,8 @@ impl Dispatch {
         for (of, pace) in plan.carriers.iter_mut().zip(&self.carriers) {
             (of.rate_per_s, of.burst, of.bind_rate_per_s) = (pace.rate_per_s, pace.burst, pace.bind_rate_per_s);
         }
-        for (of, &weight) in plan.accounts.iter_mut().zip(&self.weights) {
-            of.weight = weight;
+        for (of, (&weight, &rate_per_s)) in plan.accounts.iter_mut().zip(self.weights.iter().zip(&self.intake)) {
+            (of.weight, of.rate_per_s) = (weight, rate_per_s);
         }
         for (class, of) in Class::ALL.into_iter().zip(&mut plan.classes) {
             of.share_percent = self.shares[class as usize];

@@ -187,6 +187,7 @@ impl World {
         gateway.engine = Some(engine);
         self.record()?;
         self.judge.clock = now;
+        self.judge.under(&self.gateway.plan);
         self.judge.paces.started(&self.gateway.plan, now.mono_us);
         // What can leave no more in time it expires at once; that is written down with its first step.
         let early = self.gateway.engine.as_ref().map_or(0, |engine| engine.tally().expired_early);

@@ -12,6 +12,7 @@ use super::record::{Standing, at_rest, is_replacement, receipt, receipts_agree, 
 pub use super::witness::Taken;
 use crate::engine::counts::Counts;
 use crate::engine::event::{Event, read_group};
+use crate::engine::plan::Plan;
 use crate::engine::port::{BindCommand, BindId, Delivery, DeliveryAnswer, DeliveryToken, Input, Outcome, Ticket, UpstreamReply};
 use crate::model::{Class, Encoding, Message, MessageId, Now, State};
 use std::collections::{BTreeMap, VecDeque};
@@ -59,7 +60,7 @@ pub struct Judge {
     /// What was drawn for the dispatch engine.
     pub dispatch: Option<Dispatch>,
     /// When the last message was accepted for good, virtual microseconds.
-    accepted_us: u64,
+    pub(super) accepted_us: u64,
     /// Who left before whom.
     pub orders: Orders,
     /// Every bucket.
@@ -137,6 +138,12 @@ impl Judge {
         self.records.iter().map(|r| r.finals.len() as u64).sum()
     }
 
+    /// The gateway goes on, or starts again, with this plan. What waits under other limits moves to its new lane only when its turn comes there: order among
+    /// lanes is not promised then.
+    pub fn under(&mut self, plan: &Plan) {
+        self.orders.is_single &= self.dispatch.as_ref().is_none_or(|dispatch| dispatch.has_conditions_of(&plan.limits));
+    }
+
     // ---- at the engine's doors ----
 
     /// Inputs on their way into the engine.
@@ -145,9 +152,7 @@ impl Judge {
         for input in inputs {
             match input {
                 Input::Plan(plan) => {
-                    // What waits under other limits moves to its new lane only when its turn comes there.
-                    let same = self.dispatch.as_ref().is_some_and(|dispatch| dispatch.has_conditions_of(&plan.limits));
-                    self.orders.is_single &= same;
+                    self.under(plan);
                     self.paces.planned(plan, self.clock.mono_us);
                 }
                 Input::BindUp { bind, .. } => self.paces.bind_up(*bind, self.clock.mono_us),
@@ -337,7 +342,7 @@ impl Judge {
         for reply in replies {
             match reply {
                 UpstreamReply::Answer { result: Ok(id), .. } => self.said_yes(*id)?,
-                UpstreamReply::Deliver { token, item } => {
+                UpstreamReply::Deliver { token, item, .. } => {
                     let report = match &**item {
                         Delivery::Receipt(report) => report,
                         Delivery::Inbound(inbound) => {
@@ -407,7 +412,7 @@ impl Judge {
             if record.class != Class::Otp {
                 self.in_hours(number)?;
             }
-            self.orders.leaves(number, &self.records, bind.carrier.0)?;
+            self.orders.leaves(number, &self.records, bind)?;
             let record = &mut self.records[number];
             let paid = Paid { number, bind, segments: u32::from(end_part - first_part), at_us: self.clock.mono_us };
             self.paces.leaves(message.id, paid);
@@ -491,6 +496,9 @@ impl Judge {
         self.paces.check(&self.records)?;
         if let Some(dispatch) = self.dispatch.as_ref().filter(|dispatch| dispatch.is_fair) {
             super::shares::check(dispatch, &self.records, &self.paces.paid(), self.accepted_us)?;
+        }
+        if self.dispatch.as_ref().is_some_and(|dispatch| dispatch.is_gathering) {
+            self.gathered()?;
         }
         // Where several messages went to one phone and one of them was in doubt, a receipt without an answer before it may mean any of them.
         let mut phones: BTreeMap<&str, (u32, bool)> = BTreeMap::new();

@@ -1,6 +1,7 @@
 //! The judge of the hours: nothing of a class leaves outside of them, by the wall clock that the gateway reads when it hands it out, in the time zone of the
 //! recipient; what is held goes once they open, spread. Told a second time, from the clock on the wall: minute for minute.
 
+use super::course::START;
 use super::dispatch::whereabouts;
 use super::judge::{Judge, Judged, Record, wrong};
 use super::record::Standing;
@@ -9,6 +10,7 @@ use crate::engine::plan::Plan;
 use crate::model::{Class, MessageId, State};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use std::collections::BTreeMap;
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -48,7 +50,43 @@ impl Openings {
     }
 }
 
+/// How late a message may be at most that nothing but its hours holds back: a few turns of the engine and of the bind.
+const LATE_US: u64 = 2_000_000;
+
 impl Judge {
+    /// A world in which only hours hold anything back, at its end: of each lane what had gathered has left at the next opening, the n messages of one spread so
+    /// that the k-th leaves after k/n of the time over which they are to leave.
+    pub(super) fn gathered(&self) -> Judged {
+        let openings = &self.paces.openings;
+        let wall_ms = |at_us: u64| START.wall_ms + (at_us - START.mono_us) / 1000;
+        let from_ms = wall_ms(self.accepted_us);
+        let mut lanes: BTreeMap<_, Vec<(usize, u64)>> = BTreeMap::new();
+        for paid in self.paces.paid() {
+            let record = &self.records[paid.number];
+            let lane = (record.class, record.account, record.campaign, whereabouts(&record.digits)[2]);
+            lanes.entry(lane).or_default().push((paid.number, paid.at_us));
+        }
+        for left in lanes.values() {
+            let record = &self.records[left[0].0];
+            let mut opens_ms = from_ms;
+            while !openings.is_open(record.class, &record.digits, opens_ms) {
+                opens_ms = (opens_ms / MINUTE_MS + 1) * MINUTE_MS;
+            }
+            let was_held = opens_ms > from_ms;
+            for (at, &(number, at_us)) in left.iter().enumerate() {
+                let share = if was_held { openings.spread_ms * 1000 * at as u64 / left.len() as u64 } else { 0 };
+                let due_us = START.mono_us + (opens_ms - START.wall_ms) * 1000 + share;
+                if was_held && at_us + 1000 < due_us {
+                    return wrong(number, format!("leaves {} us before its part of the spread", due_us - at_us));
+                }
+                if at_us > due_us + LATE_US {
+                    return wrong(number, format!("leaves {} us after its hours opened and its part of the spread", at_us - due_us));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// A message is handed out (an otp: its attempt is written down): its class may be sent at this minute of its recipient.
     pub(super) fn in_hours(&self, number: usize) -> Judged {
         let record = &self.records[number];

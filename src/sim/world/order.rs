@@ -4,6 +4,7 @@
 
 use super::judge::{Judged, Record, wrong};
 use super::record::Standing;
+use crate::engine::port::BindId;
 use crate::model::Class;
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy)]
 struct Left {
     number: usize,
-    carrier: u16,
+    bind: BindId,
     is_over: bool,
 }
 
@@ -24,13 +25,13 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// A message is about to be handed to a bind of `carrier`.
-    pub fn leaves(&mut self, number: usize, records: &[Record], carrier: u16) -> Judged {
+    /// A message is about to be handed to a bind.
+    pub fn leaves(&mut self, number: usize, records: &[Record], bind: BindId) -> Judged {
         let record = &records[number];
         let stream = self.streams.entry((record.class, record.digits.clone())).or_default();
-        // An earlier hand-out of the same is over.
-        stream.iter_mut().filter(|left| left.number == number).for_each(|left| left.is_over = true);
-        stream.push(Left { number, carrier, is_over: false });
+        // An earlier hand-out of the same is over; on the same bind it comes first all the same.
+        stream.iter_mut().filter(|left| left.number == number && left.bind != bind).for_each(|left| left.is_over = true);
+        stream.push(Left { number, bind, is_over: false });
         if !self.is_single || record.sends() > 0 {
             return Ok(());
         }
@@ -54,13 +55,13 @@ impl Orders {
     pub fn arrives(&mut self, number: usize, records: &[Record], carrier: u16) -> Judged {
         let record = &records[number];
         let Some(stream) = self.streams.get_mut(&(record.class, record.digits.clone())) else { return Ok(()) };
-        let Some(at) = stream.iter().rposition(|left| left.number == number && left.carrier == carrier && !left.is_over) else {
+        let Some(at) = stream.iter().position(|left| left.number == number && left.bind.carrier.0 == carrier && !left.is_over) else {
             return Ok(());
         };
         stream[at].is_over = true;
         let is_out = |left: &&Left| {
             let with = |standing: Standing| matches!(standing, Standing::Out(bind) if bind.carrier.0 == carrier);
-            !left.is_over && left.carrier == carrier && records[left.number].parts.iter().any(|part| with(part.standing))
+            !left.is_over && left.bind.carrier.0 == carrier && records[left.number].parts.iter().any(|part| with(part.standing))
         };
         match stream[..at].iter().find(is_out) {
             Some(left) => {

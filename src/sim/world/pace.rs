@@ -6,17 +6,17 @@
 //! burst. Buckets are empty after a restart, and when they come into being.
 //!
 //! Two things leave later than they pay. An otp pays when its attempt is written down, and leaves when that is durable: it is judged at the former, and the
-//! wire, which is judged too, may see so much time's rate at once. A message larger than the least burst on its way pays in instalments and then leaves as a
-//! whole: what its lane has paid towards it is missing from what has left, so the level may be so far below 0, by all its segments but one for each lane that
-//! has had such a message.
+//! wire, which is judged too, may see so much time's rate at once. A message larger than the least burst on its way (that of what the carrier's answers allow
+//! included, which is not known here) pays in instalments and then leaves as a whole: what its lane has paid towards it is missing from what has left, so the
+//! level may be so far below 0, by all its segments but one for each lane that has had such a message.
 
 use super::judge::{Judged, Record, wrong};
 use super::opening::Openings;
 use crate::engine::event::Event;
 use crate::engine::overlay::{Action, ChangeId, Limit, Record as Changed};
-use crate::engine::plan::{LimitPlan, Plan};
+use crate::engine::plan::{AccountPlan, LimitPlan, Plan};
 use crate::engine::port::BindId;
-use crate::model::{Class, MessageId};
+use crate::model::{Body, Class, Encoding, MessageId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -47,6 +47,8 @@ impl Pace {
 struct Rules {
     /// By carrier: its own, and that of each of its binds.
     carriers: Vec<[Pace; 2]>,
+    /// By account: what it may hand in.
+    accounts: Vec<Pace>,
     limits: Vec<LimitPlan>,
 }
 
@@ -58,6 +60,8 @@ enum Name {
     Limit(String),
     /// What reaches the wire of a carrier.
     Wire(u16),
+    /// What an account hands in.
+    Intake(u32),
 }
 
 /// Segments of one message that leave together.
@@ -81,6 +85,8 @@ enum Note {
     Paid(Paid),
     /// Octets of so many submits are on the wire of a carrier.
     Wire(u16, u32),
+    /// So many segments of an account are accepted, at least.
+    Taken(u32, u32),
 }
 
 /// What the judge has heard of paces.
@@ -136,6 +142,9 @@ impl Paces {
             Event::Attempt { message, .. } if !durable => {
                 let order = self.order(at_us);
                 self.attempts.insert(*message, order);
+            }
+            Event::Accepted(message) if !durable => {
+                self.note(at_us, Note::Taken(message.account.0, least_segments(&message.body)));
             }
             Event::Changed { octets } => {
                 let changes = &mut self.changes[usize::from(durable)];
@@ -202,7 +211,14 @@ impl Paces {
             }
             carriers.push([Pace::new(rate, burst), Pace::new(carrier.bind_rate_per_s, 0)]);
         }
-        let rules = Arc::new(Rules { carriers, limits: plan.limits.clone() });
+        let intake = |account: &AccountPlan| {
+            let changed = self.changes[0].values().filter(|limit| limit.account.as_ref() == Some(&account.name)).next_back();
+            let rate =
+                changed.map_or(account.rate_per_s, |limit| if limit.unlimited { None } else { limit.rate_per_s.or(account.rate_per_s) });
+            Pace::new(rate, 0)
+        };
+        let accounts = plan.accounts.iter().map(intake).collect();
+        let rules = Arc::new(Rules { carriers, accounts, limits: plan.limits.clone() });
         self.rules = Some(Arc::clone(&rules));
         self.note(at_us, Note::Rules(rules));
     }
@@ -231,6 +247,7 @@ impl Paces {
                 Note::Paid(paid) => replay.pay(paid)?,
                 Note::Wire(carrier, submits) if wire => replay.wire(*carrier, *submits, *at_us)?,
                 Note::Wire(..) => {}
+                Note::Taken(account, segments) => replay.taken(*account, *segments, *at_us)?,
             }
         }
         Ok(())
@@ -242,6 +259,12 @@ type Lane = (Class, usize, Option<&'static str>);
 
 fn lane(record: &Record) -> Lane {
     (record.class, record.account, record.campaign)
+}
+
+/// How many segments a body has at least, whatever the carrier.
+fn least_segments(body: &Body) -> u32 {
+    let (whole, part) = if body.encoding == Encoding::Ucs2 { (140, 134) } else { (160, 153) };
+    if body.octets.len() <= whole { 1 } else { body.octets.len().div_ceil(part) as u32 }
 }
 
 /// How many segments the text of a message, or what may take its place, can have.
@@ -258,8 +281,8 @@ struct Level {
     level: f64,
     at_us: u64,
     least_burst: f64,
-    /// By lane: segments that one message of it may have paid before it leaves.
-    ahead: BTreeMap<Lane, f64>,
+    /// By lane, each before its own buckets: segments that one message of it may have paid before it leaves.
+    ahead: BTreeMap<(Lane, Vec<Name>), f64>,
 }
 
 impl Level {
@@ -350,6 +373,7 @@ impl Replay<'_> {
         let binds: Vec<BindId> =
             self.levels.keys().filter_map(|name| if let Name::Bind(bind) = name { Some(*bind) } else { None }).collect();
         paces.extend(binds.into_iter().map(|bind| (Name::Bind(bind), rules.carriers[bind.carrier.0 as usize][1])));
+        paces.extend(rules.accounts.iter().zip(0..).map(|(pace, account)| (Name::Intake(account), *pace)));
         paces.extend(rules.limits.iter().map(|limit| (Name::Limit(limit.name.clone()), Pace::new(Some(limit.rate_per_s), limit.burst))));
         // A limit that is gone has no bucket to come back to.
         self.levels.retain(|name, _| !matches!(name, Name::Limit(_)) || paces.iter().any(|(other, _)| other == name));
@@ -372,17 +396,27 @@ impl Replay<'_> {
         names.extend(rules.limits.iter().filter(|limit| fits(limit, carrier, record)).map(|limit| Name::Limit(limit.name.clone())));
         let lane = lane(record);
         let segments = f64::from(self.largest[&lane]);
-        let instalments = names.iter().filter_map(|name| self.levels.get(name)).any(|level| level.least_burst < segments);
+        let before = names.clone();
         for name in names {
             let Some(level) = self.levels.get_mut(&name) else { continue };
-            if instalments {
-                level.ahead.insert(lane, segments - 1.0);
-            }
+            level.ahead.insert((lane, before.clone()), segments - 1.0);
             level
                 .take(paid.segments, paid.at_us)
                 .or_else(|what| wrong(paid.number, format!("{name:?} at {} ms: {what}", paid.at_us / 1000)))?;
         }
         Ok(())
+    }
+
+    /// An account's message that is larger than its burst pays in instalments, and what was paid towards one that was refused meanwhile counts for the next.
+    fn taken(&mut self, account: u32, segments: u32, at_us: u64) -> Judged {
+        let records = self.records.iter().filter(|record| record.account == account as usize);
+        let largest = f64::from(records.map(self::segments).max().unwrap_or(1));
+        let Some(level) = self.levels.get_mut(&Name::Intake(account)) else { return Ok(()) };
+        if level.least_burst < largest {
+            level.ahead.insert(((Class::Otp, account as usize, None), Vec::new()), largest - 1.0);
+        }
+        let what = level.take(segments, at_us);
+        what.map_err(|what| super::judge::Wrong { what: format!("account {account} at {} ms: {what}", at_us / 1000), message: None })
     }
 
     fn wire(&mut self, carrier: u16, submits: u32, at_us: u64) -> Judged {

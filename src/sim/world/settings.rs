@@ -271,6 +271,12 @@ impl Settings {
         Settings { dispatch, busy_ms: 240_000, journal_octets: 50_000, limit: None, top_up_every_ms: 0, ..Settings::drawn(seed) }
     }
 
+    /// A world of this seed in which nothing goes wrong and what has gathered leaves at the opening of its hours.
+    pub fn gathering(seed: u64) -> Settings {
+        let dispatch = Some(Dispatch::gathering(seed));
+        Settings { dispatch, messages: 0, busy_ms: 240_000, journal_octets: 50_000, ..Settings::calm() }
+    }
+
     /// The carriers' habits once all misfortunes are over: whatever still comes is answered at once and reported.
     pub fn calmed(&self) -> Behaviour {
         Behaviour {

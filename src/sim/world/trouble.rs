@@ -32,10 +32,8 @@ impl World {
         let Some(at) = self.choose_bind() else { return };
         let connection = &mut self.connections[at];
         connection.is_mute = true;
-        // What is under way still comes, and shows life.
-        let last_us = connection.towards[Side::Gateway as usize].last_us().max(self.now_us);
         self.note(None, || format!("connection {at}: the carrier answers nothing any more"));
-        self.at(last_us + GONE_AFTER_US, Due::MustBeGone { at });
+        self.after(GONE_AFTER_US, Due::MustBeGone { at });
     }
 
     /// Nobody is there any more to whom it says nothing: what it does now is up to its own timers.
@@ -47,8 +45,14 @@ impl World {
 
     /// The gateway must have found out by now.
     pub(super) fn must_be_gone(&mut self, at: usize) -> Judged {
+        // What was under way still came, whenever it came, and showed life.
+        let gone_us = self.connections[at].towards[Side::Gateway as usize].heard_us() + GONE_AFTER_US;
         match self.connections[at].ends[Side::Gateway as usize] {
             None => Ok(()),
+            Some(_) if gone_us > self.now_us => {
+                self.at(gone_us, Due::MustBeGone { at });
+                Ok(())
+            }
             Some(_) => Err(Wrong { what: format!("connection {at} answers nothing, and is not given up"), message: None }),
         }
     }

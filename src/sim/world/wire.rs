@@ -76,6 +76,7 @@ pub struct Pipe {
     last_us: u64,
     /// Nothing that is sent from now on arrives.
     is_cut: bool,
+    taken_us: u64,
 }
 
 impl Pipe {
@@ -93,7 +94,10 @@ impl Pipe {
     /// Takes what has arrived at `now_us`.
     pub fn take(&mut self, now_us: u64) -> Option<Parcel> {
         match self.parcels.front() {
-            Some((at, _)) if *at <= now_us => self.parcels.pop_front().map(|(_, parcel)| parcel),
+            Some((at, _)) if *at <= now_us => {
+                self.taken_us = now_us;
+                self.parcels.pop_front().map(|(_, parcel)| parcel)
+            }
             _ => None,
         }
     }
@@ -124,9 +128,9 @@ impl Pipe {
         self.last_us
     }
 
-    /// When the last that was sent arrives.
-    pub fn last_us(&self) -> u64 {
-        self.last_us
+    /// When the last that was sent arrives, or has arrived, as things stand: a stall may hold it up.
+    pub fn heard_us(&self) -> u64 {
+        self.parcels.back().map_or(self.taken_us, |(at, _)| *at)
     }
 
     /// Nothing arrives before `until_us`.
