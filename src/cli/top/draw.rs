@@ -92,7 +92,7 @@ fn figures<'a>(looks: &Looks) -> Vec<Span<'a>> {
     let sent = looks.rate(|look| carriers.iter().map(|name| answers(look, name, "sent")).sum());
     let delivered = looks.rate(|look| number(&look.status, &["states", "delivered"]));
     let waiting = number(&look.status, &["states", "waiting"]) + number(&look.status, &["states", "deferred"]);
-    let commit = looks.quantiles(&["hongyan_journal_commit_seconds"], None);
+    let commit = looks.quantiles("hongyan_journal_commit_seconds", None);
     let commit = commit.map_or("-".to_owned(), |(median, most)| format!("{} p99 {}", seconds(median), seconds(most)));
     let pairs = [
         ("in/s ", short(looks.rate(|look| number(&look.status, &["accepted"])))),

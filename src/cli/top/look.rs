@@ -83,15 +83,16 @@ impl Looks {
         self.grown(SHARE_S, count).0
     }
 
-    /// The median and the 99th percentile, seconds, of what a histogram took in of late; `None` if it took in nothing. The first metric of `names` that
-    /// is there counts; `label` chooses among its series.
-    pub fn quantiles(&self, names: &[&str], label: Option<(&str, &str)>) -> Option<(f64, f64)> {
+    /// The median and the 99th percentile, seconds, of what a histogram took in of late; `None` if it took in nothing. `label` chooses among its series.
+    pub fn quantiles(&self, name: &str, label: Option<(&str, &str)>) -> Option<(f64, f64)> {
         let (last, before) = (self.last()?, self.before(RATE_S)?);
-        let name = names.iter().find(|name| last.metrics.contains(&format!("{name}_bucket")))?;
         let mut buckets = buckets(&last.metrics, name, label);
         if !std::ptr::eq(last, before) {
-            for ((_, count), (_, old)) in buckets.iter_mut().zip(self::buckets(&before.metrics, name, label)) {
-                *count = (*count - old).max(0.0);
+            let old = self::buckets(&before.metrics, name, label);
+            for (bound, count) in &mut buckets {
+                // A page may leave out buckets that hold no more than the one below.
+                let below = old.iter().take_while(|(old, _)| old <= bound).last();
+                *count = (*count - below.map_or(0.0, |(_, count)| *count)).max(0.0);
             }
         }
         Some((quantile(&buckets, 0.5)?, quantile(&buckets, 0.99)?))
@@ -130,6 +131,7 @@ fn buckets(page: &str, name: &str, label: Option<(&str, &str)>) -> Vec<(f64, f64
             None => found.push((bound, count)),
         }
     }
+    found.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     found
 }
 
@@ -242,10 +244,10 @@ mod tests {
         let mut looks = Looks::default();
         looks.push(look(0.0, 1, 0, &page(1_000, 0)));
         looks.push(look(6.0, 7, 0, &page(1_000, 100)));
-        let (median, most) = looks.quantiles(&["hongyan_none", "hongyan_x_seconds"], Some(("carrier", "a"))).unwrap();
+        let (median, most) = looks.quantiles("hongyan_x_seconds", Some(("carrier", "a"))).unwrap();
         assert!((median - 0.55).abs() < 1e-9 && most > 0.98, "only the slow ones are new: {median} {most}");
-        assert_eq!(looks.quantiles(&["hongyan_x_seconds"], Some(("carrier", "b"))), None, "nothing came");
-        assert_eq!(looks.quantiles(&["hongyan_none"], None), None);
+        assert_eq!(looks.quantiles("hongyan_x_seconds", Some(("carrier", "b"))), None, "nothing came");
+        assert_eq!(looks.quantiles("hongyan_none", None), None);
     }
 
     #[test]

@@ -88,9 +88,9 @@ pub fn columns(panel: Panel) -> &'static [Column] {
     }
 }
 
-/// Names of metrics that tell how long a carrier's answers and receipts take; the first one that is there counts.
-const ANSWER_TIMES: [&str; 2] = ["hongyan_carrier_response_seconds", "hongyan_carrier_answer_seconds"];
-const RECEIPT_TIMES: [&str; 2] = ["hongyan_carrier_receipt_seconds", "hongyan_receipt_delay_seconds"];
+/// Metrics that tell how long a carrier's answers and receipts take.
+const ANSWER_TIMES: &str = "hongyan_bind_response_seconds";
+const RECEIPT_TIMES: &str = "hongyan_receipt_seconds";
 
 /// The rows of a panel.
 pub fn rows(panel: Panel, looks: &Looks) -> Vec<Row> {
@@ -157,8 +157,8 @@ fn carrier_rows(looks: &Looks, look: &Look, carrier: &Value) -> Vec<Row> {
     let rate = |outcome: &'static str| looks.rate(|look| answers(look, &name, outcome));
     let configured = carrier["rate_per_s"].as_f64();
     let allowed = [configured, carrier["allowed_per_s"].as_f64()].into_iter().flatten().reduce(f64::min);
-    let times = looks.quantiles(&ANSWER_TIMES, Some(("carrier", &name)));
-    let receipts = looks.quantiles(&RECEIPT_TIMES, Some(("carrier", &name)));
+    let times = looks.quantiles(ANSWER_TIMES, Some(("carrier", &name)));
+    let receipts = looks.quantiles(RECEIPT_TIMES, Some(("carrier", &name)));
     let waiting: f64 = carrier["waiting"].as_object().into_iter().flatten().filter_map(|(_, n)| n.as_f64()).sum();
     // Without a histogram: what is in flight over what is answered a second (Little's law), at the moment.
     let estimate = || {
