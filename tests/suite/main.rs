@@ -63,6 +63,7 @@ mod store_writer;
 mod text_vectors;
 mod watch_dashboards;
 mod watch_live;
+mod watch_log;
 mod watch_package;
 mod watch_rules;
 mod watch_service;
