@@ -193,7 +193,8 @@ fn links(criterion: &mut Criterion) {
     let mut sequence = 1;
     group.bench_function("report to deliver_sm and answer", |bencher| {
         bencher.iter(|| {
-            let deliveries = (0..BATCH).map(|n| UpstreamReply::Deliver { token: DeliveryToken(u64::from(n)), item: Arc::clone(&report) });
+            let deliveries =
+                (0..BATCH).map(|n| UpstreamReply::Deliver { token: DeliveryToken(u64::from(n)), item: Arc::clone(&report), since_ms: 0 });
             handler.command(UpstreamCommand::Replies(deliveries.collect()), &mut session, NOW);
             session.output().clear();
             answers.clear();

@@ -4,6 +4,7 @@
 //! Start: lock and open the store, recover the engine, start the threads of journal and ledger, the engine's task, the binds, the listener, the metrics
 //! page. Stop: take no new connections and messages, let windows drain within the deadline, unbind, flush, release the lock.
 
+mod asides;
 mod hooks;
 mod lines;
 mod names;
@@ -20,9 +21,15 @@ pub use names::Names;
 use crate::config::Config;
 use crate::engine::port::Input;
 use crate::engine::recover::{RecoverError, Recovered, recover};
+use crate::http::Keep;
 use crate::http::admin::{AdminPort, Backstage, Configured, Reloaded};
-use crate::http::api::{Api, ApiPort, Keys};
+use crate::http::api::bulk::Bulk;
+use crate::http::api::bulk::book::{Book, SUBMISSION_PAGE};
+use crate::http::api::issued::{self, KEY_PAGE};
+use crate::http::api::{Api, ApiPort, Behind, Keys};
 use crate::http::desk::{Desk, Operator};
+use crate::http::events::EventLogs;
+use crate::http::hooks::dead::{DEAD_PAGE, DeadLetters};
 use crate::http::problem::Problem;
 use crate::link::listener::Listener;
 use crate::link::lists::{Lists, ListsDesk};
@@ -32,9 +39,10 @@ use crate::link::submissions::{Submissions, SubmissionsDesk};
 use crate::model::clock::SystemClock;
 use crate::number::HomeRegion;
 use crate::records::Records;
-use crate::store::StoreError;
 use crate::store::local::{LocalSettings, LocalStore};
+use crate::store::{Ledger, StoreError};
 use crate::telemetry::{Endpoint, EngineSnapshot, Telemetry};
+use asides::Asides;
 use reload::{Parts, Reloader};
 use runner::{EngineTask, Stores};
 use std::net::SocketAddr;
@@ -116,6 +124,10 @@ impl Gateway {
         let opened = opening.await.map_err(|e| AppError::Plan(format!("opening the store: {e}")))?;
         let store = opened.map_err(|source| AppError::Store { directory: shown.clone(), source })?;
         let LocalStore { mut journal, mut ledger, space } = store;
+        let kept =
+            |kind, ledger: &mut dyn Ledger| pages(kind, ledger).map_err(|source| AppError::Store { directory: shown.clone(), source });
+        let [submitted, buried, issued] = [SUBMISSION_PAGE, DEAD_PAGE, KEY_PAGE].map(|kind| kept(kind, &mut ledger));
+        let (submitted, buried, issued) = (submitted?, buried?, issued?);
         let names = names::load(&mut ledger, &config).map_err(|source| AppError::Store { directory: shown.clone(), source })?;
         let written = config.clone();
         let config = names.arrange(config);
@@ -171,11 +183,16 @@ impl Gateway {
         };
         let engine_task = tokio::spawn(task.run());
 
-        let hooks = hooks::start(&config, &engine_inputs, &registry).await.map_err(AppError::Plan)?;
+        let events = Arc::new(EventLogs::new(config.gateway.data_dir.join("events")));
+        let asides = Arc::new(Asides(asides));
+        let (dead, replays) = DeadLetters::open(&buried, Arc::clone(&asides) as Arc<dyn Keep>);
+        let dead = Arc::new(dead);
+        let given = hooks::Given { logs: Arc::clone(&events), dead: Arc::clone(&dead), replays, telemetry: Arc::clone(&telemetry) };
+        let hooks = hooks::start(&config, &engine_inputs, &registry, given).await.map_err(AppError::Plan)?;
         let metrics = start_metrics(&config, &telemetry).await?;
         let admin = bind_admin(&config).await?;
         let http = bind_http(&config).await?;
-        let keys = Arc::new(Keys::default());
+        let keys = Arc::new(Keys::new(issued::Book::open(&issued, Arc::clone(&asides) as Arc<dyn Keep>)));
         keys.replace(&config.accounts, ranges);
         let listener = Listener::start(&config.listen, &config.accounts, shared.clone()).await.map_err(|source| AppError::Port {
             what: "SMPP port",
@@ -187,6 +204,7 @@ impl Gateway {
         let home = HomeRegion::from_iso(&config.gateway.home_region).unwrap_or_default();
         let submissions = Submissions::new(handed_in, &engine_inputs, Arc::clone(&accounts), home, clock);
         let (operators, telemetry_of_reloads) = (operator.clone(), Arc::clone(&telemetry));
+        let bulk = Bulk::new(Book::open(&submitted, Arc::clone(&asides) as Arc<dyn Keep>));
         let parts = Parts {
             names,
             shared,
@@ -202,7 +220,16 @@ impl Gateway {
         let lists = Lists::new(lists, &engine_inputs);
         let asked_lists = lists.clone();
         let http = http.map(|port| {
-            let api = Api::new(&config.http, keys, submissions.clone(), operators.clone(), records.clone());
+            let behind = Behind {
+                keys: Arc::clone(&keys),
+                submissions: submissions.clone(),
+                operator: operators.clone(),
+                records: records.clone(),
+                bulk,
+                events,
+                dead: Arc::clone(&dead),
+            };
+            let api = Api::new(&config.http, behind);
             (port.address(), tokio::spawn(port.serve(api)))
         });
         let admin = admin.map(|port| {
@@ -214,6 +241,8 @@ impl Gateway {
                 links: registry,
                 configured,
                 records: records.clone(),
+                keys,
+                dead,
                 started: Instant::now(),
             };
             (port.address(), tokio::spawn(port.serve(backstage)))
@@ -332,6 +361,16 @@ impl Gateway {
         // Without senders the engine's task ends after the last input, flushes the journal and lets the lock go.
         let _ = self.engine_task.await;
     }
+}
+
+/// The ledger's pages of a kind that is not the engine's, with their numbers.
+fn pages(kind: u8, ledger: &mut dyn Ledger) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+    let mut pages = Vec::new();
+    ledger.pages(kind, &mut |number, octets| {
+        pages.push((number, octets));
+        Ok(())
+    })?;
+    Ok(pages)
 }
 
 /// Says in words what is wrong with a configuration that passed its own checks: which countries there are.

@@ -10,6 +10,7 @@ mod accounts;
 mod carriers;
 mod endpoint;
 mod histogram;
+mod hooks;
 mod page;
 mod process;
 mod records;
@@ -19,6 +20,7 @@ mod table;
 
 pub use endpoint::Endpoint;
 pub use histogram::{BOUNDS_US, TimeHistogram};
+pub use hooks::HooksSnapshot;
 pub use records::RecordsSnapshot;
 pub use snapshot::{
     AccountFigures, BALANCE_TERMS, BIND_REFUSALS, BIND_STATES, BindCounts, BindFigures, CHANGES, CarrierFigures, Conservation,
@@ -53,6 +55,7 @@ pub struct Telemetry {
     conservation: ConservationHandles,
     journal: JournalHandles,
     records: records::RecordsHandles,
+    hooks: hooks::HooksHandles,
     latest: Mutex<Latest>,
 }
 
@@ -184,6 +187,7 @@ impl Telemetry {
             },
             records: records::RecordsHandles::new(r),
             latest: Mutex::new(Latest { accounts: owned(accounts), carriers: owned(carriers), ..Latest::default() }),
+            hooks: hooks::HooksHandles::new(r),
             handle: recorder.handle(),
             recorder,
         }
@@ -279,6 +283,11 @@ impl Telemetry {
     /// Takes over how the records stand.
     pub fn publish_records(&self, snapshot: &RecordsSnapshot) {
         self.records.publish(snapshot);
+    }
+
+    /// Takes over how deliveries to addresses stand.
+    pub fn publish_hooks(&self, snapshot: &HooksSnapshot) {
+        self.hooks.publish(snapshot);
     }
 
     /// Counts one group that the journal made durable: its batches, its octets, the time from handing the first of them to the journal to its

@@ -2,10 +2,13 @@
 
 use crate::config::Config;
 use crate::engine::port::Input;
-use crate::http::hooks::{Guard, HookSettings, Hooks, Known, OwnHook, WINDOW};
+use crate::http::events::EventLogs;
+use crate::http::hooks::dead::DeadLetters;
+use crate::http::hooks::{Guard, HookSettings, Hooks, Known, OwnHook, Parts, WINDOW};
 use crate::link::registry::Registry;
 use crate::model::AccountId;
 use crate::model::id::SessionId;
+use crate::telemetry::Telemetry;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::sync::Arc;
@@ -19,27 +22,45 @@ pub fn known(config: &Config) -> Known {
         // Checked when it was read.
         let written = hook.secret.as_ref()?.expose();
         let secret = STANDARD.decode(written.strip_prefix("whsec_").unwrap_or(written)).ok()?;
-        Some((AccountId(at as u32), OwnHook { url: hook.url.as_str().into(), secret: secret.into() }))
+        Some((AccountId(at as u32), OwnHook { url: hook.url.as_str().into(), secret: secret.into(), inbound: hook.inbound }))
     };
+    let events = |(at, account): (usize, &crate::config::Account)| Some((AccountId(at as u32), account.events.clone()?));
     Known {
+        events: config.accounts.iter().enumerate().filter_map(events).collect(),
         hooks: config.accounts.iter().enumerate().filter_map(of).collect(),
+        ages_ms: config.accounts.iter().map(|account| u64::from(account.receipts.max_age_h) * 3_600_000).collect(),
         names: config.accounts.iter().map(|account| account.name.as_str().into()).collect(),
     }
+}
+
+/// What the deliverer is given besides the configuration.
+pub struct Given {
+    pub logs: Arc<EventLogs>,
+    pub dead: Arc<DeadLetters>,
+    pub replays: mpsc::UnboundedReceiver<Vec<u64>>,
+    pub telemetry: Arc<Telemetry>,
 }
 
 /// Starts the deliverer: the engine's replies to pseudo-sessions go to it from now on.
 ///
 /// # Errors
 /// The TLS side can't be set up, in words.
-pub async fn start(config: &Config, engine: &mpsc::Sender<Vec<Input>>, registry: &Registry) -> Result<watch::Sender<Arc<Known>>, String> {
+pub async fn start(
+    config: &Config,
+    engine: &mpsc::Sender<Vec<Input>>,
+    registry: &Registry,
+    given: Given,
+) -> Result<watch::Sender<Arc<Known>>, String> {
     let settings = HookSettings {
         timeout: Duration::from_millis(config.hooks.timeout_ms),
         at_once: config.hooks.at_once,
         batch: config.hooks.batch,
         guard: Guard { allow_private: config.hooks.allow_private },
     };
-    let (sender, receiver) = watch::channel(Arc::new(Known::default()));
-    let hooks = Hooks::new(settings, engine, receiver).map_err(|error| format!("the client of hooks: {error}"))?;
+    let (sender, known) = watch::channel(Arc::new(Known::default()));
+    let Given { logs, dead, replays, telemetry } = given;
+    let parts = Parts { engine: engine.downgrade(), known, logs, dead, replays, telemetry };
+    let hooks = Hooks::new(settings, parts).map_err(|error| format!("the client of hooks: {error}"))?;
     let (leave, deliveries) = mpsc::unbounded_channel();
     registry.set_hooks(leave);
     tokio::spawn(hooks.run(deliveries));

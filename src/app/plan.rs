@@ -61,7 +61,8 @@ fn account(account: &crate::config::Account, ranges: &RangeTable) -> Result<Acco
         max_waiting: account.max_waiting,
         max_outbox: account.max_outbox as usize,
         outbox_age_ms: u64::from(account.receipts.max_age_h) * HOUR_MS,
-        inbound_by_hook: account.hook.as_ref().is_some_and(|hook| hook.inbound),
+        inbound_by_hook: account.hook.as_ref().is_some_and(|hook| hook.inbound)
+            || account.events.as_ref().is_some_and(|events| events.inbound),
         correcting_receipt: account.receipts.correcting,
         service_numbers: account.service_numbers.iter().map(|number| number.as_bytes().to_vec()).collect(),
         dedupe: DedupePlan {

@@ -2,14 +2,15 @@
 //! then the engine's plan, the accounts that may bind, and the binds whose connection is another. No upstream session is dropped but those of an account
 //! that is configured no more.
 
+use super::asides::Asides;
 use super::hooks;
 use super::names::Names;
 use super::plan;
-use super::runner::Aside;
 use crate::config::{Carrier, Config, ConfigError, Difference};
 use crate::engine::control::Ask;
 use crate::engine::overlay::Limit;
 use crate::engine::port::Input;
+use crate::http::Keep;
 use crate::http::admin::{Boxed, Configured, Reloaded};
 use crate::http::api::Keys;
 use crate::http::desk::Operator;
@@ -24,7 +25,7 @@ use crate::telemetry::Telemetry;
 use axum::http::StatusCode;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, watch};
 
 /// Keys that are in force at once when they change. Everything else needs a restart.
 const LIVE: [&str; 21] = [
@@ -66,7 +67,7 @@ pub struct Reloader {
     accounts: Arc<Accounts>,
     operator: Operator,
     telemetry: Arc<Telemetry>,
-    asides: mpsc::Sender<Aside>,
+    asides: Arc<Asides>,
     hooks: watch::Sender<Arc<Known>>,
     records: Option<Records>,
     keys: Arc<Keys>,
@@ -80,7 +81,7 @@ pub struct Parts {
     pub accounts: Arc<Accounts>,
     pub operator: Operator,
     pub telemetry: Arc<Telemetry>,
-    pub asides: mpsc::Sender<Aside>,
+    pub asides: Arc<Asides>,
     pub hooks: watch::Sender<Arc<Known>>,
     pub records: Option<Records>,
     pub keys: Arc<Keys>,
@@ -191,9 +192,7 @@ impl Reloader {
 
     /// Makes the table of names durable.
     async fn keep(&self, names: &Names) -> Result<(), Problem> {
-        let (done, kept) = oneshot::channel();
-        let sent = self.asides.send((Box::new(names.update()), done)).await.is_ok();
-        match sent && kept.await.is_ok() {
+        match self.asides.keep(names.update()).await {
             true => Ok(()),
             false => {
                 let what = "the new names can't be written down now";

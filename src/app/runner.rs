@@ -1,6 +1,7 @@
 //! The engine's task and the threads of its stores: carries inputs in, outputs out, and the disk's state to the engine. One wake of this task
 //! takes everything that waits.
 
+use super::asides::Aside;
 use super::lines::{Line, Lines};
 use crate::engine::Engine;
 use crate::engine::port::{DiskState, Input, Output};
@@ -43,7 +44,7 @@ pub struct Stores {
     absorbed: u64,
     waiting_update: Option<Box<LedgerUpdate>>,
     /// The update that is not the engine's and is being made durable, if there is one, and who waits for it.
-    asides: Option<(u64, oneshot::Sender<()>)>,
+    asides: VecDeque<(u64, oneshot::Sender<()>)>,
     last_aside: u64,
     /// What the ledger's thread had no room to be asked for; the engine asks for a few at a time.
     unread: VecDeque<Unread>,
@@ -69,9 +70,6 @@ enum Unread {
 
 /// Updates of the ledger that are not the engine's have numbers from here on.
 const ASIDE: u64 = 1 << 63;
-
-/// A blob that the ledger is to keep, and who waits for it to be durable.
-pub type Aside = (Box<LedgerUpdate>, oneshot::Sender<()>);
 
 enum StoreEvent {
     Input(Input),
@@ -129,7 +127,7 @@ impl Stores {
             updates: 0,
             absorbed: 0,
             waiting_update: None,
-            asides: None,
+            asides: VecDeque::new(),
             last_aside: ASIDE,
             unread: VecDeque::new(),
             records,
@@ -162,7 +160,7 @@ impl Stores {
     fn aside(&mut self, (update, done): Aside) {
         self.last_aside += 1;
         if self.ledger.apply(self.last_aside, update).is_ok() {
-            self.asides = Some((self.last_aside, done));
+            self.asides.push_back((self.last_aside, done));
         }
     }
 
@@ -224,7 +222,7 @@ pub struct EngineTask {
     pub submissions: Arc<SubmissionsDesk>,
     /// Where operators wait.
     pub desk: Arc<Desk>,
-    /// Blobs that are to be kept in the ledger.
+    /// What others want kept in the ledger.
     pub asides: mpsc::Receiver<Aside>,
     pub telemetry: Arc<Telemetry>,
     pub clock: SystemClock,
@@ -330,8 +328,8 @@ impl EngineTask {
             }
             Some(StoreEvent::Input(input)) => inputs.push(input),
             Some(StoreEvent::Aside(number)) => {
-                if let Some((_, done)) = self.stores.asides.take_if(|(waiting, _)| *waiting == number) {
-                    // Whoever waits for it may have gone away.
+                // In the order in which they were handed in; whoever waits may have gone away.
+                while let Some((_, done)) = self.stores.asides.pop_front_if(|(waiting, _)| *waiting <= number) {
                     let _ = done.send(());
                 }
             }

@@ -71,6 +71,8 @@ pub struct Account {
     pub balance: Option<AccountBalance>,
     /// Where its deliveries go besides its sessions. Default absent.
     pub hook: Option<super::AccountHook>,
+    /// A log of its receipts and messages from phones, to be read by HTTP. Default absent.
+    pub events: Option<super::AccountEvents>,
     /// Keys with which it may use the HTTP API.
     #[serde(rename = "api_key")]
     pub api_keys: Vec<super::ApiKey>,
@@ -108,12 +110,18 @@ impl Default for Account {
             dedupe: AccountDedupe::default(),
             balance: None,
             hook: None,
+            events: None,
             api_keys: Vec::new(),
         }
     }
 }
 
 impl Account {
+    /// Reports on what it hands in by HTTP have somewhere to go without a callback.
+    pub fn is_told_by_http(&self) -> bool {
+        self.hook.is_some() || self.events.is_some()
+    }
+
     /// An account with a plain password and defaults otherwise; `name` is its system_id too.
     pub fn plain(name: &str, password: &str) -> Account {
         Account {
@@ -164,6 +172,9 @@ impl Account {
         }
         if let Some(hook) = &self.hook {
             hook.check(&format!("{at}.hook"), c);
+        }
+        if let Some(events) = &self.events {
+            events.check(&format!("{at}.events"), c);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `[hooks]` and `[account.hook]`: deliveries to addresses.
+//! `[hooks]`, `[account.hook]` and `[account.events]`: deliveries by HTTP.
 
 use super::Secret;
 use super::check::Checks;
@@ -55,5 +55,30 @@ impl AccountHook {
         c.require(at, "url", is_address, "is no address", "one that begins with http:// or https://");
         let has_secret = self.secret_env.is_some() || self.secret_file.is_some();
         c.require(at, "secret_env", has_secret, "is missing: deliveries must be signed", "secret_env or secret_file");
+    }
+}
+
+/// `[account.events]`: a log of the account's receipts and messages from phones, to be read by HTTP.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccountEvents {
+    /// How long an event can be read. Default 72; 1 to 720.
+    pub keep_h: u32,
+    /// What all of them may take on disk; the oldest go first. Default 256 MiB; 64 KiB to 64 GiB.
+    pub max_bytes: u64,
+    /// Messages from phones are told here too, and not to the account's receivers. Default false.
+    pub inbound: bool,
+}
+
+impl Default for AccountEvents {
+    fn default() -> AccountEvents {
+        AccountEvents { keep_h: 72, max_bytes: 256 << 20, inbound: false }
+    }
+}
+
+impl AccountEvents {
+    pub(super) fn check(&self, at: &str, c: &mut Checks) {
+        c.range(at, "keep_h", self.keep_h, 1..=720);
+        c.range(at, "max_bytes", self.max_bytes, 64 << 10..=64 << 30);
     }
 }

@@ -117,6 +117,12 @@ impl ApiKey {
         ApiKey { id: id.to_owned(), sha256: Some(hex(&hash)), hash, ..ApiKey::default() }
     }
 
+    /// The same with its hash, which `sha256` tells; `None`: it doesn't.
+    pub fn hashed(self) -> Option<ApiKey> {
+        let hash = unhex(self.sha256.as_deref()?)?;
+        Some(ApiKey { hash, ..self })
+    }
+
     /// True if it may be used from `address`.
     pub fn allows_address(&self, address: std::net::IpAddr) -> bool {
         self.allowed_addresses.is_empty() || self.allowed_addresses.iter().any(|block| block.contains(address))

@@ -35,7 +35,7 @@ pub use credit::{AccountBalance, AccountDedupe, RangePrice};
 pub use export::Difference;
 pub use gateway::status_of;
 pub use gateway::{ClassPolicy, Classes, Gateway, Listen, Log, LogFormat, Metrics};
-pub use hooks::{AccountHook, Hooks};
+pub use hooks::{AccountEvents, AccountHook, Hooks};
 pub use hours::Hours;
 pub use http::{ApiKey, Http, KEY_MAX, Scope, hash_of, hex};
 pub use limit::Limit;

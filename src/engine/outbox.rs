@@ -3,6 +3,7 @@
 
 use super::carry::{Home, Item};
 use super::event::{DeliveryKey, Event};
+use super::plan::AccountPlan;
 use super::port::{Delivery, DeliveryAnswer, DeliveryToken, Report, SessionId, UpstreamReply};
 use super::timers::Timer;
 use super::{Effect, Engine, Session};
@@ -15,6 +16,8 @@ use std::sync::Arc;
 
 /// Delay before a delivery that upstream could not take is tried again, milliseconds.
 const RETRY_MS: u64 = 5_000;
+/// How much longer a delivery to an address is kept: who delivers it tries it hourly, and gives it up itself when its age is reached.
+const HOOK_LONGER_MS: u64 = 4 * 3_600_000;
 
 /// By which way deliveries of an account leave. Neither waits for the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +117,11 @@ impl Outboxes {
         self.of(waiting.account, waiting.way).count -= 1;
         Some(waiting)
     }
+}
+
+/// How long a delivery waits, milliseconds.
+fn kept_ms(account: &AccountPlan, way: Way) -> u64 {
+    account.outbox_age_ms + if way == Way::Hook { HOOK_LONGER_MS } else { 0 }
 }
 
 /// The first 20 characters' worth of a text, as octets in its own encoding.
@@ -275,7 +283,7 @@ impl Engine {
     }
 
     fn pump(&mut self, account: AccountId, way: Way) {
-        let oldest_ms = self.now.wall_ms.saturating_sub(self.plan.account(account).outbox_age_ms);
+        let oldest_ms = self.now.wall_ms.saturating_sub(kept_ms(self.plan.account(account), way));
         let outbox = &mut self.outbox.by_account[account.0 as usize][way as usize];
         let mut too_old = Vec::new();
         for &receiver in &outbox.receivers {
@@ -289,7 +297,8 @@ impl Engine {
                     continue;
                 }
                 session.with.insert(token);
-                session.replies.push(UpstreamReply::Deliver { token, item: Arc::clone(&waiting.delivery) });
+                let (item, since_ms) = (Arc::clone(&waiting.delivery), waiting.since_ms);
+                session.replies.push(UpstreamReply::Deliver { token, item, since_ms });
             }
             if was_empty && !session.replies.is_empty() {
                 self.dirty_sessions.push(receiver);
@@ -311,8 +320,8 @@ impl Engine {
     /// Drops what has waited past its age even while no receiver is bound.
     pub(super) fn sweep_outboxes(&mut self) {
         for at in 0..self.outbox.by_account.len() {
-            let oldest_ms = self.now.wall_ms.saturating_sub(self.plan.accounts[at].outbox_age_ms);
             for way in [Way::Sessions, Way::Hook] {
+                let oldest_ms = self.now.wall_ms.saturating_sub(kept_ms(&self.plan.accounts[at], way));
                 while let Some(&token) = self.outbox.by_account[at][way as usize].pending.front() {
                     match self.outbox.items.get(&token) {
                         Some(waiting) if waiting.since_ms >= oldest_ms => break,

@@ -263,8 +263,8 @@ pub enum UpstreamReply {
     Queried { token: u64, result: Result<QueryAnswer, Refusal> },
     /// Answer to a cancel or a replace.
     Done { token: u64, result: Result<(), Refusal> },
-    /// Deliver this to the client; answered by [`Input::Answered`]. Never more unanswered than the session's window.
-    Deliver { token: DeliveryToken, item: Arc<Delivery> },
+    /// Deliver this to the client; answered by [`Input::Answered`]. Never more unanswered than the session's window. `since_ms`: since when it waits.
+    Deliver { token: DeliveryToken, item: Arc<Delivery>, since_ms: u64 },
 }
 
 /// What query_sm tells.

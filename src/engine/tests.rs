@@ -200,7 +200,7 @@ impl Bench {
                     Output::Recall { number, message } => self.recalls.push((number, message)),
                     Output::Upstream { replies, .. } => replies.into_iter().for_each(|reply| match reply {
                         UpstreamReply::Answer { token, result } => self.answers.push((token, result)),
-                        UpstreamReply::Deliver { token, item } => self.deliveries.push((token, item)),
+                        UpstreamReply::Deliver { token, item, .. } => self.deliveries.push((token, item)),
                         UpstreamReply::Done { token, result } => self.done.push((token, result)),
                         UpstreamReply::Queried { token, result } => self.queried.push((token, result.map(|answer| answer.state))),
                     }),

@@ -1,9 +1,13 @@
 //! The admin port: its address, its routes, and what stands behind them. Looking is in `look`, changing in `change`.
 
+use super::api::Keys;
 use super::balance;
 use super::change;
+use super::dead;
 use super::desk::Operator;
 use super::guard::{Guard, guard};
+use super::hooks::dead::DeadLetters;
+use super::keys;
 use super::lists;
 use super::look;
 use super::messages;
@@ -75,6 +79,10 @@ pub struct Backstage {
     pub configured: Arc<dyn Configured>,
     /// What became of messages, if records are kept.
     pub records: Option<Records>,
+    /// The public port's keys.
+    pub keys: Arc<Keys>,
+    /// Deliveries that were given up.
+    pub dead: Arc<DeadLetters>,
     /// When the gateway was started.
     pub started: Instant,
 }
@@ -131,6 +139,10 @@ fn router(backstage: Backstage, guarded: Arc<Guard>) -> Router {
         .route("/v1/lists/remove", post(lists::remove).layer(DefaultBodyLimit::max(lists::BODY_MAX)))
         .route("/v1/lists/check", post(lists::check))
         .route("/v1/lists/numbers", get(lists::numbers))
+        .route("/v1/keys", get(keys::list).post(keys::make))
+        .route("/v1/keys/{account}/{id}", delete(keys::revoke))
+        .route("/v1/dead-letters", get(dead::all))
+        .route("/v1/dead-letters/replay", post(dead::replay))
         .route("/v1/audit", get(look::audit))
         .route("/v1/config", get(look::config))
         .route("/v1/changes", get(look::changes).post(change::begin))

@@ -6,11 +6,14 @@ pub mod admin;
 pub mod api;
 mod balance;
 mod change;
+mod dead;
 pub mod desk;
+pub mod events;
 mod extract;
 mod foretell;
 mod guard;
 pub mod hooks;
+mod keys;
 mod lists;
 mod look;
 mod messages;
@@ -19,3 +22,11 @@ mod records;
 mod refusal;
 
 pub use guard::USER_HEADER;
+
+use admin::Boxed;
+
+/// Where what this side must know after a restart is kept: the ledger.
+pub trait Keep: Send + Sync {
+    /// Keeps it; true once it is durable, false if that can't be had now.
+    fn keep(&self, update: crate::store::LedgerUpdate) -> Boxed<'_, bool>;
+}

@@ -8,6 +8,7 @@ use super::problem::Problem;
 use crate::engine::look::{Look, View};
 use crate::engine::scope::Fault;
 use crate::model::{MessageId, State as MessageState};
+use crate::number::HomeRegion;
 use crate::records::find::Query;
 use crate::records::row::Row;
 use crate::records::{ROWS_MAX, Records};
@@ -27,7 +28,7 @@ pub(super) async fn beside<T: Send + 'static>(
     looked.map_err(|error| failed(error.to_string()))?.map_err(failed)
 }
 
-fn off() -> Problem {
+pub(super) fn off() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "records_off", "", "no records are kept", "set records.enabled = true and restart")
 }
 
@@ -80,28 +81,41 @@ pub struct Wanted {
     limit: Option<usize>,
 }
 
-fn bad(field: &'static str, what: String, fix: &str) -> Problem {
+pub(super) fn bad(field: &'static str, what: String, fix: &str) -> Problem {
     Problem::from(Fault::of("bad_value", field, what, fix))
 }
 
-fn query_of(wanted: Wanted, records: &Records) -> Result<Query, Problem> {
-    let number = match &wanted.number {
-        Some(_) if !records.files().numbers().can_be_found() => {
-            return Err(bad("number", "numbers are masked in the records".into(), "records.numbers = \"plain\" or \"encrypted\""));
-        }
-        Some(text) => {
-            let packed = crate::number::from_text(text.as_bytes(), crate::number::HomeRegion::default());
-            let packed = packed.map_err(|error| bad("number", error.to_string(), "a phone number such as +8613800138000"))?;
-            Some(String::from_utf8_lossy(&crate::number::unpack(packed)).into_owned())
-        }
-        None => None,
-    };
-    if let Some(state) = &wanted.state
-        && !MessageState::ALL.iter().any(|known| known.name() == state)
-    {
-        let all: Vec<&str> = MessageState::ALL.iter().map(|state| state.name()).collect();
-        return Err(bad("state", format!("'{state}' is no state"), &all.join(", ")));
+/// A number as the records write it, or why messages can't be found by it. `field`: what the one who asks calls it.
+pub(super) fn number_of(text: &str, home: HomeRegion, field: &'static str, records: &Records) -> Result<String, Problem> {
+    if !records.files().numbers().can_be_found() {
+        return Err(bad(field, "numbers are masked in the records".into(), "records.numbers = \"plain\" or \"encrypted\""));
     }
+    let packed = crate::number::from_text(text.as_bytes(), home);
+    let packed = packed.map_err(|error| bad(field, error.to_string(), "a phone number such as +8613800138000"))?;
+    Ok(String::from_utf8_lossy(&crate::number::unpack(packed)).into_owned())
+}
+
+/// The name of a state.
+pub(super) fn state_of(name: &str) -> Result<(), Problem> {
+    if MessageState::ALL.iter().any(|known| known.name() == name) {
+        return Ok(());
+    }
+    let all: Vec<&str> = MessageState::ALL.iter().map(|state| state.name()).collect();
+    Err(bad("state", format!("'{name}' is no state"), &all.join(", ")))
+}
+
+/// Rows of a page.
+pub(super) fn limit_of(limit: Option<usize>) -> Result<usize, Problem> {
+    let limit = limit.unwrap_or(50);
+    if !(1..=ROWS_MAX).contains(&limit) {
+        return Err(bad("limit", format!("{limit} is out of bounds"), "1 to 1000"));
+    }
+    Ok(limit)
+}
+
+fn query_of(wanted: Wanted, records: &Records) -> Result<Query, Problem> {
+    let number = wanted.number.as_deref().map(|text| number_of(text, HomeRegion::default(), "number", records)).transpose()?;
+    wanted.state.as_deref().map(state_of).transpose()?;
     let before = match &wanted.before {
         Some(id) => {
             let id = MessageId::parse(id.as_bytes());
@@ -109,10 +123,7 @@ fn query_of(wanted: Wanted, records: &Records) -> Result<Query, Problem> {
         }
         None => None,
     };
-    let limit = wanted.limit.unwrap_or(50);
-    if !(1..=ROWS_MAX).contains(&limit) {
-        return Err(bad("limit", format!("{limit} is out of bounds"), "1 to 1000"));
-    }
+    let limit = limit_of(wanted.limit)?;
     let Wanted { account, campaign, state, reference, identity, from_ms, to_ms, .. } = wanted;
     Ok(Query { id: None, number, account, campaign, state, reference, identity, from_ms, to_ms, before, limit })
 }

@@ -252,6 +252,11 @@ impl Accounts {
         self.directory().by_id.get(id.0 as usize).map(|entry| entry.settings.name.clone()).unwrap_or_default()
     }
 
+    /// All that are configured now.
+    pub fn all(&self) -> Vec<Arc<AccountEntry>> {
+        self.directory().by_id.iter().filter(|entry| !entry.settings.bind_types.is_empty()).cloned().collect()
+    }
+
     /// The account of this name, as [`Accounts::get`].
     pub fn named(&self, name: &str) -> Option<Arc<AccountEntry>> {
         let found = self.directory().by_id.iter().find(|entry| entry.settings.name == name).cloned();

@@ -295,7 +295,7 @@ impl Upstream {
                 };
                 session.respond(token as u32, status, &pdu);
             }
-            UpstreamReply::Deliver { token, item } => {
+            UpstreamReply::Deliver { token, item, .. } => {
                 if self.waiting.is_empty() {
                     self.deliver(token, item, session, now);
                 } else {

@@ -88,6 +88,11 @@ impl MessageId {
         text.iter().try_fold(0u64, |sum, digit| sum.checked_mul(10)?.checked_add((digit - b'0') as u64)).map(MessageId)
     }
 
+    /// The first id that can be made at this wall time.
+    pub fn first_at(wall_ms: u64) -> MessageId {
+        MessageId(wall_ms.saturating_sub(EPOCH_2020_MS).saturating_mul(PER_MS))
+    }
+
     /// Wall clock milliseconds at which the id was made.
     pub fn made_at_ms(self) -> u64 {
         self.0 / PER_MS + EPOCH_2020_MS

@@ -6,6 +6,7 @@ use super::columns;
 use super::files::{self, RecordFile};
 use super::numbers::Numbers;
 use super::row::Row;
+use crate::model::MessageId;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt8Type};
 use arrow_array::{Array, BooleanArray, RecordBatch};
@@ -254,12 +255,9 @@ impl Found {
     }
 }
 
-const MS: u64 = 10_000_000;
-const EPOCH_2020_MS: u64 = 1_577_836_800_000;
-
 /// The first id that can be made at this wall time.
 pub(super) fn id_at(ms: u64) -> u64 {
-    ms.saturating_sub(EPOCH_2020_MS).saturating_mul(MS)
+    MessageId::first_at(ms).0
 }
 
 impl Query {

@@ -57,6 +57,18 @@ impl Numbers {
         }
     }
 
+    /// What the files hold, for whoever sent there: in full, in international form, unless the files have less.
+    pub fn tell(&self, written: &str) -> String {
+        match self {
+            Numbers::Plain if !written.is_empty() => format!("+{written}"),
+            Numbers::Plain | Numbers::Masked => written.to_owned(),
+            Numbers::Encrypted(key) => {
+                let digits = self.open(key, written);
+                digits.map_or_else(|| "?".to_owned(), |digits| format!("+{}", String::from_utf8_lossy(&digits)))
+            }
+        }
+    }
+
     fn open(&self, key: &[u8; KEY_OCTETS], written: &str) -> Option<Vec<u8>> {
         let sealed = octets_of(written)?;
         Aes256Siv::new(key.as_slice().try_into().ok()?).decrypt([&b"number"[..]], &sealed).ok()
@@ -93,6 +105,11 @@ mod tests {
         assert!(!written.contains("1234123") && written.len() == 2 * (16 + 13), "{written}");
         assert_eq!(numbers.show(&written), "138****1234");
         assert_eq!(numbers.show(&written[..20]), "?", "what was changed is not opened");
+        assert_eq!((numbers.tell(&written), numbers.tell(&written[..20])), ("+8613812341234".to_owned(), "?".to_owned()));
+        assert_eq!(
+            (Numbers::Plain.tell("8613812341234"), Numbers::Masked.tell("138****1234")),
+            ("+8613812341234".into(), "138****1234".into())
+        );
         assert!(key_of("00").is_none() && key_of(&"zz".repeat(64)).is_none());
     }
 }

@@ -295,6 +295,22 @@ pub(super) const PROCESS_MAX_FDS: Metric = metric("process_max_fds", Gauge, &[],
 pub(super) const PROCESS_START: Metric = metric("process_start_time_seconds", Gauge, &[], "Unix time of the start of the process");
 pub(super) const TASKS: Metric =
     metric("hongyan_tasks", Gauge, &[], "Tasks of the runtime that are alive: one for each connection, and a few more");
+pub(super) const HOOK_DELIVERIES: Metric = metric(
+    "hongyan_hook_deliveries_total",
+    Counter,
+    &["end"],
+    "Deliveries to addresses: taken, failed (for now), retried (put off for another try), dead (given up and kept as a dead letter)",
+);
+pub(super) const HOOK_WAITING: Metric = metric(
+    "hongyan_hook_waiting",
+    Gauge,
+    &[],
+    "Deliveries that wait for their turn at an endpoint; those that wait longer are in the outbox",
+);
+pub(super) const HOOK_REQUESTS: Metric = metric("hongyan_hook_requests", Gauge, &[], "Requests to endpoints that are under way");
+pub(super) const DEAD_LETTERS: Metric = metric("hongyan_dead_letters", Gauge, &[], "Dead letters that are kept");
+pub(super) const DEAD_LETTERS_DROPPED: Metric =
+    metric("hongyan_dead_letters_dropped_total", Counter, &[], "Dead letters that went because their account had too many");
 
 /// All metrics.
 pub const METRICS: &[Metric] = &[
@@ -377,6 +393,11 @@ pub const METRICS: &[Metric] = &[
     RECORDS_OPEN,
     RECORDS_LOST,
     RECORDS_FAILURES,
+    HOOK_DELIVERIES,
+    HOOK_WAITING,
+    HOOK_REQUESTS,
+    DEAD_LETTERS,
+    DEAD_LETTERS_DROPPED,
     PROCESS_CPU,
     PROCESS_RESIDENT,
     PROCESS_THREADS,

@@ -4,6 +4,7 @@
 use super::api_rig::{KEY, ask, call, with_http};
 use super::control_rig::done;
 use super::crash_rig::GatewayProcess;
+use super::messages_door::post;
 use hongyan::sim::smsc::{Smsc, SmscSettings};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -112,4 +113,52 @@ fn a_new_key_works_with_the_lines_that_were_printed_for_it() {
     let gateway = GatewayProcess::start(&with_http(directory.path(), smsc.local_addr(), "", &lines));
     let bearer = format!("Bearer {key}");
     assert_eq!(ask(&gateway, "POST", "/v1/messages", &[("authorization", &bearer)], ONE).status, 202);
+}
+
+#[test]
+fn an_operator_makes_and_revokes_keys_of_a_running_gateway_and_both_survive_kill_9() {
+    let directory = tempfile::tempdir().unwrap();
+    let smsc = Smsc::start(SmscSettings::default()).unwrap();
+    let config = with_http(directory.path(), smsc.local_addr(), "", "");
+    let gateway = GatewayProcess::start(&config);
+    let new = json!({ "account": "shop", "id": "night", "scopes": ["messages:write"], "rate_per_s": 1000, "reason": "the night shift" });
+    let (status, made) = post(gateway.admin, "/v1/keys", &new);
+    let key = made["key"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned();
+    assert_eq!((status, made["source"].as_str()), (201, Some("issued")), "{made}");
+    let status = |gateway: &GatewayProcess, key: &str| {
+        ask(gateway, "POST", "/v1/messages", &[("authorization", &format!("Bearer {key}"))], ONE).status
+    };
+    assert_eq!((status(&gateway, &key), status(&gateway, KEY)), (202, 202));
+    gateway.kill();
+
+    let gateway = GatewayProcess::start(&config);
+    assert_eq!((status(&gateway, &key), status(&gateway, KEY)), (202, 202));
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let revoke = |id: &str| agent.delete(format!("http://{}/v1/keys/shop/{id}", gateway.admin)).call().unwrap().status().as_u16();
+    assert_eq!((revoke("night"), revoke("backend"), revoke("night"), revoke("nobodys")), (204, 204, 404, 404));
+    assert_eq!((status(&gateway, &key), status(&gateway, KEY)), (401, 401), "from the answer on");
+    // What is in the configuration stays revoked when that is read again.
+    assert!(done(gateway.admin, &["reload", "--yes"])["applied"].is_boolean());
+    assert_eq!(status(&gateway, KEY), 401);
+    let told = agent.get(format!("http://{}/v1/keys?account=shop", gateway.admin)).call().unwrap().body_mut().read_to_string().unwrap();
+    let listed: Vec<Value> = serde_json::from_str(&told).unwrap();
+    let shown: Vec<_> =
+        listed.iter().map(|key| (key["id"].as_str().unwrap(), key["source"].as_str().unwrap(), key["revoked"] == json!(true))).collect();
+    assert_eq!(shown, [("backend", "configuration", true), ("night", "issued", true)]);
+    assert!(!told.contains(&key) && !told.contains("sha256"), "{told}");
+    for (body, field) in [
+        (json!({ "account": "nobody", "id": "x" }), "account"),
+        (json!({ "account": "shop", "id": "night" }), "id"),
+        (json!({ "account": "shop", "id": "Night" }), "id"),
+        (json!({ "account": "shop", "id": "x", "scopes": [] }), "scopes"),
+        (json!({ "account": "shop", "id": "x", "colour": 1 }), "colour"),
+    ] {
+        let (status, told) = post(gateway.admin, "/v1/keys", &body);
+        assert_eq!((status, told["field"].as_str()), (422, Some(field)), "{told}");
+    }
+    gateway.kill();
+    let gateway = GatewayProcess::start(&config);
+    assert_eq!((status(&gateway, &key), status(&gateway, KEY)), (401, 401));
+    let audit = done(gateway.admin, &["audit"]).to_string();
+    assert!(audit.contains("make key night of shop") && audit.contains("revoke key backend of shop") && audit.contains("the night shift"));
 }

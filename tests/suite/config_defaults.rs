@@ -36,7 +36,7 @@ fn keys<T: for<'de> Deserialize<'de>>() -> Vec<String> {
 #[test]
 fn every_key_stands_in_the_annotated_files() {
     use hongyan::config as c;
-    let sections: [(&str, Vec<String>, &str); 31] = [
+    let sections: [(&str, Vec<String>, &str); 32] = [
         ("gateway", keys::<c::Gateway>(), "config/hongyan.toml"),
         ("gateway.log", keys::<c::Log>(), "config/hongyan.toml"),
         ("listen", keys::<c::Listen>(), "config/hongyan.toml"),
@@ -44,6 +44,7 @@ fn every_key_stands_in_the_annotated_files() {
         ("admin", keys::<c::Admin>(), "config/hongyan.toml"),
         ("records", keys::<c::Records>(), "config/hongyan.toml"),
         ("http", keys::<c::Http>(), "config/hongyan.toml"),
+        ("account.events", keys::<c::AccountEvents>(), "config/hongyan.toml"),
         ("account.api_key", keys::<c::ApiKey>(), "config/hongyan.toml"),
         ("class", keys::<c::Classes>(), "config/hongyan.toml"),
         ("ranges", keys::<c::Ranges>(), "config/hongyan.toml"),

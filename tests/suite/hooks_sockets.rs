@@ -49,8 +49,13 @@ impl Receiver {
         self.requests.lock().unwrap().clone()
     }
 
+    /// From now on it answers with this status; 0: with nothing.
+    pub fn answer(&self, status: u16) {
+        self.status.store(status, Ordering::Relaxed);
+    }
+
     /// References of all events that came, each as often as it came.
-    fn references(&self) -> Vec<String> {
+    pub fn references(&self) -> Vec<String> {
         let mut all = Vec::new();
         for (_, body) in self.requests() {
             let body: Value = serde_json::from_str(&body).unwrap();

@@ -134,7 +134,10 @@ fn a_delivery_without_an_answer_comes_again_later_and_its_late_answer_changes_no
 fn deliveries_beyond_the_window_wait_for_room() {
     let mut rig = with(|account| account.receipts.window = 2).bound(BindKind::Transceiver);
     let item = Arc::new(Delivery::Receipt(report()));
-    replies(&mut rig, (1..=5).map(|token| UpstreamReply::Deliver { token: DeliveryToken(token), item: Arc::clone(&item) }).collect());
+    replies(
+        &mut rig,
+        (1..=5).map(|token| UpstreamReply::Deliver { token: DeliveryToken(token), item: Arc::clone(&item), since_ms: 0 }).collect(),
+    );
     let seen = rig.take_seen();
     assert_eq!(seen.len(), 2);
     for request in seen {

@@ -126,7 +126,7 @@ pub fn report() -> Report {
 }
 
 pub fn deliver(rig: &mut Rig<Upstream>, token: u64, delivery: Delivery) {
-    replies(rig, vec![UpstreamReply::Deliver { token: DeliveryToken(token), item: Arc::new(delivery) }]);
+    replies(rig, vec![UpstreamReply::Deliver { token: DeliveryToken(token), item: Arc::new(delivery), since_ms: 0 }]);
 }
 
 pub fn answers(rig: &mut Rig<Upstream>) -> Vec<(u64, DeliveryAnswer)> {

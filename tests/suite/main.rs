@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used)] // a test may unwrap
 
 mod api_doors;
+mod api_events;
+mod api_list;
 mod api_messages;
 mod api_requests;
 mod api_rig;
+mod api_submissions;
 mod command_line;
 mod config_defaults;
 mod config_refusals;
@@ -23,6 +26,7 @@ mod crash_stop;
 mod crash_trace;
 mod crash_twice;
 mod driver_sockets;
+mod hooks_dead;
 mod hooks_sockets;
 mod house;
 mod link_asking;

@@ -1,6 +1,6 @@
 //! `/openapi.json`, made from the handlers, and `/docs`, the same for people: one page without anything from elsewhere.
 
-use super::{message, messages, preview};
+use super::{bulk, dead, events, list, message, messages, preview};
 use crate::http::problem::Problem;
 use axum::Router;
 use axum::http::header;
@@ -34,7 +34,7 @@ const OF_BODIES: [(&str, &str); 6] = [
 #[openapi(
     info(title = "Hongyan", description = "Short messages: hand in, look up, cancel. Errors are application/problem+json with a stable code, the field and the fix. \
         Clients of Kannel (/cgi-bin/sendsms), Jasmin (/send) and the Twilio message resource (/2010-04-01/Accounts/{Sid}/Messages.json) find their own doors here."),
-    paths(messages::submit, preview::preview, message::look, message::cancel),
+    paths(messages::submit, list::list, preview::preview, message::look, message::cancel, bulk::submit, bulk::look, events::poll, events::stream, dead::list, dead::replay),
     components(schemas(Problem)),
     modifiers(&Keys, &Problems)
 )]

@@ -2,6 +2,7 @@
 //! finds. The keys are swapped as a whole when the configuration is reloaded; what is used up of a key's rate stays with it.
 
 use super::super::problem::Problem;
+use super::issued::{Book, Issued};
 use crate::config::{Account, ApiKey, KEY_MAX, Scope, hash_of};
 use crate::http::hooks::account_sid;
 use crate::model::AccountId;
@@ -12,7 +13,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// A key that is in force.
 pub struct Key {
@@ -32,10 +33,18 @@ struct Table {
     ranges: Option<Arc<RangeTable>>,
 }
 
-/// The keys in force.
+/// What the configuration says.
 #[derive(Default)]
+struct Configured {
+    accounts: Vec<(String, Vec<ApiKey>)>,
+    ranges: Option<Arc<RangeTable>>,
+}
+
+/// The keys in force.
 pub struct Keys {
     table: RwLock<Arc<Table>>,
+    configured: Mutex<Configured>,
+    book: Book,
 }
 
 impl Keys {
@@ -44,14 +53,47 @@ impl Keys {
         Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// None yet but those of `book`, which are in force with their accounts.
+    pub fn new(book: Book) -> Keys {
+        Keys { table: RwLock::default(), configured: Mutex::default(), book }
+    }
+
     /// These accounts (by their ids) and what is known of numbers, from now on.
     pub fn replace(&self, accounts: &[Account], ranges: Arc<RangeTable>) {
-        let before = self.table();
-        let mut next = Table { ranges: Some(ranges), ..Table::default() };
-        for (at, account) in accounts.iter().enumerate() {
+        let mut configured = self.configured.lock().unwrap_or_else(PoisonError::into_inner);
+        configured.accounts = accounts.iter().map(|account| (account.name.clone(), account.api_keys.clone())).collect();
+        configured.ranges = Some(ranges);
+        self.arrange(&configured);
+    }
+
+    /// Keys that were made or revoked while running.
+    pub fn issued(&self) -> Vec<Issued> {
+        self.book.all()
+    }
+
+    /// Makes or revokes one; durable and in force on return.
+    ///
+    /// # Errors
+    /// It can't be written down.
+    pub async fn put(&self, issued: Issued) -> Result<(), Problem> {
+        self.book.put(issued).await?;
+        self.arrange(&self.configured.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(())
+    }
+
+    /// Lays what was changed while running over what is configured.
+    fn arrange(&self, configured: &Configured) {
+        let (before, issued) = (self.table(), self.book.all());
+        let mut next = Table { ranges: configured.ranges.clone(), ..Table::default() };
+        for (at, (name, keys)) in configured.accounts.iter().enumerate() {
             let id = AccountId(at as u32);
-            next.by_sid.extend([account_sid(&account.name), account.name.clone()].map(|sid| (sid, id)));
-            for settings in &account.api_keys {
+            next.by_sid.extend([account_sid(name), name.clone()].map(|sid| (sid, id)));
+            let own = || issued.iter().filter(|issued| issued.account == *name);
+            let made = own().filter(|issued| !issued.revoked).map(|issued| &issued.settings);
+            for settings in keys.iter().chain(made) {
+                if own().any(|issued| issued.revoked && issued.settings.hash == settings.hash) {
+                    continue;
+                }
                 let kept = before.by_hash.get(&settings.hash).filter(|key| key.account == id && key.settings == *settings);
                 let key = kept.cloned().unwrap_or_else(|| Arc::new(Key::new(id, settings)));
                 next.by_hash.insert(settings.hash, key);
@@ -68,6 +110,11 @@ impl Keys {
     /// The account that is called so in Twilio's way, or by its name.
     pub fn by_sid(&self, sid: &str) -> Option<AccountId> {
         self.table().by_sid.get(sid).copied()
+    }
+
+    /// The key is still in force.
+    pub fn holds(&self, key: &Arc<Key>, now_ms: u64) -> bool {
+        key.expires_ms > now_ms && self.table().by_hash.get(&key.settings.hash).is_some_and(|held| Arc::ptr_eq(held, key))
     }
 
     /// The key of an `Authorization: Bearer` header, if it may be used from there now.
@@ -147,8 +194,16 @@ mod tests {
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
     const NOW_MS: u64 = 1_790_000_000_000;
 
+    struct Nowhere;
+
+    impl crate::http::Keep for Nowhere {
+        fn keep(&self, _: crate::store::LedgerUpdate) -> crate::http::admin::Boxed<'_, bool> {
+            Box::pin(async { true })
+        }
+    }
+
     fn keys(settings: ApiKey) -> Keys {
-        let keys = Keys::default();
+        let keys = Keys::new(Book::open(&[], Arc::new(Nowhere)));
         keys.replace(&[Account { api_keys: vec![settings], ..Account::plain("shop", "x") }], RangeTable::shipped());
         keys
     }

@@ -11,6 +11,8 @@ use crate::http::problem::Problem;
 use crate::http::records::beside;
 use crate::link::accounts::AccountEntry;
 use crate::model::{Address, MessageId};
+use crate::records::numbers::Numbers;
+use crate::records::row::Row;
 use crate::text::transcode::text_of;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -35,7 +37,7 @@ pub(super) struct Fate {
     pub class: Cow<'static, str>,
     pub campaign: String,
     pub from: String,
-    /// In full while it lives; of a finished one as the records write numbers.
+    /// In full; of a finished one masked where the records hold no more.
     pub to: String,
     /// While it lives, as long as no carrier has it.
     pub text: Option<String>,
@@ -94,13 +96,18 @@ async fn finished(api: &Api, account: &str, id: MessageId) -> Result<Fate, Probl
     let records = api.records.clone().ok_or_else(unknown)?;
     let numbers = records.clone();
     let row = beside(records, move |records| records.message(id)).await?.filter(|row| &*row.account == account).ok_or_else(unknown)?;
-    Ok(Fate {
+    Ok(of_row(row, numbers.files().numbers()))
+}
+
+/// The same from the records.
+pub(super) fn of_row(row: Row, numbers: &Numbers) -> Fate {
+    Fate {
         state: row.state,
         waits_on: None,
         class: row.class,
         campaign: row.campaign,
         from: row.source,
-        to: numbers.files().numbers().show(&row.number),
+        to: numbers.tell(&row.number),
         text: row.text,
         reference: row.reference.unwrap_or_default(),
         tags: row.tags,
@@ -111,7 +118,7 @@ async fn finished(api: &Api, account: &str, id: MessageId) -> Result<Fate, Probl
         sent_ms: row.sent_ms,
         final_ms: row.final_ms,
         error: row.carrier_error,
-    })
+    }
 }
 
 /// A message, as its account sees it. Times are ISO 8601.
@@ -130,7 +137,7 @@ pub(super) struct MessageTold {
     campaign: String,
     /// Its sender.
     from: String,
-    /// Where it goes; of a finished message as the records keep numbers.
+    /// Where it goes; of a finished message masked where the records hold no more.
     to: String,
     /// Its sender's own name for it.
     reference: String,
@@ -157,7 +164,31 @@ pub(super) struct MessageTold {
     error: Option<String>,
 }
 
-fn iso(ms: u64) -> Option<String> {
+impl MessageTold {
+    /// What is known of it, in this port's words.
+    pub(super) fn of(id: MessageId, fate: Fate) -> MessageTold {
+        MessageTold {
+            id: id.to_string(),
+            state: fate.state,
+            waits_on: fate.waits_on,
+            class: fate.class,
+            campaign: fate.campaign,
+            from: fate.from,
+            to: fate.to,
+            reference: fate.reference,
+            tags: fate.tags,
+            segments: fate.segments,
+            accepted_at: iso(fate.accepted_ms),
+            send_at: iso(fate.send_at_ms),
+            expire_at: iso(fate.expire_at_ms),
+            sent_at: fate.sent_ms.and_then(iso),
+            done_at: fate.final_ms.and_then(iso),
+            error: fate.error,
+        }
+    }
+}
+
+pub(super) fn iso(ms: u64) -> Option<String> {
     let at = i64::try_from(ms).ok().filter(|&ms| ms > 0)?;
     jiff::Timestamp::from_millisecond(at).ok().map(|at| at.to_string())
 }
@@ -169,24 +200,7 @@ pub(super) async fn look(State(api): State<Api>, caller: Caller, Path(id): Path<
     caller.key.needs(Scope::MessagesRead)?;
     let id = parsed(&id)?;
     let fate = fate(&api, &caller.account, id).await?;
-    Ok(Json(MessageTold {
-        id: id.to_string(),
-        state: fate.state,
-        waits_on: fate.waits_on,
-        class: fate.class,
-        campaign: fate.campaign,
-        from: fate.from,
-        to: fate.to,
-        reference: fate.reference,
-        tags: fate.tags,
-        segments: fate.segments,
-        accepted_at: iso(fate.accepted_ms),
-        send_at: iso(fate.send_at_ms),
-        expire_at: iso(fate.expire_at_ms),
-        sent_at: fate.sent_ms.and_then(iso),
-        done_at: fate.final_ms.and_then(iso),
-        error: fate.error,
-    }))
+    Ok(Json(MessageTold::of(id, fate)))
 }
 
 /// Cancel a message that still waits

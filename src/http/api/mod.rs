@@ -4,23 +4,32 @@
 //! A single message costs no task and no thread of its own: its body is read and made into a draft where its socket is driven, and what many connections
 //! hand in at once is one group of the journal. Only long bodies are read elsewhere, a few at a time.
 
+pub mod bulk;
+mod cursor;
+mod dead;
 mod docs;
+mod events;
 mod extract;
 mod forms;
+pub mod issued;
 mod jasmin;
 mod kannel;
 pub mod keys;
+mod list;
 mod message;
 mod messages;
 pub mod port;
 mod preview;
 mod request;
+mod stream;
 mod twilio;
 
 pub use keys::Keys;
 pub use port::ApiPort;
 
 use super::desk::Operator;
+use super::events::EventLogs;
+use super::hooks::dead::DeadLetters;
 use super::problem::Problem;
 use crate::config::Http;
 use crate::engine::look::{Look, View};
@@ -30,6 +39,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
+use bulk::Bulk;
 use extract::Caller;
 use keys::Key;
 use std::net::IpAddr;
@@ -63,17 +73,39 @@ pub struct Api {
     pub bodies: Arc<Semaphore>,
     /// How long a body may take.
     pub timeout: Duration,
+    /// What accounts can read of their receipts.
+    pub events: Arc<EventLogs>,
+    /// Deliveries that were given up.
+    pub dead: Arc<DeadLetters>,
+    /// Messages in any number.
+    pub bulk: Arc<Bulk>,
+}
+
+/// What a port is made of: see [`Api`].
+#[allow(missing_docs)]
+pub struct Behind {
+    pub keys: Arc<Keys>,
+    pub submissions: Submissions,
+    pub operator: Operator,
+    pub records: Option<Records>,
+    pub bulk: Bulk,
+    pub events: Arc<EventLogs>,
+    pub dead: Arc<DeadLetters>,
 }
 
 impl Api {
     /// What stands behind a port of these settings.
-    pub fn new(settings: &Http, keys: Arc<Keys>, submissions: Submissions, operator: Operator, records: Option<Records>) -> Api {
+    pub fn new(settings: &Http, behind: Behind) -> Api {
+        let Behind { keys, submissions, operator, records, bulk, events, dead } = behind;
         Api {
+            bulk: Arc::new(bulk),
             bodies: Arc::new(Semaphore::new(BODIES_MIB)),
             keys,
             submissions,
             operator,
             records,
+            events,
+            dead,
             body_max: settings.max_body_bytes,
             timeout: Duration::from_millis(settings.timeout_ms),
         }
@@ -93,7 +125,13 @@ impl Api {
 
 fn router(api: Api, settings: &Http) -> Router {
     Router::new()
-        .route("/v1/messages", post(messages::submit))
+        .route("/v1/messages", post(messages::submit).get(list::list))
+        .route("/v1/submissions", post(bulk::submit))
+        .route("/v1/submissions/{id}", get(bulk::look))
+        .route("/v1/dead-letters", get(dead::list))
+        .route("/v1/dead-letters/replay", post(dead::replay))
+        .route("/v1/events", get(events::poll))
+        .route("/v1/events/stream", get(events::stream))
         .route("/v1/messages/preview", post(preview::preview))
         .route("/v1/messages/{id}", get(message::look).delete(message::cancel))
         .route("/2010-04-01/Accounts/{account}/Messages.json", post(twilio::create))

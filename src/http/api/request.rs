@@ -124,9 +124,9 @@ pub(super) struct Prepared {
 }
 
 /// What is wrong with a body, with the way to the field: `recipients[3].variables.name`.
-fn bad_body(body: &[u8], error: &serde_json::Error) -> Problem {
+pub(super) fn bad_body<'b, T: Deserialize<'b>>(body: &'b [u8], error: &serde_json::Error) -> Problem {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let found = serde_path_to_error::deserialize::<_, Submission>(&mut deserializer).err();
+    let found = serde_path_to_error::deserialize::<_, T>(&mut deserializer).err();
     let path = found.map(|found| found.path().to_string()).filter(|path| path != ".").unwrap_or_default();
     let mut problem = Problem::json(error);
     if &*problem.code == "bad_value" {
@@ -161,7 +161,7 @@ pub(super) fn read(body: &[u8], headers: &HeaderMap, account: &AccountEntry, sub
         // serde takes a list for a struct's fields in order.
         return Err(Fault::of("bad_value", "", "the body is a list", "an object; many numbers stand in its recipients").into());
     }
-    let submission: Submission = serde_json::from_slice(body).map_err(|error| bad_body(body, &error))?;
+    let submission: Submission = serde_json::from_slice(body).map_err(|error| bad_body::<Submission>(body, &error))?;
     let keyed = keyed(headers, body)?;
     let sender = Sender { id: account.id, account: &account.settings, home: submissions.home(), now: submissions.now() };
     let shared = Shared::of(&submission, &sender, keyed)?;
@@ -207,7 +207,7 @@ pub(super) fn public(mut fault: Fault) -> Fault {
 }
 
 /// What holds for all messages of a request, read once.
-struct Shared {
+pub(super) struct Shared {
     class: Option<Class>,
     encoding: Wanted,
     transliteration: Option<Transliteration>,
@@ -218,7 +218,9 @@ struct Shared {
 }
 
 impl Shared {
-    fn of(submission: &Submission, sender: &Sender<'_>, keyed: Option<Keyed>) -> Result<Shared, Problem> {
+    /// # Errors
+    /// What is wrong with all of them.
+    pub(super) fn of(submission: &Submission, sender: &Sender<'_>, keyed: Option<Keyed>) -> Result<Shared, Problem> {
         let shared = Shared {
             class: submission.class.as_deref().map(class).transpose()?,
             encoding: submission.encoding.as_deref().map_or(Ok(Wanted::Auto), encoding)?,
@@ -234,7 +236,11 @@ impl Shared {
         Ok(shared)
     }
 
-    fn message(&self, place: usize, own: &Recipient, all: &Submission, sender: &Sender<'_>) -> Result<Arc<Message>, Fault> {
+    /// The message of the recipient at this place.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn message(&self, place: usize, own: &Recipient, all: &Submission, sender: &Sender<'_>) -> Result<Arc<Message>, Fault> {
         let text = own.text.as_deref().or(all.text.as_deref()).unwrap_or_default();
         let filled;
         let text = if own.variables.is_empty() && all.variables.is_empty() {
@@ -244,7 +250,7 @@ impl Shared {
             &filled
         };
         let callback = own.callback.as_deref().or(all.callback.as_deref());
-        let told = callback.is_some() || sender.account.hook.is_some();
+        let told = callback.is_some() || sender.account.is_told_by_http();
         let wanted = Report { on_success: told, on_failure: told, intermediate: false };
         let mut notes = Notes {
             reference: own.reference.as_deref().or(all.reference.as_deref()).unwrap_or_default().into(),
@@ -349,7 +355,7 @@ mod tests {
 
     fn problem(body: &str) -> (String, String) {
         let error = serde_json::from_slice::<Submission>(body.as_bytes()).unwrap_err();
-        let problem = bad_body(body.as_bytes(), &error);
+        let problem = bad_body::<Submission>(body.as_bytes(), &error);
         (problem.code.into(), problem.field.into())
     }
 

@@ -73,6 +73,14 @@ pub fn of(delivery: &Delivery, own: Option<&OwnHook>, account: &str) -> Written 
     }
 }
 
+/// A delivery as an event.
+pub fn event(delivery: &Delivery, account: &str) -> Value {
+    match delivery {
+        Delivery::Receipt(report) => event_of_report(report, account),
+        Delivery::Inbound(inbound) => event_of_inbound(inbound, account),
+    }
+}
+
 fn request(url: &str, content: Content) -> Written {
     match Url::parse(url) {
         Ok(url) => Written::Request(Request { origin: url.origin().ascii_serialization(), url, content }),
@@ -385,7 +393,7 @@ mod tests {
 
     #[test]
     fn a_hook_gets_events_that_travel_together_and_are_signed() {
-        let own = OwnHook { url: "https://shop.example/hook".into(), secret: (*b"0123456789abcdef").into() };
+        let own = OwnHook { url: "https://shop.example/hook".into(), secret: (*b"0123456789abcdef").into(), inbound: true };
         let first = report(CallbackForm::Hook, 0, "", ReceiptState::Delivered);
         assert_eq!(url_of(&first, None), "no hook");
         let written = |delivery: &Delivery| match of(delivery, Some(&own), "shop") {

@@ -94,7 +94,7 @@ pub fn of_item(item: &Item<'_>, by: &Sender<'_>) -> Result<Arc<Message>, Fault> 
     }))
 }
 
-/// Notes within their bounds. Reports that are asked for and have no address go to the account's own hook, if it has one.
+/// Notes within their bounds. Reports that are asked for and have no address go to the account's own hook or its events, if it has them.
 fn checked(notes: &Notes, report: Report, account: &Account) -> Result<Option<Arc<Notes>>, Fault> {
     if notes.reference.len() > REFERENCE_MAX {
         return Err(bad("length", "reference", "the reference is too long", "at most 128 octets"));
@@ -114,7 +114,7 @@ fn checked(notes: &Notes, report: Report, account: &Account) -> Result<Option<Ar
         }
     }
     let mut notes = notes.clone();
-    if notes.callback.is_none() && account.hook.is_some() && (report.wants_final() || report.intermediate) {
+    if notes.callback.is_none() && account.is_told_by_http() && (report.wants_final() || report.intermediate) {
         notes.callback = Some(Callback { form: CallbackForm::Hook, mask: 0, url: Box::default() });
     }
     Ok((notes != Notes::default()).then(|| Arc::new(notes)))

@@ -342,7 +342,7 @@ impl Judge {
         for reply in replies {
             match reply {
                 UpstreamReply::Answer { result: Ok(id), .. } => self.said_yes(*id)?,
-                UpstreamReply::Deliver { token, item } => {
+                UpstreamReply::Deliver { token, item, .. } => {
                     let report = match &**item {
                         Delivery::Receipt(report) => report,
                         Delivery::Inbound(inbound) => {

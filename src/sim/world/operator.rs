@@ -84,7 +84,7 @@ impl World {
                 let rate_per_s = Some([0, 5, 50][self.dice.up_to(2) as usize]);
                 let limit = match self.settings.dispatch.is_some() && self.dice.chance(0.3) {
                     true => Limit { account: Some(ACCOUNTS[account].to_owned()), rate_per_s, ..Limit::default() },
-                    false => Limit { carrier: Some(carrier.to_owned()), rate_per_s, ..Limit::default() },
+                    false => Limit { carrier: Some(carrier.to_owned()), rate_per_s, burst: self.changed_burst(), ..Limit::default() },
                 };
                 self.begin(Action::Limit { limit }, until_ms);
             }
@@ -105,6 +105,11 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    fn changed_burst(&mut self) -> Option<u32> {
+        self.settings.dispatch.as_ref()?;
+        [None, Some(1), Some(6)][self.dice.up_to(2) as usize]
     }
 
     fn begin(&mut self, action: Action, until_ms: Option<u64>) {

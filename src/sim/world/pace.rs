@@ -212,7 +212,7 @@ impl Paces {
             carriers.push([Pace::new(rate, burst), Pace::new(carrier.bind_rate_per_s, 0)]);
         }
         let intake = |account: &AccountPlan| {
-            let changed = self.changes[0].values().filter(|limit| limit.account.as_ref() == Some(&account.name)).last();
+            let changed = self.changes[0].values().rfind(|limit| limit.account.as_ref() == Some(&account.name));
             let rate =
                 changed.map_or(account.rate_per_s, |limit| if limit.unlimited { None } else { limit.rate_per_s.or(account.rate_per_s) });
             Pace::new(rate, 0)

@@ -1,0 +1,54 @@
+//! An account's own dead letters: deliveries that its endpoints did not take, and having them tried again.
+
+use super::Api;
+use super::extract::{Caller, Json as JsonBody};
+use super::request::bad_body;
+use crate::config::Scope;
+use crate::http::dead::{Letters, PAGE, Replayed, page};
+use crate::http::extract::Parameters;
+use crate::http::problem::Problem;
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// Where to go on.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Wanted {
+    /// Goes on behind the letters before, as their `next`.
+    after: u64,
+}
+
+/// Which letters are tried again.
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Which {
+    /// These; absent: all.
+    ids: Option<Vec<u64>>,
+}
+
+/// Deliveries that no endpoint took
+///
+/// Those of the account's callbacks and hook that failed for as long as deliveries are kept (72 hours by default), or whose endpoint said that it is gone; oldest
+/// first, 100 at once, of the newest 2,000.
+#[utoipa::path(get, path = "/v1/dead-letters", tag = "events", params(Wanted),
+    responses((status = 200, description = "Some, or none", body = Letters),
+        (status = 422, description = "What is wrong, with its field", body = Problem, content_type = "application/problem+json")),
+    security(("key" = [])))]
+pub(super) async fn list(State(api): State<Api>, caller: Caller, Parameters(wanted): Parameters<Wanted>) -> Result<Json<Letters>, Problem> {
+    caller.key.needs(Scope::MessagesRead)?;
+    let name = &caller.account.settings.name;
+    Ok(Json(page(api.dead.list(Some(caller.account.id), wanted.after, PAGE), |_| name.clone())))
+}
+
+/// Have dead letters tried again, once each
+#[utoipa::path(post, path = "/v1/dead-letters/replay", tag = "events", request_body = Which,
+    responses((status = 200, description = "They are being tried", body = Replayed)), security(("key" = [])))]
+pub(super) async fn replay(State(api): State<Api>, caller: Caller, body: JsonBody) -> Result<Json<Replayed>, Problem> {
+    caller.key.needs(Scope::MessagesWrite)?;
+    let JsonBody(body, _) = body;
+    let Which { ids } = serde_json::from_slice(&body).map_err(|error| bad_body::<Which>(&body, &error))?;
+    Ok(Json(Replayed { replayed: api.dead.replay(Some(caller.account.id), ids.as_deref()) }))
+}

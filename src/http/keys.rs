@@ -1,0 +1,168 @@
+//! Keys of the public port, for operators: which there are, making one for an account, revoking one. In force at once, durable, and on record.
+
+use super::admin::Backstage;
+use super::api::issued::Issued;
+use super::extract::{Body, Parameters, Who};
+use super::problem::Problem;
+use crate::config::{ApiKey, Cidr, Scope, hash_of, hex};
+use crate::engine::control::Ask;
+use crate::engine::scope::Fault;
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+/// A key, without what would let one use it.
+#[derive(Debug, Serialize)]
+pub struct KeyTold {
+    account: String,
+    id: String,
+    /// configuration, or issued: made while running.
+    source: &'static str,
+    scopes: Vec<Scope>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Date>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_per_s: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    allowed_addresses: Vec<Cidr>,
+    revoked: bool,
+}
+
+impl KeyTold {
+    fn of(account: &str, source: &'static str, settings: &ApiKey, revoked: bool) -> KeyTold {
+        let ApiKey { id, scopes, expires, rate_per_s, allowed_addresses, .. } = settings.clone();
+        KeyTold { account: account.to_owned(), id, source, scopes, expires, rate_per_s, allowed_addresses, revoked }
+    }
+}
+
+/// A key that was made.
+#[derive(Debug, Serialize)]
+pub struct KeyMade {
+    /// Shown this once; only its hash is kept.
+    key: String,
+    #[serde(flatten)]
+    told: KeyTold,
+}
+
+/// A key as it is asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct New {
+    account: String,
+    id: String,
+    scopes: Option<Vec<Scope>>,
+    expires: Option<Date>,
+    rate_per_s: Option<u32>,
+    #[serde(default)]
+    allowed_addresses: Vec<Cidr>,
+    #[serde(default)]
+    reason: String,
+}
+
+/// Whose keys.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wanted {
+    account: Option<String>,
+}
+
+/// Why.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reason {
+    reason: String,
+}
+
+/// Every key, those of the configuration first.
+fn all(backstage: &Backstage) -> Vec<KeyTold> {
+    let issued = backstage.keys.issued();
+    let mut told = Vec::new();
+    for account in backstage.submissions.accounts().all() {
+        for settings in &account.settings.api_keys {
+            let revoked = issued.iter().any(|issued| issued.revoked && issued.settings.hash == settings.hash);
+            told.push(KeyTold::of(&account.settings.name, "configuration", settings, revoked));
+        }
+    }
+    let is_new = |issued: &&Issued| {
+        let account = backstage.submissions.account(&issued.account);
+        !account.is_some_and(|account| account.settings.api_keys.iter().any(|settings| settings.hash == issued.settings.hash))
+    };
+    told.extend(issued.iter().filter(is_new).map(|issued| KeyTold::of(&issued.account, "issued", &issued.settings, issued.revoked)));
+    told
+}
+
+/// `GET /v1/keys`.
+pub(super) async fn list(State(backstage): State<Backstage>, Parameters(wanted): Parameters<Wanted>) -> Json<Vec<KeyTold>> {
+    let mut told = all(&backstage);
+    told.retain(|key| wanted.account.as_ref().is_none_or(|account| *account == key.account));
+    Json(told)
+}
+
+fn bad(field: &'static str, what: &str, fix: &str) -> Problem {
+    Fault::of("bad_value", field, what, fix).into()
+}
+
+/// `POST /v1/keys`: the key is in the answer, and nowhere else.
+pub(super) async fn make(
+    State(backstage): State<Backstage>,
+    Who(who): Who,
+    Body(body): Body,
+) -> Result<(StatusCode, Json<KeyMade>), Problem> {
+    let new: New = serde_json::from_slice(&body).map_err(|error| Problem::json(&error))?;
+    let unknown = || Fault::of("unknown_name", "account", format!("no account is called '{}'", new.account), "one that `accounts` shows");
+    backstage.submissions.account(&new.account).ok_or_else(unknown)?;
+    let is_name = (1..=40).contains(&new.id.len())
+        && new.id.bytes().all(|octet| octet.is_ascii_lowercase() || octet.is_ascii_digit() || b"-_".contains(&octet));
+    if !is_name {
+        return Err(bad("id", "is no name", "1 to 40 of a-z, 0-9, - and _"));
+    }
+    if all(&backstage).iter().any(|key| key.account == new.account && key.id == new.id) {
+        return Err(bad("id", "another key of the account has it, or had it", "another name"));
+    }
+    let scopes = new.scopes.unwrap_or_else(|| ApiKey::default().scopes);
+    if scopes.is_empty() {
+        return Err(bad("scopes", "is empty: the key could do nothing", "messages:write, messages:read"));
+    }
+    if new.rate_per_s.is_some_and(|rate| !(1..=1_000_000).contains(&rate)) {
+        return Err(bad("rate_per_s", "is out of range", "1 to 1000000"));
+    }
+    let key = format!("hy_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
+    let hash = hash_of(key.as_bytes());
+    let settings = ApiKey {
+        id: new.id,
+        sha256: Some(hex(&hash)),
+        scopes,
+        expires: new.expires,
+        rate_per_s: new.rate_per_s,
+        allowed_addresses: new.allowed_addresses,
+        hash,
+        ..ApiKey::default()
+    };
+    let what = format!("make key {} of {}", settings.id, new.account);
+    backstage.operator.ask(&who, &new.reason, Ask::Note { what }).await?;
+    let told = KeyTold::of(&new.account, "issued", &settings, false);
+    backstage.keys.put(Issued { account: new.account, settings, revoked: false }).await?;
+    Ok((StatusCode::CREATED, Json(KeyMade { key, told })))
+}
+
+/// `DELETE /v1/keys/{account}/{id}`: it is good for nothing from the answer on.
+pub(super) async fn revoke(
+    State(backstage): State<Backstage>,
+    Who(who): Who,
+    Path((account, id)): Path<(String, String)>,
+    Parameters(Reason { reason }): Parameters<Reason>,
+) -> Result<StatusCode, Problem> {
+    let configured = backstage.submissions.account(&account).map(|account| account.settings.api_keys.clone()).unwrap_or_default();
+    let issued = backstage.keys.issued().into_iter().filter(|issued| issued.account == account && !issued.revoked);
+    let mut found = configured.into_iter().chain(issued.map(|issued| issued.settings)).filter(|settings| settings.id == id);
+    let unknown = || Problem::new(StatusCode::NOT_FOUND, "unknown_key", "id", "the account has no such key", "one that GET /v1/keys shows");
+    let settings = found.next().ok_or_else(unknown)?;
+    backstage.operator.ask(&who, &reason, Ask::Note { what: format!("revoke key {id} of {account}") }).await?;
+    let settings = ApiKey { sha256: Some(hex(&settings.hash)), key_env: None, key_file: None, ..settings };
+    backstage.keys.put(Issued { account, settings, revoked: true }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
