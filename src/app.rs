@@ -36,6 +36,7 @@ use crate::link::lists::{Lists, ListsDesk};
 use crate::link::pool::LinkShared;
 use crate::link::registry::Registry;
 use crate::link::submissions::{Submissions, SubmissionsDesk};
+use crate::link::tape::Recordings;
 use crate::model::clock::SystemClock;
 use crate::number::HomeRegion;
 use crate::records::Records;
@@ -161,7 +162,9 @@ impl Gateway {
         let stores = Stores::start(journal, ledger, space, Arc::clone(&telemetry), recording)
             .map_err(|source| AppError::Store { directory: shown.clone(), source })?;
         let disk_slow = Duration::from_millis(config.gateway.disk_slow_ms);
-        let shared = LinkShared { registry: Arc::clone(&registry), engine: engine_inputs.clone(), clock };
+        let recordings = Arc::new(Recordings::new(config.recorder.clone(), config.gateway.data_dir.join("recordings")));
+        let shared =
+            LinkShared { registry: Arc::clone(&registry), engine: engine_inputs.clone(), clock, recordings: Arc::clone(&recordings) };
         let task = EngineTask {
             engine,
             inputs,
@@ -204,6 +207,7 @@ impl Gateway {
         let home = HomeRegion::from_iso(&config.gateway.home_region).unwrap_or_default();
         let submissions = Submissions::new(handed_in, &engine_inputs, Arc::clone(&accounts), home, clock);
         let (operators, telemetry_of_reloads) = (operator.clone(), Arc::clone(&telemetry));
+        let telemetry_of_admin = Arc::clone(&telemetry);
         let bulk = Bulk::new(Book::open(&submitted, Arc::clone(&asides) as Arc<dyn Keep>));
         let parts = Parts {
             names,
@@ -242,6 +246,8 @@ impl Gateway {
                 configured,
                 records: records.clone(),
                 keys,
+                recordings,
+                telemetry: telemetry_of_admin,
                 dead,
                 started: Instant::now(),
             };

@@ -63,6 +63,7 @@
 //! | 4 | [`link`] | the only SMPP sockets; `translate` is the only place that knows PDUs and messages both |
 //! | 4 | [`records`] | finished messages, from the journal's tail, in files by the hour; what became of a message |
 //! | 3 | [`engine`] | the hot path: one struct, inputs and time in, outputs out; knows messages, no wire |
+//! | 2 | [`recorder`] | recordings of sessions: the ring, redaction, pcap, what they tell of a carrier's habits |
 //! | 2 | [`store`] | what survives a crash: the seams, and SQLite behind them |
 //! | 1 | [`smpp`] | octets ⇄ PDUs ⇄ session events, for both roles |
 //! | 1 | [`text`] | alphabets, segmentation, reassembly, receipt dialects, transliteration |
@@ -124,6 +125,7 @@ pub mod link;
 pub mod load;
 pub mod model;
 pub mod number;
+pub mod recorder;
 pub mod records;
 pub mod sim;
 pub mod smpp;

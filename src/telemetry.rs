@@ -186,8 +186,8 @@ impl Telemetry {
                 disk_reserve: gauge(r, &table::DISK_RESERVE, &[]),
             },
             records: records::RecordsHandles::new(r),
-            latest: Mutex::new(Latest { accounts: owned(accounts), carriers: owned(carriers), ..Latest::default() }),
             hooks: hooks::HooksHandles::new(r),
+            latest: Mutex::new(Latest { accounts: owned(accounts), carriers: owned(carriers), ..Latest::default() }),
             handle: recorder.handle(),
             recorder,
         }

@@ -12,6 +12,7 @@ need c++ g++             # the fuzzers' own loop
 need strace strace       # shows that no yes leaves before its sync
 need tshark tshark       # reads what we send
 need text2pcap tshark    # in a package that tshark depends on
+need tmux tmux          # a terminal to look at `hongyan top` in
 need unshare util-linux  # a small disk that only one test sees
 need mount mount
 need python3 python3

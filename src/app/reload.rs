@@ -272,7 +272,18 @@ fn live_part(old: &Config, read: Config) -> Config {
     (to.max_parked_receipts, to.parked_age_s) = (from.max_parked_receipts, from.parked_age_s);
     (to.max_inbound_parts, to.inbound_age_s, to.failover_after_ms) = (from.max_inbound_parts, from.inbound_age_s, from.failover_after_ms);
     let (listen, metrics, admin, file) = (old.listen.clone(), old.metrics.clone(), old.admin.clone(), old.file.clone());
-    Config { gateway, listen, metrics, admin, http: old.http.clone(), hooks: old.hooks.clone(), records: old.records.clone(), file, ..read }
+    Config {
+        gateway,
+        listen,
+        metrics,
+        admin,
+        http: old.http.clone(),
+        hooks: old.hooks.clone(),
+        records: old.records.clone(),
+        recorder: old.recorder.clone(),
+        file,
+        ..read
+    }
 }
 
 /// Nothing differs that a session with the carrier is made of; pace and who owns its inbound messages are the engine's.

@@ -77,13 +77,26 @@ impl Where {
             }
             None => std::env::var("HONGYAN_ADMIN_TOKEN").ok().or_else(|| Some(admin?.token.as_ref()?.expose().to_owned())),
         };
-        let settings = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(70)));
         let json = self.json || !std::io::IsTerminal::is_terminal(&std::io::stdout());
-        Ok(Client { base: base.trim_end_matches('/').to_owned(), token, agent: settings.build().into(), json })
+        Ok(Client { base: base.trim_end_matches('/').to_owned(), token, agent: agent(Duration::from_secs(70)), json })
     }
 }
 
+fn agent(patience: Duration) -> ureq::Agent {
+    ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(patience)).build().into()
+}
+
 impl Client {
+    /// The same, waiting so long at most.
+    pub(super) fn patient(self, patience: Duration) -> Client {
+        Client { agent: agent(patience), ..self }
+    }
+
+    /// Where it asks.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
@@ -105,6 +118,11 @@ impl Client {
     }
 
     fn told(&self, sent: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<String, Failed> {
+        let odd = |_| Failed::Odd(format!("{} answers what is no text", self.base));
+        self.told_octets(sent).and_then(|octets| String::from_utf8(octets).map_err(odd))
+    }
+
+    fn told_octets(&self, sent: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Vec<u8>, Failed> {
         let unreachable = |error: ureq::Error| {
             Failed::Unreachable(format!(
                 "no gateway answers at {}: {error}; start it, or name its admin port (--admin ADDRESS, HONGYAN_ADMIN, --config FILE)",
@@ -113,12 +131,12 @@ impl Client {
         };
         let mut response = sent.map_err(unreachable)?;
         let status = response.status();
-        let text = response.body_mut().with_config().limit(256 << 20).read_to_string();
-        let text = text.map_err(|error| Failed::Unreachable(format!("{}: {error}", self.base)))?;
+        let octets = response.body_mut().with_config().limit(256 << 20).read_to_vec();
+        let octets = octets.map_err(|error| Failed::Unreachable(format!("{}: {error}", self.base)))?;
         if status.is_success() {
-            return Ok(text);
+            return Ok(octets);
         }
-        Err(match serde_json::from_str::<Problem>(&text) {
+        Err(match serde_json::from_slice::<Problem>(&octets) {
             Ok(problem) => Failed::Refused(Box::new(problem)),
             Err(_) => Failed::Odd(format!("{} answers {status}: that is no admin port of Hongyan", self.base)),
         })
@@ -136,6 +154,11 @@ impl Client {
     /// GET, as text.
     pub(super) fn text(&self, path: &str) -> Result<String, String> {
         self.told(self.dressed(self.agent.get(self.url(path))).call()).map_err(|failed| failed.to_string())
+    }
+
+    /// GET, as octets.
+    pub(super) fn octets(&self, path: &str) -> Result<Vec<u8>, String> {
+        self.told_octets(self.dressed(self.agent.get(self.url(path))).call()).map_err(|failed| failed.to_string())
     }
 
     /// POST.

@@ -19,14 +19,18 @@ mod notify;
 mod numbers;
 mod operate;
 mod output;
+mod profile;
 mod ranges;
+mod record;
 mod records;
 mod send;
 mod serve;
 pub mod store;
 mod store_events;
 mod tables;
+mod tail;
 mod tools;
+mod top;
 mod trail;
 
 pub use logs::start as start_logs;
@@ -47,6 +51,7 @@ use std::process::ExitCode;
         hongyan check --config config/hongyan.toml   validate and explain a configuration\n  \
         hongyan serve --config config/hongyan.toml   run the gateway\n  \
         hongyan status                               what the running gateway is about\n  \
+        hongyan top                                  watch it and act, in a terminal\n  \
         hongyan pause --carrier north --for 2h       let a carrier rest\n  \
         hongyan send list.csv --account shop --text 'Dear {name}, ...'\n  \
         hongyan bench                                measure it on this machine\n  \
@@ -72,6 +77,8 @@ enum Command {
     Load(crate::load::command::LoadArgs),
     /// Pass PDUs on and nothing else: the floor of comparisons
     Relay(crate::load::command::RelayArgs),
+    /// Play a recording again: a client's side against a gateway or simulated carrier, or a carrier's side
+    Replay(crate::load::replay::ReplayArgs),
     /// Measure the gateway between a load generator and a simulated carrier
     Bench(crate::load::bench::BenchArgs),
     /// Validate a configuration, explain what it means, and exit with 1 if it is refused
@@ -96,8 +103,18 @@ enum Command {
     Store(store::Args),
     /// Ask and check the records of finished messages
     Records(records::Args),
+    /// The flight recorder: the latest PDUs of a bind or session, for Wireshark
+    #[command(subcommand)]
+    Record(record::Record),
+    /// Profiles of carriers: those that ship, and one learned from a recording
+    #[command(subcommand)]
+    Profile(profile::ProfileCommand),
     /// Print completions for a shell
     Completions(completions::Args),
+    /// A live view of the running gateway: rates, carriers, lanes, accounts, alarms; pause, resume and drain by keys
+    Top(top::Args),
+    /// Follow what happens: binds, sessions, throttling, changes, messages (masked)
+    Tail(tail::Args),
     #[command(flatten)]
     Operate(operate::Operate),
 }
@@ -115,6 +132,7 @@ fn run(cli: Cli, output: &mut Output) -> ExitCode {
         Command::Smsc(args) => tools::smsc(&args, output),
         Command::Load(args) => tools::load(&args, output),
         Command::Relay(args) => tools::relay(&args, output),
+        Command::Replay(args) => tools::replay(&args, output),
         Command::Bench(args) => tools::bench(&args, output),
         Command::Check(args) => check::run(&args, output),
         Command::Inspect(args) => inspect::run(&args, output),
@@ -126,7 +144,11 @@ fn run(cli: Cli, output: &mut Output) -> ExitCode {
         Command::Key(key) => key::run(&key, output),
         Command::Store(args) => store::run(&args, &store_events::decode, output),
         Command::Records(args) => records::run(&args, output),
+        Command::Record(record) => record::run(&record, output),
+        Command::Profile(command) => profile::run(&command, output),
         Command::Completions(args) => completions::run(&args, output),
+        Command::Top(args) => top::run(&args, output),
+        Command::Tail(args) => tail::run(&args, output),
         Command::Operate(operate) => operate::run(&operate, output),
     };
     match done {

@@ -1,61 +1,18 @@
 //! The commands that see and change a running gateway: `status`, `carriers`, `accounts`, `lanes`, `pauses`, `message`, `pause`, `resume`, `drain`, `reroute`, `unbind`,
 //! `rebind`, `cancel`, `limit`, `test-message`, `kick`, `reload`, `audit`, `config export`. What hurts asks first.
 
+mod acts;
+mod words;
+
 use super::Output;
-use super::admin::{Client, Where};
+use super::admin::Where;
 use super::tables;
-use clap::{Args, Subcommand};
+pub(super) use acts::escaped;
+use acts::{begin, limit, reload, resume, show, test_message, told};
+use clap::Subcommand;
 use serde_json::{Map, Value, json};
-use std::io::{BufRead, IsTerminal};
-use std::time::{Duration, Instant};
-
-/// Which messages, carrier or bind.
-#[derive(Debug, Default, Args)]
-pub(super) struct ScopeArgs {
-    /// One message, by its id
-    #[arg(long, value_name = "ID")]
-    message: Option<String>,
-    /// An account's
-    #[arg(long, value_name = "NAME")]
-    account: Option<String>,
-    /// A campaign's, by its name
-    #[arg(long, value_name = "NAME")]
-    campaign: Option<String>,
-    /// otp, transactional or marketing
-    #[arg(long, value_name = "CLASS")]
-    class: Option<String>,
-    /// A carrier, or what is about to go to it; NAME/BIND for one bind
-    #[arg(long, value_name = "NAME")]
-    carrier: Option<String>,
-    /// Numbers that begin with these digits, country code first
-    #[arg(long, value_name = "DIGITS")]
-    prefix: Option<String>,
-    /// One number
-    #[arg(long, value_name = "NUMBER")]
-    number: Option<String>,
-}
-
-/// Why, and for how long.
-#[derive(Debug, Default, Args)]
-pub(super) struct Terms {
-    /// Why; stands in the audit and wherever something waits for it
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    reason: String,
-    /// How long: 90s, 30m, 2h, 1d
-    #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
-    lasting: Option<u64>,
-    /// Until when: 2026-03-01T08:00+08:00, or 18:30 (local, today or tomorrow)
-    #[arg(long, value_name = "TIME", conflicts_with = "lasting", value_parser = instant)]
-    until: Option<u64>,
-}
-
-/// A carrier or bind.
-#[derive(Debug, Args)]
-pub(super) struct LinkArgs {
-    /// The carrier, or NAME/BIND for one of its binds
-    #[arg(value_name = "CARRIER[/BIND]")]
-    link: String,
-}
+use words::{Begin, LimitArgs, LinkArgs, Plain, ScopeArgs, Sure, Terms, link_of, put};
+pub(super) use words::{instant, seconds};
 
 /// See each.
 #[derive(Debug, Subcommand)]
@@ -267,62 +224,6 @@ pub(super) enum Operate {
     Config(ConfigCommand),
 }
 
-/// Only where.
-#[derive(Debug, Args)]
-pub(super) struct Plain {
-    #[command(flatten)]
-    at: Where,
-}
-
-/// A change by scope.
-#[derive(Debug, Args)]
-pub(super) struct Begin {
-    #[command(flatten)]
-    scope: ScopeArgs,
-    #[command(flatten)]
-    terms: Terms,
-    #[command(flatten)]
-    at: Where,
-}
-
-/// The confirmation.
-#[derive(Debug, Args)]
-pub(super) struct Sure {
-    /// Don't ask whether that is meant
-    #[arg(short, long)]
-    yes: bool,
-}
-
-/// Another limit.
-#[derive(Debug, Args)]
-pub(super) struct LimitArgs {
-    /// Whose
-    #[arg(long, value_name = "NAME", required_unless_present = "carrier")]
-    account: Option<String>,
-    /// Whose
-    #[arg(long, value_name = "NAME", conflicts_with = "account")]
-    carrier: Option<String>,
-    /// Segments a second; 0 pauses
-    #[arg(long, value_name = "N", conflicts_with = "unlimited")]
-    rate: Option<u32>,
-    /// No limit of the rate
-    #[arg(long)]
-    unlimited: bool,
-    /// Segments at once, of a carrier
-    #[arg(long, value_name = "N")]
-    burst: Option<u32>,
-    /// Messages that may wait, of an account
-    #[arg(long, value_name = "N")]
-    max_waiting: Option<u64>,
-    /// What the configuration says again
-    #[arg(long, conflicts_with_all = ["rate", "unlimited", "burst", "max_waiting"])]
-    default: bool,
-    #[command(flatten)]
-    terms: Terms,
-    #[command(flatten)]
-    at: Where,
-}
-
 /// `config ...`.
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
@@ -335,109 +236,6 @@ pub(super) enum ConfigCommand {
         #[command(flatten)]
         at: Where,
     },
-}
-
-/// `90s`, `30m`, `2h`, `1d`, `90` (seconds).
-pub(super) fn seconds(text: &str) -> Result<u64, String> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let factor = match unit {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return Err("a number with s, m, h or d behind it".to_owned()),
-    };
-    let number: u64 = number.parse().map_err(|_| "a number with s, m, h or d behind it".to_owned())?;
-    number.checked_mul(factor).filter(|&s| s > 0).ok_or_else(|| "more than 0".to_owned())
-}
-
-/// A time to come, wall milliseconds.
-pub(super) fn instant(text: &str) -> Result<u64, String> {
-    let fix = "such as 2026-03-01T08:00+08:00, or 18:30";
-    let now = jiff::Zoned::now();
-    let at = if let Some(time) = text.parse::<jiff::civil::Time>().ok().filter(|_| !text.contains('-')) {
-        let today = now.with().time(time).build().map_err(|error| error.to_string())?;
-        if today > now { today } else { today.checked_add(jiff::Span::new().days(1)).map_err(|error| error.to_string())? }.timestamp()
-    } else if let Ok(at) = text.parse::<jiff::Timestamp>() {
-        at
-    } else {
-        let civil: jiff::civil::DateTime = text.parse().map_err(|_| format!("a time {fix}"))?;
-        civil.to_zoned(now.time_zone().clone()).map_err(|error| error.to_string())?.timestamp()
-    };
-    u64::try_from(at.as_millisecond()).map_err(|_| format!("a time to come, {fix}"))
-}
-
-/// `north/1` is carrier `north`, bind 1.
-fn link_of(link: &str) -> Result<(String, Option<u16>), String> {
-    match link.split_once('/') {
-        None => Ok((link.to_owned(), None)),
-        Some((carrier, bind)) => {
-            let bind = bind.parse().map_err(|_| format!("'{link}': a bind is a number from 0, as `carriers` shows it"))?;
-            Ok((carrier.to_owned(), Some(bind)))
-        }
-    }
-}
-
-fn put(map: &mut Map<String, Value>, key: &str, value: Option<impl Into<Value>>) {
-    if let Some(value) = value {
-        map.insert(key.to_owned(), value.into());
-    }
-}
-
-impl ScopeArgs {
-    fn value(&self) -> Result<Value, String> {
-        let mut scope = Map::new();
-        put(&mut scope, "message", self.message.clone());
-        put(&mut scope, "account", self.account.clone());
-        put(&mut scope, "campaign", self.campaign.clone());
-        put(&mut scope, "class", self.class.clone());
-        if let Some(link) = &self.carrier {
-            let (carrier, bind) = link_of(link)?;
-            put(&mut scope, "carrier", Some(carrier));
-            put(&mut scope, "bind", bind);
-        }
-        put(&mut scope, "prefix", self.prefix.clone());
-        put(&mut scope, "number", self.number.clone());
-        Ok(Value::Object(scope))
-    }
-}
-
-impl LinkArgs {
-    fn value(&self) -> Result<Value, String> {
-        ScopeArgs { carrier: Some(self.link.clone()), ..ScopeArgs::default() }.value()
-    }
-}
-
-impl Terms {
-    fn on(&self, mut body: Value) -> Value {
-        body["reason"] = json!(self.reason);
-        if let Some(for_s) = self.lasting {
-            body["for_s"] = json!(for_s);
-        }
-        if let Some(until_ms) = self.until {
-            body["until_ms"] = json!(until_ms);
-        }
-        body
-    }
-}
-
-impl Sure {
-    /// Asks on a terminal; elsewhere `--yes` must say it.
-    fn ask(&self, what: &str) -> Result<(), String> {
-        if self.yes {
-            return Ok(());
-        }
-        if !std::io::stdin().is_terminal() {
-            return Err(format!("{what}: say --yes if that is meant"));
-        }
-        eprint!("{what}. Is that meant? [y/N] ");
-        let mut answer = String::new();
-        let read = std::io::stdin().lock().read_line(&mut answer);
-        match read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
-            true => Ok(()),
-            false => Err("nothing was changed".to_owned()),
-        }
-    }
 }
 
 pub(super) fn run(operate: &Operate, output: &mut Output) -> Result<(), String> {
@@ -534,125 +332,5 @@ pub(super) fn run(operate: &Operate, output: &mut Output) -> Result<(), String> 
             output.raw(text.as_bytes());
             Ok(())
         }
-    }
-}
-
-fn show(at: &Where, path: &str, table: fn(&Value) -> Vec<String>, output: &mut Output) -> Result<(), String> {
-    let client = at.client()?;
-    let value = client.get(path)?;
-    match client.json {
-        true => output.json(&value, false),
-        false => table(&value).iter().for_each(|line| output.line(line)),
-    }
-    Ok(())
-}
-
-fn told(client: &Client, path: &str, body: &Value, say: impl Fn(&Value) -> String, output: &mut Output) -> Result<(), String> {
-    let value = client.post(path, body)?;
-    match client.json {
-        true => output.json(&value, false),
-        false => output.line(&say(&value)),
-    }
-    Ok(())
-}
-
-fn begin(at: &Where, body: Value, output: &mut Output) -> Result<(), String> {
-    told(&at.client()?, "/v1/changes", &body, |change| format!("in force: {}", tables::change(change)), output)
-}
-
-fn resume(id: Option<u64>, scope: &ScopeArgs, reason: &str, client: &Client, output: &mut Output) -> Result<(), String> {
-    let scope = scope.value()?;
-    let none = scope.as_object().is_some_and(Map::is_empty);
-    let value = match id {
-        Some(_) if !none => return Err("id: stands beside a scope; one of the two".to_owned()),
-        Some(id) => client.delete(&format!("/v1/changes/{id}?reason={}", escaped(reason)))?,
-        None => client.post("/v1/resume", &json!({ "scope": scope, "reason": reason }))?,
-    };
-    match client.json {
-        true => output.json(&value, false),
-        false => value.as_array().into_iter().flatten().for_each(|change| output.line(&format!("lifted: {}", tables::change(change)))),
-    }
-    Ok(())
-}
-
-/// For a parameter of a URL.
-pub(super) fn escaped(text: &str) -> String {
-    text.bytes().map(|octet| if octet.is_ascii_alphanumeric() { char::from(octet).to_string() } else { format!("%{octet:02X}") }).collect()
-}
-
-fn limit(args: &LimitArgs, output: &mut Output) -> Result<(), String> {
-    let mut whose = Map::new();
-    put(&mut whose, "account", args.account.clone());
-    put(&mut whose, "carrier", args.carrier.clone());
-    if args.default {
-        let body = json!({ "limit": whose, "reason": args.terms.reason });
-        return told(&args.at.client()?, "/v1/resume", &body, |_| "the configured limit is in force again".to_owned(), output);
-    }
-    put(&mut whose, "rate_per_s", args.rate);
-    put(&mut whose, "unlimited", args.unlimited.then_some(true));
-    put(&mut whose, "burst", args.burst);
-    put(&mut whose, "max_waiting", args.max_waiting);
-    begin(&args.at, args.terms.on(json!({ "action": "limit", "limit": whose })), output)
-}
-
-/// Sends it, then looks until the carrier has said something, or for some seconds.
-fn test_message(client: &Client, body: &Value, output: &mut Output) -> Result<(), String> {
-    let id = client.post("/v1/test-messages", body)?["message"].as_str().unwrap_or_default().to_owned();
-    let until = Instant::now() + Duration::from_secs(10);
-    let outcome = loop {
-        // A message that has ended is told of as such, with its outcome.
-        let (outcome, ended) = match client.get(&format!("/v1/messages/{id}")) {
-            Ok(message) => (message["test"].as_str().unwrap_or_default().to_owned(), false),
-            Err(told) => (told, true),
-        };
-        if ended || Instant::now() > until || (outcome != "no answer yet" && !outcome.starts_with("waits")) {
-            break outcome;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    };
-    match client.json {
-        true => output.json(&json!({ "message": id, "outcome": outcome }), false),
-        false => output.line(&format!("message {id}: {outcome}")),
-    }
-    Ok(())
-}
-
-fn reload(dry_run: bool, reason: &str, sure: &Sure, client: &Client, output: &mut Output) -> Result<(), String> {
-    let difference = client.post("/v1/reload", &json!({ "dry_run": true }))?;
-    let nothing = difference["changes"].as_array().is_none_or(Vec::is_empty);
-    if dry_run || nothing {
-        match client.json {
-            true => output.json(&difference, false),
-            false => tables::difference(&difference).iter().for_each(|line| output.line(line)),
-        }
-        return Ok(());
-    }
-    if !client.json || !sure.yes {
-        tables::difference(&difference).iter().for_each(|line| eprintln!("{line}"));
-    }
-    sure.ask("this comes into force")?;
-    let say = |_: &Value| "reloaded".to_owned();
-    told(client, "/v1/reload", &json!({ "reason": reason }), say, output)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_as_people_write_them() {
-        assert_eq!((seconds("90s"), seconds("2h"), seconds("1d"), seconds("5")), (Ok(90), Ok(7_200), Ok(86_400), Ok(5)));
-        assert!(["", "0", "2w", "h", "-1s"].iter().all(|text| seconds(text).is_err()));
-        assert_eq!(instant("2026-03-01T08:00+08:00"), Ok(1_772_323_200_000));
-        let soon = instant("18:30").unwrap() as i64 - jiff::Timestamp::now().as_millisecond();
-        assert!((0..=90_000_000).contains(&soon), "{soon}");
-        assert!(instant("soon").is_err());
-    }
-
-    #[test]
-    fn a_bind_stands_behind_its_carrier() {
-        assert_eq!(link_of("north/1"), Ok(("north".to_owned(), Some(1))));
-        assert_eq!(link_of("north"), Ok(("north".to_owned(), None)));
-        assert!(link_of("north/x").is_err());
     }
 }

@@ -97,6 +97,9 @@ pub(super) fn carriers(value: &Value) -> Vec<String> {
             String::new(),
             window,
             rate(&carrier["rate_per_s"]),
+            carrier["allowed_per_s"].as_f64().map_or(String::new(), |rate| format!("{rate:.0}/s")),
+            text(&carrier["health"]),
+            counts(&carrier["answers"]),
             counts(&carrier["waiting"]),
             text(&carrier["waits_on"]),
         ]);
@@ -109,10 +112,13 @@ pub(super) fn carriers(value: &Value) -> Vec<String> {
                 String::new(),
                 String::new(),
                 String::new(),
+                String::new(),
+                String::new(),
+                String::new(),
             ]);
         }
     }
-    table(&["CARRIER", "STATE", "SINCE", "WINDOW", "RATE", "WAITING", "WAITS ON"], &rows)
+    table(&["CARRIER", "STATE", "SINCE", "WINDOW", "RATE", "ALLOWED", "HEALTH", "ANSWERS", "WAITING", "WAITS ON"], &rows)
 }
 
 pub(super) fn accounts(value: &Value) -> Vec<String> {
@@ -244,22 +250,24 @@ pub(super) fn explained(value: &Value) -> Vec<String> {
     lines
 }
 
+/// What a record of the audit says was done.
+pub(super) fn audit_record(record: &Value) -> String {
+    match record["event"].as_str() {
+        Some("began") => format!("{} {}: {}", text(&record["action"]), record["id"], about(record)),
+        Some("ended") => {
+            let ids = list(&record["ids"]).iter().map(text).collect::<Vec<_>>().join(", ");
+            format!("lifted {ids}")
+        }
+        Some("topped_up") => {
+            let change = super::balance::credits(record["change"].as_i64().unwrap_or(0));
+            format!("top-up of {} by {change} ({})", text(&record["account"]), text(&record["reference"]))
+        }
+        _ => text(&record["what"]),
+    }
+}
+
 pub(super) fn audit(value: &Value) -> Vec<String> {
-    let row = |record: &Value| {
-        let what = match record["event"].as_str() {
-            Some("began") => format!("{} {}: {}", text(&record["action"]), record["id"], about(record)),
-            Some("ended") => {
-                let ids = list(&record["ids"]).iter().map(text).collect::<Vec<_>>().join(", ");
-                format!("lifted {ids}")
-            }
-            Some("topped_up") => {
-                let change = super::balance::credits(record["change"].as_i64().unwrap_or(0));
-                format!("top-up of {} by {change} ({})", text(&record["account"]), text(&record["reference"]))
-            }
-            _ => text(&record["what"]),
-        };
-        vec![time(&record["at_ms"]), text(&record["who"]), what, text(&record["reason"])]
-    };
+    let row = |record: &Value| vec![time(&record["at_ms"]), text(&record["who"]), audit_record(record), text(&record["reason"])];
     table(&["WHEN", "WHO", "WHAT", "REASON"], &list(value).iter().map(row).collect::<Vec<_>>())
 }
 

@@ -38,6 +38,12 @@ pub(super) fn relay(args: &RelayArgs, output: &mut Output) -> Result<(), String>
     load::run_relay(args, &mut |line| output.line(line))
 }
 
+pub(super) fn replay(args: &crate::load::replay::ReplayArgs, output: &mut Output) -> Result<(), String> {
+    let report = crate::load::replay::run(args, &mut progress)?;
+    output.json(&report, std::io::IsTerminal::is_terminal(&std::io::stdout()));
+    Ok(())
+}
+
 pub(super) fn bench(args: &BenchArgs, output: &mut Output) -> Result<(), String> {
     let start = |window, clock| {
         Smsc::start(SmscSettings { window, clock, ..SmscSettings::default() }).map_err(|error| format!("can't start the carrier: {error}"))

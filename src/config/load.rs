@@ -386,6 +386,7 @@ fn check(config: &Config, c: &mut Checks) {
         || (config.metrics.enabled && overlap(config.metrics.address, config.admin.address));
     c.require("admin", "address", !config.admin.enabled || !taken, "is listen.address or metrics.address too", "a port of its own");
     config.records.check("records", c);
+    config.recorder.check("recorder", c);
     config.class.check("class", c);
     config.ranges.check("ranges", c);
     super::compliance::check(config, c);

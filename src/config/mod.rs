@@ -19,6 +19,7 @@ mod load;
 mod locate;
 mod profile;
 mod ranges;
+mod recorder;
 mod records;
 mod route;
 mod rules;
@@ -44,23 +45,29 @@ pub use profile::{
     Shaping, StaticTlv, Validity,
 };
 pub use ranges::Ranges;
+pub use recorder::{Recorder, RecorderMode};
 pub use records::{NumberForm, Records};
 pub use route::{Day, FailoverOnReceipt, Health, ReceiptCause, Route, RouteCarrier, Sticky, TextKind, TimeOfDay};
 pub use rules::{ErrorClass, default_error_class};
 pub use secret::Secret;
-pub use simulate::{Simulate, SimulatedId};
+pub use simulate::{Simulate, SimulatedGrammar, SimulatedId, SimulatedWords};
 pub use values::{Cidr, NationalLanguage, OctetRule, SourcePattern, Zone};
 
 use crate::model::{AccountId, CarrierId};
 use serde::{Deserialize, Serialize};
 
 /// Profiles that ship with the binary, by name: what stands in `config/profiles/`.
-pub const SHIPPED_PROFILES: [(&str, &str); 5] = [
+pub const SHIPPED_PROFILES: [(&str, &str); 10] = [
     ("standard", include_str!("../../config/profiles/standard.toml")),
     ("hex-ids", include_str!("../../config/profiles/hex-ids.toml")),
     ("text-receipts", include_str!("../../config/profiles/text-receipts.toml")),
     ("plain-class-receipts", include_str!("../../config/profiles/plain-class-receipts.toml")),
     ("tlv-only", include_str!("../../config/profiles/tlv-only.toml")),
+    ("reordered-receipts", include_str!("../../config/profiles/reordered-receipts.toml")),
+    ("joined-labels", include_str!("../../config/profiles/joined-labels.toml")),
+    ("accepts-first", include_str!("../../config/profiles/accepts-first.toml")),
+    ("packed-septets", include_str!("../../config/profiles/packed-septets.toml")),
+    ("chinese-gateway", include_str!("../../config/profiles/chinese-gateway.toml")),
 ];
 
 /// The whole configuration.
@@ -81,6 +88,8 @@ pub struct Config {
     pub hooks: Hooks,
     /// Files of finished messages.
     pub records: Records,
+    /// The latest PDUs of each session.
+    pub recorder: Recorder,
     /// What each class of message gets.
     pub class: Classes,
     /// What is known of numbers.

@@ -32,6 +32,21 @@ pub struct Simulate {
     pub receipt_data_coding: u8,
     /// esm_class of receipts: 4, or 0 as some send it. Default 4.
     pub receipt_esm_class: u8,
+    /// How its receipts put their fields: `standard`, `reordered` (state first, id last, `Text:`) or `joined` (`submit_date=`, semicolons, an ending
+    /// line break). Default `standard`.
+    pub receipt_grammar: SimulatedGrammar,
+    /// Its words for states: `standard` (DELIVRD), `long` (DELIVERED) or `codes` (MK:0012 for what failed). Default `standard`.
+    pub receipt_words: SimulatedWords,
+    /// What `err:` says of what was delivered and of what was not. Default 000 and 001; up to 8 characters.
+    pub receipt_errors: [String; 2],
+    /// The text of receipts stands in message_payload. Default false.
+    pub receipt_payload: bool,
+    /// Receipts come by data_sm. Default false.
+    pub receipt_data_sm: bool,
+    /// A receipt comes from the phone; false: its addresses are those of the submission, as they were. Default true.
+    pub receipt_swapped: bool,
+    /// Share of messages of which ACCEPTD is said first. Default 0.
+    pub accepted_first_share: f64,
     /// Least and most time to an answer. Default 0 and 0; up to 600,000.
     pub response_delay_ms: [u64; 2],
     /// Least and most time from answer to receipt. Default 100 and 500; up to 86,400,000.
@@ -81,6 +96,13 @@ impl Default for Simulate {
             receipt_date_digits: 10,
             receipt_data_coding: 0,
             receipt_esm_class: 4,
+            receipt_grammar: SimulatedGrammar::Standard,
+            receipt_words: SimulatedWords::Standard,
+            receipt_errors: ["000".to_owned(), "001".to_owned()],
+            receipt_payload: false,
+            receipt_data_sm: false,
+            receipt_swapped: true,
+            accepted_first_share: 0.0,
             response_delay_ms: [0, 0],
             receipt_delay_ms: [100, 500],
             delivered_share: 1.0,
@@ -105,6 +127,7 @@ impl Simulate {
         c.require(at, "receipt_data_coding", coding, &format!("is {}", self.receipt_data_coding), "0 or 8");
         let class = matches!(self.receipt_esm_class, 0 | 4);
         c.require(at, "receipt_esm_class", class, &format!("is {}", self.receipt_esm_class), "0 or 4");
+        self.receipt_errors.iter().for_each(|error| c.length(at, "receipt_errors", error, 0..=8));
         c.require(at, "receipt_text", self.receipt_text || self.receipt_tlvs, "and receipt_tlvs are both off", "one of them, or both");
         for (key, [least, most], bound) in
             [("response_delay_ms", self.response_delay_ms, 600_000), ("receipt_delay_ms", self.receipt_delay_ms, 86_400_000)]
@@ -115,6 +138,7 @@ impl Simulate {
             ("delivered_share", self.delivered_share),
             ("missing_receipt_share", self.missing_receipt_share),
             ("duplicate_receipt_share", self.duplicate_receipt_share),
+            ("accepted_first_share", self.accepted_first_share),
             ("early_receipt_share", self.early_receipt_share),
             ("lost_answer_share", self.lost_answer_share),
         ] {
@@ -125,6 +149,32 @@ impl Simulate {
         c.require(at, "refusals", sane, "are no shares of statuses", "statuses above 0 whose shares sum up to 1 at most");
         c.range(at, "inbound_per_s", self.inbound_per_s, 0.0..=100_000.0);
     }
+}
+
+/// How the simulated carrier puts the fields of a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SimulatedGrammar {
+    /// As Appendix B has it.
+    #[default]
+    Standard,
+    /// State first, id last.
+    Reordered,
+    /// `id=1;submit_date=...;status=...` and a line break.
+    Joined,
+}
+
+/// The simulated carrier's words for states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SimulatedWords {
+    /// DELIVRD, UNDELIV.
+    #[default]
+    Standard,
+    /// DELIVERED, UNDELIVERABLE.
+    Long,
+    /// DELIVRD, and MK:0012 for what failed.
+    Codes,
 }
 
 /// How the simulated carrier writes an id.

@@ -129,6 +129,15 @@ pub struct CarrierView {
     pub rate_per_s: Option<u32>,
     /// Segments at once; 0: a tenth of a second's.
     pub burst: u32,
+    /// Segments a second that its own answers allow at the moment; absent: they limit nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed_per_s: Option<f64>,
+    /// Time in which messages waited and no permit was left, since the start.
+    pub throttled_ms: u64,
+    /// What routing thinks of it: well, out, probing or recovering.
+    pub health: &'static str,
+    /// Why it was taken out last: none, answers, receipts, slow or probe.
+    pub health_cause: &'static str,
     /// Binds that can send.
     pub binds_up: usize,
     /// Slots of their windows, and how many are in use.
@@ -361,6 +370,7 @@ impl Engine {
         let (plan, dispatcher) = (&self.plan.carriers[at], &self.dispatchers[at]);
         let figures = dispatcher.figures();
         let (binds_up, window, in_flight) = dispatcher.windows();
+        let health = self.router.healths[at].figures();
         CarrierView {
             carrier: plan.name.clone(),
             usable: dispatcher.is_usable(),
@@ -368,6 +378,10 @@ impl Engine {
             waiting: Named(Class::ALL.iter().map(|class| (class.name(), figures.lanes[*class as usize])).collect()),
             rate_per_s: plan.rate_per_s,
             burst: plan.burst,
+            allowed_per_s: dispatcher.allowed_per_s().filter(|rate| rate.is_finite()),
+            throttled_ms: figures.throttled_us / 1000,
+            health: health.state.name(),
+            health_cause: if health.cause.is_empty() { "none" } else { health.cause },
             binds_up,
             window,
             in_flight,

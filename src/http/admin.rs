@@ -12,12 +12,15 @@ use super::lists;
 use super::look;
 use super::messages;
 use super::problem::Problem;
+use super::recordings;
 use super::records;
 use crate::config::{Admin, Difference};
 use crate::engine::look::Links;
 use crate::link::lists::Lists;
 use crate::link::submissions::Submissions;
+use crate::link::tape::Recordings;
 use crate::records::Records;
+use crate::telemetry::Telemetry;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -81,6 +84,10 @@ pub struct Backstage {
     pub records: Option<Records>,
     /// The public port's keys.
     pub keys: Arc<Keys>,
+    /// What is recorded of sessions.
+    pub recordings: Arc<Recordings>,
+    /// The metrics.
+    pub telemetry: Arc<Telemetry>,
     /// Deliveries that were given up.
     pub dead: Arc<DeadLetters>,
     /// When the gateway was started.
@@ -141,6 +148,9 @@ fn router(backstage: Backstage, guarded: Arc<Guard>) -> Router {
         .route("/v1/lists/numbers", get(lists::numbers))
         .route("/v1/keys", get(keys::list).post(keys::make))
         .route("/v1/keys/{account}/{id}", delete(keys::revoke))
+        .route("/v1/recordings", get(recordings::all))
+        .route("/v1/recording", get(recordings::one))
+        .route("/v1/metrics", get(look::metrics))
         .route("/v1/dead-letters", get(dead::all))
         .route("/v1/dead-letters/replay", post(dead::replay))
         .route("/v1/audit", get(look::audit))

@@ -94,6 +94,11 @@ pub(super) async fn changes(State(backstage): State<Backstage>) -> Result<Json<V
     ask(&backstage, Look::Changes).await.map(Json)
 }
 
+/// The metrics page, for those who may ask here and can't reach its own port.
+pub(super) async fn metrics(State(backstage): State<Backstage>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], backstage.telemetry.render())
+}
+
 pub(super) async fn explain(State(backstage): State<Backstage>, Body(body): Body) -> Result<Json<View>, Problem> {
     let question: Question = serde_json::from_slice(&body).map_err(|error| Problem::json(&error))?;
     ask(&backstage, Look::Explain(Box::new(question))).await.map(Json)

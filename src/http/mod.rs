@@ -18,6 +18,7 @@ mod lists;
 mod look;
 mod messages;
 pub mod problem;
+mod recordings;
 mod records;
 mod refusal;
 

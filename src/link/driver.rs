@@ -1,6 +1,7 @@
 //! The only place that reads and writes SMPP sockets: one task per connection; one read, many PDUs, one hand-over,
 //! one write. What the PDUs mean is left to a [`Handler`], what the protocol demands to [`Session`].
 
+use super::tape::Tap;
 use crate::model::Now;
 use crate::model::clock::SystemClock;
 use crate::smpp::session::{CloseCause, Event, Session};
@@ -194,12 +195,31 @@ pub fn tune(stream: &TcpStream, keepalive: Option<Duration>) -> io::Result<()> {
     Ok(())
 }
 
+/// A connection, and what records it.
+pub struct Line {
+    stream: TcpStream,
+    tap: Option<Tap>,
+}
+
+impl Line {
+    /// Recorded by `tap`, if there is one.
+    pub fn new(stream: TcpStream, tap: Option<Tap>) -> Line {
+        Line { stream, tap }
+    }
+}
+
+impl From<TcpStream> for Line {
+    fn from(stream: TcpStream) -> Line {
+        Line { stream, tap: None }
+    }
+}
+
 /// Drives one connection from here to its end. Returns why it ended, after [`Handler::closed`] and after its last reports went out.
 ///
 /// `reports` is the one bounded hand-over: while it is full, nothing is read from this peer. If its receiver is
 /// gone, the session is ended.
 pub async fn drive<H: Handler>(
-    stream: TcpStream,
+    line: impl Into<Line>,
     handler: H,
     session: Session,
     mailbox: Mailbox<H::Command>,
@@ -207,8 +227,10 @@ pub async fn drive<H: Handler>(
     clock: SystemClock,
     limits: DriverLimits,
 ) -> CloseCause {
+    let Line { stream, tap } = line.into();
     let mut driver = Driver {
         io: Wire::new(stream),
+        tap,
         handler,
         session,
         mailbox,
@@ -235,6 +257,7 @@ struct Ready {
 
 struct Driver<H: Handler> {
     io: Wire,
+    tap: Option<Tap>,
     handler: H,
     session: Session,
     mailbox: Mailbox<H::Command>,
@@ -276,6 +299,11 @@ impl<H: Handler> Driver<H> {
     /// Polls everything that can move this session and returns once anything did.
     fn poll(&mut self, cx: &mut Context<'_>, now: Now) -> Poll<Ready> {
         let mut ready = Ready::default();
+        if let Some(tap) = &mut self.tap {
+            // What has gathered since the last write.
+            let unsent = self.io.unsent;
+            tap.sent(self.session.output().get(unsent..).unwrap_or_default(), now);
+        }
         if self.io.poll_write(cx, self.session.output(), now).is_err() {
             ready.failed = true;
             return Poll::Ready(ready);
@@ -358,6 +386,9 @@ impl<H: Handler> Driver<H> {
                 break;
             }
         }
+        if let Some(tap) = &mut self.tap {
+            tap.received(&io.input[io.start..at], now);
+        }
         io.start = at;
         if end.is_none() && session.output().len() > self.limits.unsent_close {
             end = Some(CloseCause::SlowPeer);
@@ -378,6 +409,9 @@ impl<H: Handler> Driver<H> {
                 if let Event::Closed { cause } = event {
                     return Some(cause);
                 }
+                if let (Event::Timeout { .. }, Some(tap)) = (&event, &mut self.tap) {
+                    tap.timed_out(now);
+                }
                 self.handler.event(event, &mut self.session, now);
             }
         }
@@ -391,6 +425,9 @@ impl<H: Handler> Driver<H> {
     async fn finish(&mut self, cause: CloseCause, clock: SystemClock) {
         if !matches!(cause, CloseCause::Io | CloseCause::PeerClosed | CloseCause::SlowPeer) && self.ending != Ending::Kill {
             let output = self.session.output().split();
+            if let Some(tap) = &mut self.tap {
+                tap.sent(output.get(self.io.unsent..).unwrap_or_default(), clock.now());
+            }
             let flush = async {
                 if self.io.stream.write_all(&output).await.is_ok() {
                     // The peer may already be gone; there is nobody left to tell.
@@ -400,6 +437,9 @@ impl<H: Handler> Driver<H> {
             let _ = tokio::time::timeout(Duration::from_millis(self.limits.flush_ms), flush).await;
         }
         let now = clock.now();
+        if let Some(tap) = &mut self.tap {
+            tap.ended(cause, now);
+        }
         // A session whose socket died doesn't know it yet: from here on it takes no requests, whatever the handler tries.
         self.session.close(cause);
         let _told_by_closed = self.session.next(&[], now);

@@ -2,7 +2,7 @@
 //! passwords off the threads of sockets. What a session does is for `upstream`.
 
 use super::accounts::{Accounts, AuthenticateJob, Verifier};
-use super::driver::{DriverLimits, Mailbox, drive, tune};
+use super::driver::{DriverLimits, Line, Mailbox, drive, tune};
 use super::failures::LineGate;
 use super::pool::LinkShared;
 use super::registry::Registry;
@@ -10,7 +10,7 @@ use super::standing::SessionStanding;
 use super::upstream::{Upstream, UpstreamCommand, UpstreamContext};
 use crate::config::{Account, Listen};
 use crate::engine::port::SessionId;
-use crate::smpp::{Session, Settings};
+use crate::smpp::{Role, Session, Settings};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -158,16 +158,18 @@ impl Port {
             tracing::debug!(%error, "connection was gone at once");
             return;
         }
-        let LinkShared { registry, engine, clock } = self.shared.clone();
+        let LinkShared { registry, engine, clock, recordings } = self.shared.clone();
         let session = Session::new(self.session_settings(), clock.now());
         let standing = Arc::new(SessionStanding::new(peer, clock.now().wall_ms));
         let handler = Upstream::new(id, peer.ip(), Arc::clone(&self.context)).standing_as(Arc::clone(&standing));
         let mailbox: Mailbox<UpstreamCommand> = Mailbox::new();
         registry.add_session(id, mailbox.clone(), standing);
         let limits = self.limits;
+        let line = Line::new(stream, recordings.tap(&id.0.to_string(), Role::Server, clock.now()));
         tokio::spawn(async move {
             // The handler has told its end.
-            drive(stream, handler, session, mailbox, engine, clock, limits).await;
+            drive(line, handler, session, mailbox, engine, clock, limits).await;
+            recordings.forget(&id.0.to_string());
             registry.remove_session(id);
             drop(place);
         });

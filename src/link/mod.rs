@@ -16,6 +16,7 @@ pub mod pool;
 pub mod registry;
 pub mod standing;
 pub mod submissions;
+pub mod tape;
 pub mod translate;
 pub mod upstream;
 

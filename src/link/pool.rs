@@ -2,14 +2,15 @@
 //! does once it stands is for `carrier`; which message takes which bind is for the engine.
 
 use super::carrier::{BindProgress, Bound, CarrierBind, CarrierContext};
-use super::driver::{DriverLimits, Mailbox, drive, tune};
+use super::driver::{DriverLimits, Line, Mailbox, drive, tune};
 use super::registry::Registry;
 use super::standing::{Doing, Standing};
+use super::tape::Recordings;
 use crate::config::{BindMode, Reconnect};
 use crate::engine::port::{BindId, Input};
 use crate::model::CarrierId;
 use crate::model::clock::SystemClock;
-use crate::smpp::{BindKind, Session, status};
+use crate::smpp::{BindKind, Role, Session, status};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub struct LinkShared {
     pub engine: mpsc::Sender<Vec<Input>>,
     /// The clock.
     pub clock: SystemClock,
+    /// What is recorded of them.
+    pub recordings: Arc<Recordings>,
 }
 
 /// The binds of one carrier. Dropping it leaves them running; [`Pool::stop`] ends them.
@@ -218,11 +221,13 @@ impl BindLoop {
         let id = self.id;
         let progress = Arc::new(BindProgress::counting(Arc::clone(&self.standing.counts)));
         let mailbox = Mailbox::new();
-        let LinkShared { registry, engine, clock } = self.shared.clone();
+        let LinkShared { registry, engine, clock, recordings } = self.shared.clone();
         let session = Session::new(self.context.session_settings(), clock.now());
         let handler = CarrierBind::new(id, self.kind, Arc::clone(&self.context), Arc::clone(&progress));
         registry.add_bind(id, mailbox.clone(), Arc::clone(&progress));
-        let mut driving = Box::pin(drive(stream, handler, session, mailbox.clone(), engine.clone(), clock, DriverLimits::default()));
+        let tap = recordings.tap(&format!("{}/{}", self.context.settings.name, id.index), Role::Client, clock.now());
+        let line = Line::new(stream, tap);
+        let mut driving = Box::pin(drive(line, handler, session, mailbox.clone(), engine.clone(), clock, DriverLimits::default()));
         let cause = tokio::select! {
             cause = &mut driving => cause,
             _ = self.stopped.changed() => {

@@ -78,6 +78,9 @@ pub struct BenchArgs {
     /// Keep records of finished messages too
     #[arg(long)]
     pub records: bool,
+    /// The flight recorder: off, sampled or full
+    #[arg(long, default_value = "sampled", value_name = "MODE", value_parser = ["off", "sampled", "full"])]
+    pub recorder: String,
     /// Measure a bare relay too
     #[arg(long)]
     pub relay: bool,
@@ -152,7 +155,7 @@ fn run_in<C: CarrierEnd>(
     let mut result = json!({
         "settings": {
             "messages": args.messages, "rate_per_s": args.rate, "binds": args.binds, "window": args.window, "accounts": args.accounts,
-            "characters": args.shape.characters, "numbers": args.shape.numbers, "records": args.records, "cores": std::thread::available_parallelism().map_or(1, usize::from),
+            "characters": args.shape.characters, "numbers": args.shape.numbers, "records": args.records, "recorder": args.recorder, "cores": std::thread::available_parallelism().map_or(1, usize::from),
         }
     });
     if !args.only_relay {
@@ -182,9 +185,10 @@ fn run_in<C: CarrierEnd>(
 /// The gateway's configuration: what differs from the defaults.
 fn configuration(args: &BenchArgs, carrier: SocketAddr, directory: &Path) -> String {
     let mut text = format!(
-        "[gateway]\ndata_dir = {:?}\n\n[gateway.log]\nlevel = \"warn\"\n\n[listen]\naddress = \"127.0.0.1:0\"\n\n[metrics]\naddress = \"127.0.0.1:0\"\n\n[admin]\naddress = \"127.0.0.1:0\"\n\n[records]\nenabled = {}\n",
+        "[gateway]\ndata_dir = {:?}\n\n[gateway.log]\nlevel = \"warn\"\n\n[listen]\naddress = \"127.0.0.1:0\"\n\n[metrics]\naddress = \"127.0.0.1:0\"\n\n[admin]\naddress = \"127.0.0.1:0\"\n\n[records]\nenabled = {}\n\n[recorder]\nmode = \"{}\"\n",
         directory.join("data").display().to_string(),
-        args.records
+        args.records,
+        args.recorder
     );
     for account in 1..=args.accounts {
         // Writing to a String can't fail.
@@ -253,7 +257,7 @@ pub fn describe(result: &Value) -> Vec<String> {
     let settings = &result["settings"];
     let rate = settings["rate_per_s"].as_f64().map_or("as fast as the windows allow".to_owned(), |rate| format!("{rate} messages/s"));
     let mut lines = vec![format!(
-        "{} messages of {} characters to {} numbers, {} accounts, {} binds, window {}, {rate}; {} cores shared by all{}",
+        "{} messages of {} characters to {} numbers, {} accounts, {} binds, window {}, {rate}; {} cores shared by all{}; recorder {}",
         settings["messages"],
         settings["characters"],
         settings["numbers"],
@@ -261,7 +265,8 @@ pub fn describe(result: &Value) -> Vec<String> {
         settings["binds"],
         settings["window"],
         settings["cores"],
-        if settings["records"] == true { "; records are kept" } else { "" }
+        if settings["records"] == true { "; records are kept" } else { "" },
+        settings["recorder"].as_str().unwrap_or_default()
     )];
     for subject in ["gateway", "relay"] {
         let Some(measured) = result.get(subject) else { continue };

@@ -1,5 +1,6 @@
 //! The habits of a simulated carrier, as plain data, and the dice by which it chooses between them.
 
+use crate::config::{SimulatedGrammar, SimulatedWords};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
@@ -160,6 +161,20 @@ pub struct Behaviour {
     pub receipt_data_coding: u8,
     /// esm_class of receipts: 4, or 0 as some send it.
     pub receipt_esm_class: u8,
+    /// How the receipt's fields are put.
+    pub receipt_grammar: SimulatedGrammar,
+    /// Words for states.
+    pub receipt_words: SimulatedWords,
+    /// `err:` of what was delivered, and of what was not.
+    pub receipt_errors: [String; 2],
+    /// The receipt's text stands in message_payload.
+    pub receipt_payload: bool,
+    /// Receipts come by data_sm.
+    pub receipt_data_sm: bool,
+    /// A receipt comes from the phone, not from whom the message came.
+    pub receipt_swapped: bool,
+    /// Share of messages of which ACCEPTD is said first.
+    pub accepted_first: f64,
     /// The number of the first id.
     pub id_start: u64,
     /// The carrier's clock against UTC, minutes.
@@ -216,6 +231,13 @@ impl Default for Behaviour {
             receipt_date_digits: 10,
             receipt_data_coding: 0,
             receipt_esm_class: 4,
+            receipt_grammar: SimulatedGrammar::Standard,
+            receipt_words: SimulatedWords::Standard,
+            receipt_errors: ["000".to_owned(), "001".to_owned()],
+            receipt_payload: false,
+            receipt_data_sm: false,
+            receipt_swapped: true,
+            accepted_first: 0.0,
             id_start: 1_000_001,
             zone_min: 0,
             hang_up_every: 0,

@@ -378,6 +378,9 @@ impl Carrier {
             self.receipt(key, submit, id, ReceiptState::Enroute, delay_us / 2, now);
         }
         if wanted {
+            if state != ReceiptState::Accepted && self.dice.chance(self.behaviour.accepted_first) {
+                self.receipt(key, submit, id, ReceiptState::Accepted, delay_us / 2, now);
+            }
             self.receipt(key, submit, id, state, delay_us, now);
             self.counts.receipts_early += u64::from(early);
             if self.dice.chance(self.behaviour.duplicate_receipts) {
@@ -397,9 +400,11 @@ impl Carrier {
         if self.behaviour.text_codings.contains(&submit.data_coding) {
             text.extend(submit.text.iter().copied().take(20));
         }
+        let (from, to) =
+            if self.behaviour.receipt_swapped { (submit.destination, submit.source) } else { (submit.source, submit.destination) };
         let token = self.deliveries.add(Delivery {
-            source: party(submit.destination),
-            destination: party(submit.source),
+            source: party(from),
+            destination: party(to),
             what: What::Receipt { id, state, submit_ms: now.wall_ms, done_ms: now.wall_ms + delay_us / 1000 },
             tries: 0,
             text,

@@ -1,6 +1,7 @@
 //! What a simulated carrier delivers: receipts and messages from phones, and how they are written into a deliver_sm.
 
 use super::behaviour::{Behaviour, IdForm, ReceiptPlace, scramble};
+use crate::config::{SimulatedGrammar, SimulatedWords};
 use crate::model::state::ReceiptState;
 use crate::smpp::TlvBuf;
 use crate::smpp::tlv::tag;
@@ -117,6 +118,8 @@ pub struct Written {
     pub text: ArrayVec<u8, 254>,
     /// The TLV section.
     pub tlvs: TlvBuf,
+    /// It goes by data_sm.
+    pub data_sm: bool,
 }
 
 /// Writes deliveries; remembers the last dates, because most receipts of one batch share them.
@@ -131,6 +134,7 @@ impl Writer {
         out.text.clear();
         out.tlvs.clear();
         out.data_coding = 0;
+        out.data_sm = false;
         let What::Receipt { id, state, submit_ms, done_ms } = delivery.what else {
             let has_header = delivery.what == What::Inbound { has_header: true };
             out.esm_class = if has_header { 0x40 } else { 0 };
@@ -147,26 +151,15 @@ impl Writer {
             out.tlvs.u8(tag::MESSAGE_STATE, state as u8);
         }
         if behaviour.receipt_place == ReceiptPlace::Tlv {
+            out.data_sm = behaviour.receipt_data_sm;
             return;
         }
-        let delivered = state == ReceiptState::Delivered;
-        let text = &mut out.text;
-        let mut push = |part: &[u8]| text.extend(part.iter().copied());
-        push(b"id:");
-        push(&write_id(id, behaviour.id_receipt));
-        if behaviour.receipt_sub_dlvrd {
-            push(if delivered { b" sub:001 dlvrd:001" } else { b" sub:001 dlvrd:000" });
-        }
-        push(b" submit date:");
-        push(&self.date(0, submit_ms, behaviour));
-        push(b" done date:");
-        push(&self.date(1, done_ms, behaviour));
-        push(b" stat:");
-        push(state.stat().as_bytes());
-        push(if delivered || intermediate { b" err:000" } else { b" err:001" });
-        if behaviour.receipt_quote {
-            push(b" text:");
-            push(&delivery.text[..delivery.text.len().min(20)]);
+        let dates = [self.date(0, submit_ms, behaviour), self.date(1, done_ms, behaviour)];
+        let quote = behaviour.receipt_quote.then(|| &delivery.text[..delivery.text.len().min(20)]);
+        match behaviour.receipt_grammar {
+            SimulatedGrammar::Standard => standard(id, state, &dates, quote, behaviour, &mut out.text),
+            SimulatedGrammar::Reordered => reordered(id, state, &dates, quote, behaviour, &mut out.text),
+            SimulatedGrammar::Joined => joined(id, state, &dates, quote, behaviour, &mut out.text),
         }
         if behaviour.receipt_data_coding == 8 {
             out.data_coding = 8;
@@ -174,6 +167,11 @@ impl Writer {
             out.text.extend(narrow.into_iter().flat_map(|octet| [0, octet]).take(254));
         } else {
             pack_text(0, behaviour, &mut out.text);
+        }
+        out.data_sm = behaviour.receipt_data_sm;
+        if behaviour.receipt_payload || out.data_sm {
+            out.tlvs.octets(tag::MESSAGE_PAYLOAD, &out.text);
+            out.text.clear();
         }
     }
 
@@ -196,6 +194,72 @@ impl Writer {
         }
         out
     }
+}
+
+/// The word for a state, and the error that goes with it.
+fn word(state: ReceiptState, behaviour: &Behaviour) -> (&[u8], &[u8]) {
+    let failed = !matches!(state, ReceiptState::Delivered | ReceiptState::Enroute | ReceiptState::Scheduled | ReceiptState::Accepted);
+    let word: &[u8] = match (behaviour.receipt_words, state) {
+        (SimulatedWords::Codes, _) if failed => b"MK:0012",
+        (SimulatedWords::Long, ReceiptState::Delivered) => b"DELIVERED",
+        (SimulatedWords::Long, ReceiptState::Undeliverable) => b"UNDELIVERABLE",
+        (SimulatedWords::Long, ReceiptState::Accepted) => b"ACCEPTED",
+        (SimulatedWords::Long, ReceiptState::Rejected) => b"REJECTED",
+        _ => state.stat().as_bytes(),
+    };
+    (word, behaviour.receipt_errors[usize::from(failed)].as_bytes())
+}
+
+type Dates = [ArrayVec<u8, 14>; 2];
+
+/// Puts pieces behind each other, as far as there is room.
+fn put(out: &mut ArrayVec<u8, 254>, pieces: &[&[u8]]) {
+    let room = out.remaining_capacity();
+    out.extend(pieces.iter().flat_map(|piece| piece.iter().copied()).take(room));
+}
+
+fn counts(state: ReceiptState) -> &'static [u8] {
+    if state == ReceiptState::Delivered { b"001" } else { b"000" }
+}
+
+fn standard(id: u64, state: ReceiptState, dates: &Dates, quote: Option<&[u8]>, behaviour: &Behaviour, out: &mut ArrayVec<u8, 254>) {
+    let (word, error) = word(state, behaviour);
+    put(out, &[b"id:", &write_id(id, behaviour.id_receipt)]);
+    if behaviour.receipt_sub_dlvrd {
+        put(out, &[b" sub:001 dlvrd:", counts(state)]);
+    }
+    put(out, &[b" submit date:", &dates[0], b" done date:", &dates[1], b" stat:", word, b" err:", error]);
+    // In UCS-2 there is room for half as much; half a label would be read as a part of the error.
+    let room = if behaviour.receipt_data_coding == 8 { 127 } else { 254 };
+    if let Some(quote) = quote.filter(|_| out.len() + b" text:".len() <= room) {
+        put(out, &[b" text:", quote]);
+    }
+}
+
+fn reordered(id: u64, state: ReceiptState, dates: &Dates, quote: Option<&[u8]>, behaviour: &Behaviour, out: &mut ArrayVec<u8, 254>) {
+    let (word, error) = word(state, behaviour);
+    put(out, &[b"Stat:", word, b" Err:", error, b" Done Date:", &dates[1], b" Submit Date:", &dates[0]]);
+    if behaviour.receipt_sub_dlvrd {
+        put(out, &[b" Dlvrd:", counts(state), b" Sub:001"]);
+    }
+    put(out, &[b" Id:", &write_id(id, behaviour.id_receipt)]);
+    if let Some(quote) = quote {
+        // Labels in what it quotes are no fields.
+        put(out, &[b" Text:", quote, b" id:0 stat:EXPIRED"]);
+    }
+}
+
+fn joined(id: u64, state: ReceiptState, dates: &Dates, quote: Option<&[u8]>, behaviour: &Behaviour, out: &mut ArrayVec<u8, 254>) {
+    let (word, error) = word(state, behaviour);
+    put(out, &[b"id=", &write_id(id, behaviour.id_receipt)]);
+    if behaviour.receipt_sub_dlvrd {
+        put(out, &[b";sub=1;dlvd=", counts(state)]);
+    }
+    put(out, &[b";submit_date=", &dates[0], b";done_date=", &dates[1], b";status=", word, b";error=", error]);
+    if let Some(quote) = quote {
+        put(out, &[b";txt=", quote]);
+    }
+    put(out, &[b"\r\n"]);
 }
 
 /// Text in the default alphabet, behind a header of so many octets, as the carrier packs it.
@@ -253,6 +317,32 @@ mod tests {
         assert_eq!(&write_date(1_709_164_740 / 60), b"202402282359");
         assert_eq!(&write_date(1_709_251_140 / 60), b"202402292359");
         assert_eq!(&write_date(1_767_225_599 / 60), b"202512312359");
+    }
+
+    #[test]
+    fn every_grammar_is_one_that_is_met_in_practice() {
+        let what = What::Receipt { id: 255, state: ReceiptState::Undeliverable, submit_ms: 1_709_164_740_000, done_ms: 1_709_164_800_000 };
+        let delivery =
+            Delivery { source: Party::new(1, 1, b"86"), destination: Party::new(0, 0, b"1"), what, tries: 0, text: ArrayVec::new() };
+        let written = |grammar, words, data_sm| {
+            let behaviour = Behaviour {
+                receipt_grammar: grammar,
+                receipt_words: words,
+                receipt_errors: ["000".into(), "0A3".into()],
+                receipt_place: ReceiptPlace::Text,
+                receipt_data_sm: data_sm,
+                ..Behaviour::default()
+            };
+            let mut written = Written::default();
+            Writer::default().write(&delivery, &behaviour, &mut written);
+            let text = if data_sm { written.tlvs.as_tlvs().first(tag::MESSAGE_PAYLOAD).unwrap_or_default() } else { &written.text };
+            (String::from_utf8(text.to_vec()).unwrap(), written.text.is_empty())
+        };
+        let reordered =
+            "Stat:UNDELIVERABLE Err:0A3 Done Date:2402290000 Submit Date:2402282359 Dlvrd:000 Sub:001 Id:255 Text: id:0 stat:EXPIRED";
+        assert_eq!(written(SimulatedGrammar::Reordered, SimulatedWords::Long, false), (reordered.to_owned(), false));
+        let joined = "id=255;sub=1;dlvd=000;submit_date=2402282359;done_date=2402290000;status=MK:0012;error=0A3;txt=\r\n";
+        assert_eq!(written(SimulatedGrammar::Joined, SimulatedWords::Codes, true), (joined.to_owned(), true));
     }
 
     #[test]

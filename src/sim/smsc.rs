@@ -10,7 +10,7 @@ use crate::link::driver::{self, DriverLimits, Handler, Mailbox};
 use crate::model::Now;
 use crate::model::clock::SystemClock;
 use crate::model::mark::{RunId, RunMarks};
-use crate::smpp::pdu::{QuerySm, QuerySmResp};
+use crate::smpp::pdu::{DataSm, QuerySm, QuerySmResp};
 use crate::smpp::{self, Addr, BindKind, CloseCause, Event, Pdu, Session, Sm, command, status};
 use std::io;
 use std::net::SocketAddr;
@@ -317,7 +317,16 @@ fn act(
                 tlvs: written.tlvs.as_tlvs(),
                 ..Sm::default()
             };
-            if session.request(token, &Pdu::DeliverSm(sm), now).is_err() {
+            let data = DataSm {
+                source: sm.source,
+                destination: sm.destination,
+                esm_class: sm.esm_class,
+                data_coding: sm.data_coding,
+                tlvs: sm.tlvs,
+                ..DataSm::default()
+            };
+            let pdu = if written.data_sm { Pdu::DataSm(data) } else { Pdu::DeliverSm(sm) };
+            if session.request(token, &pdu, now).is_err() {
                 carrier.not_sent(key, token);
                 return false;
             }

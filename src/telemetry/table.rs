@@ -286,15 +286,6 @@ pub(super) const RECORDS_FAILURES: Metric = metric(
     "Failures to read the journal for the records, or to write them; each is tried again",
 );
 
-// Under the names that Prometheus' own clients use.
-pub(super) const PROCESS_CPU: Metric = metric("process_cpu_seconds_total", Counter, &[], "CPU time of the process, user and system");
-pub(super) const PROCESS_RESIDENT: Metric = metric("process_resident_memory_bytes", Gauge, &[], "Resident memory of the process");
-pub(super) const PROCESS_THREADS: Metric = metric("process_threads", Gauge, &[], "Threads of the process");
-pub(super) const PROCESS_OPEN_FDS: Metric = metric("process_open_fds", Gauge, &[], "File handles that the process has open");
-pub(super) const PROCESS_MAX_FDS: Metric = metric("process_max_fds", Gauge, &[], "File handles that it may have open; absent: no limit");
-pub(super) const PROCESS_START: Metric = metric("process_start_time_seconds", Gauge, &[], "Unix time of the start of the process");
-pub(super) const TASKS: Metric =
-    metric("hongyan_tasks", Gauge, &[], "Tasks of the runtime that are alive: one for each connection, and a few more");
 pub(super) const HOOK_DELIVERIES: Metric = metric(
     "hongyan_hook_deliveries_total",
     Counter,
@@ -311,6 +302,16 @@ pub(super) const HOOK_REQUESTS: Metric = metric("hongyan_hook_requests", Gauge, 
 pub(super) const DEAD_LETTERS: Metric = metric("hongyan_dead_letters", Gauge, &[], "Dead letters that are kept");
 pub(super) const DEAD_LETTERS_DROPPED: Metric =
     metric("hongyan_dead_letters_dropped_total", Counter, &[], "Dead letters that went because their account had too many");
+
+// Under the names that Prometheus' own clients use.
+pub(super) const PROCESS_CPU: Metric = metric("process_cpu_seconds_total", Counter, &[], "CPU time of the process, user and system");
+pub(super) const PROCESS_RESIDENT: Metric = metric("process_resident_memory_bytes", Gauge, &[], "Resident memory of the process");
+pub(super) const PROCESS_THREADS: Metric = metric("process_threads", Gauge, &[], "Threads of the process");
+pub(super) const PROCESS_OPEN_FDS: Metric = metric("process_open_fds", Gauge, &[], "File handles that the process has open");
+pub(super) const PROCESS_MAX_FDS: Metric = metric("process_max_fds", Gauge, &[], "File handles that it may have open; absent: no limit");
+pub(super) const PROCESS_START: Metric = metric("process_start_time_seconds", Gauge, &[], "Unix time of the start of the process");
+pub(super) const TASKS: Metric =
+    metric("hongyan_tasks", Gauge, &[], "Tasks of the runtime that are alive: one for each connection, and a few more");
 
 /// All metrics.
 pub const METRICS: &[Metric] = &[

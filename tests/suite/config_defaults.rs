@@ -36,13 +36,14 @@ fn keys<T: for<'de> Deserialize<'de>>() -> Vec<String> {
 #[test]
 fn every_key_stands_in_the_annotated_files() {
     use hongyan::config as c;
-    let sections: [(&str, Vec<String>, &str); 32] = [
+    let sections: [(&str, Vec<String>, &str); 33] = [
         ("gateway", keys::<c::Gateway>(), "config/hongyan.toml"),
         ("gateway.log", keys::<c::Log>(), "config/hongyan.toml"),
         ("listen", keys::<c::Listen>(), "config/hongyan.toml"),
         ("metrics", keys::<c::Metrics>(), "config/hongyan.toml"),
         ("admin", keys::<c::Admin>(), "config/hongyan.toml"),
         ("records", keys::<c::Records>(), "config/hongyan.toml"),
+        ("recorder", keys::<c::Recorder>(), "config/hongyan.toml"),
         ("http", keys::<c::Http>(), "config/hongyan.toml"),
         ("account.events", keys::<c::AccountEvents>(), "config/hongyan.toml"),
         ("account.api_key", keys::<c::ApiKey>(), "config/hongyan.toml"),

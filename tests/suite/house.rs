@@ -9,7 +9,7 @@ fn layer(module: &str) -> Option<u8> {
     Some(match module {
         "model" => 0,
         "smpp" | "text" | "number" => 1,
-        "store" => 2,
+        "store" | "recorder" => 2,
         "engine" => 3,
         "link" | "records" => 4,
         "sim" | "load" | "http" => 5,
@@ -36,7 +36,8 @@ const BANNED: [(&str, &str); 9] = [
 
 /// True if the file at `path` (below src) is driven by whoever passes it the time: no threads, channels, clocks or chance.
 fn is_pure(path: &str) -> bool {
-    let pure = ["model/", "smpp/", "text/", "number/", "engine/", "sim/", "store/"].iter().any(|folder| path.starts_with(folder));
+    let pure =
+        ["model/", "smpp/", "text/", "number/", "engine/", "sim/", "store/", "recorder/"].iter().any(|folder| path.starts_with(folder));
     // The one place that reads the clocks; the stores and the threads that own them; the simulator's sockets.
     let stated =
         ["model/clock.rs", "store/local", "store/cluster", "store/writer.rs", "store/ledger_writer.rs", "store/tail.rs", "sim/smsc"];

@@ -6,6 +6,7 @@ use hongyan::link::carrier::CarrierContext;
 use hongyan::link::listener::Listener;
 use hongyan::link::pool::{LinkShared, Pool};
 use hongyan::link::registry::Registry;
+use hongyan::link::tape::Recordings;
 use hongyan::model::clock::SystemClock;
 use hongyan::model::{CarrierId, MessageId};
 use hongyan::smpp::decode::DecodeLimits;
@@ -30,7 +31,12 @@ struct Engine {
 
 fn engine() -> Engine {
     let (sender, inputs) = mpsc::channel(100);
-    let shared = LinkShared { registry: Arc::new(Registry::default()), engine: sender, clock: SystemClock::start() };
+    let shared = LinkShared {
+        registry: Arc::new(Registry::default()),
+        engine: sender,
+        clock: SystemClock::start(),
+        recordings: Arc::new(Recordings::none()),
+    };
     Engine { shared, inputs, ready: Default::default() }
 }
 
@@ -355,7 +361,12 @@ fn number(id: &[u8]) -> u64 {
 #[tokio::test]
 async fn a_peer_that_we_did_not_read_is_not_blamed_for_its_silence() {
     let (sender, inputs) = mpsc::channel(1);
-    let shared = LinkShared { registry: Arc::new(Registry::default()), engine: sender, clock: SystemClock::start() };
+    let shared = LinkShared {
+        registry: Arc::new(Registry::default()),
+        engine: sender,
+        clock: SystemClock::start(),
+        recordings: Arc::new(Recordings::none()),
+    };
     let mut engine = Engine { shared, inputs, ready: Default::default() };
     let listen = Listen { inactivity_ms: 200, ..listen() };
     let listener = Listener::start(&listen, &[Account::plain("demo", "secret")], engine.shared.clone()).await.unwrap();
