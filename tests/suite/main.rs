@@ -72,6 +72,7 @@ mod text_vectors;
 mod top_terminal;
 mod watch_dashboards;
 mod watch_live;
+mod watch_log;
 mod watch_package;
 mod watch_rules;
 mod watch_service;
