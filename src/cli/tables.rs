@@ -114,7 +114,7 @@ pub(super) fn carriers(value: &Value) -> Vec<String> {
                 String::new(),
                 String::new(),
                 String::new(),
-                String::new(),
+                text(&bind["failure"]),
             ]);
         }
     }
@@ -198,7 +198,10 @@ pub(super) fn changes(value: &Value) -> Vec<String> {
 
 pub(super) fn message(value: &Value) -> Vec<String> {
     let row = |name: &str, what: String| (!what.is_empty()).then(|| format!("{name:<12} {what}"));
-    let taken = format!("{} of {} taken by a carrier", value["parts_taken"], value["parts"]);
+    let taken = match value["parts"].is_null() {
+        true => String::new(),
+        false => format!("{} of {} taken by a carrier", value["parts_taken"], value["parts"]),
+    };
     let rows = [
         row("message", text(&value["message"])),
         row("state", text(&value["state"])),

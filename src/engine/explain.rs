@@ -115,10 +115,18 @@ impl Engine {
         let rule = route.carrier.map(|carrier| &self.plan.carrier(carrier).segments);
         let segments = rule.map_or(1, |rule| segment::count(&message.body, rule));
         let quote = self.quote(message.account, message.number, segments);
-        let rulings = self.explain_rules(&message).into_iter();
-        let said = rulings.map(|ruling| match ruling.refusal {
+        let rulings = self.explain_rules(&message);
+        let refused = rulings.iter().find_map(|ruling| ruling.refusal).map(|refusal| format!("nothing: it would be refused ({refusal})"));
+        let said = rulings.into_iter().map(|ruling| match ruling.refusal {
             Some(refusal) => format!("{}: refused ({refusal}): {}", ruling.rule, ruling.why),
             None => format!("{}: {}", ruling.rule, ruling.why),
+        });
+        // Rules are asked at intake and again before each carrier.
+        let mut rules: Vec<String> = Vec::new();
+        said.for_each(|line| {
+            if !rules.contains(&line) {
+                rules.push(line)
+            }
         });
         let ranges = &self.plan.ranges;
         let range = ranges.find(message.number).map(|range| ranges.get(range));
@@ -133,14 +141,14 @@ impl Engine {
             range,
             encoding: super::estimate::encoding_name(message.body.encoding),
             segments,
-            rules: said.collect(),
+            rules,
             repeats: self.repeat_of(&message, Remembered::Text).map(|repeat| repeat.original.to_string()),
             price: quote.map(|quote| [i64::from(quote.charge), quote.within_reach]),
             route: route.lines(&self.plan),
             carrier: route.carrier.map(|carrier| self.plan.carrier(carrier).name.clone()),
             buckets,
             before_it,
-            waits_on: closed.map(|_| "the hours of its class".to_owned()).or(waits_on),
+            waits_on: refused.or(closed.map(|_| "the hours of its class".to_owned())).or(waits_on),
             opens_ms: closed,
         })
     }

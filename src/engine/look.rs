@@ -271,12 +271,15 @@ pub struct BindView {
     pub state: &'static str,
     /// trx, tx or rx.
     pub kind: &'static str,
-    /// Since when, wall milliseconds.
+    /// Since when it is up, or isn't, wall milliseconds: tries to come up again don't count.
     pub since_ms: u64,
     /// Slots of its window, and how many are in use.
     pub window: u32,
     /// See `window`.
     pub in_flight: u32,
+    /// While it isn't up: what went wrong last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 /// An upstream session as its link sees it.

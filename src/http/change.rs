@@ -8,6 +8,7 @@ use crate::engine::control::{Answer, Ask, Which};
 use crate::engine::overlay::{Action, Change};
 use crate::engine::scope::{Fault, Scope};
 use crate::engine::trial::Trial;
+use crate::model::CarrierId;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -47,6 +48,9 @@ pub(super) async fn begin(
     };
     if matches!(action, Action::Cancel { .. }) && until_ms.is_some() {
         return Err(bad("for_s", "a cancel has no end: what is cancelled is over", "no end"));
+    }
+    if let Some(Scope { carrier: Some(carrier), bind: Some(bind), .. }) = action.scope() {
+        has_bind(&backstage, carrier_at(&backstage, carrier).await?, carrier, *bind)?;
     }
     match backstage.operator.ask(&who, &reason, Ask::Begin { action, until_ms }).await? {
         Answer::Began(change) => {
@@ -144,6 +148,9 @@ pub struct Rebound {
 pub(super) async fn rebind(State(backstage): State<Backstage>, Who(who): Who, Body(body): Body) -> Result<Json<Rebound>, Problem> {
     let BindOf { carrier, bind, reason } = parse(&body)?;
     let at = carrier_at(&backstage, &carrier).await?;
+    if let Some(bind) = bind {
+        has_bind(&backstage, at, &carrier, bind)?;
+    }
     let scope = Scope::of_carrier(&carrier, bind);
     match backstage.operator.ask(&who, &reason, Ask::End(Which::Unbinds(scope))).await {
         Ok(Answer::Ended(lifted)) => Ok(Json(Rebound { lifted, closed: 0 })),
@@ -157,14 +164,25 @@ pub(super) async fn rebind(State(backstage): State<Backstage>, Who(who): Who, Bo
     }
 }
 
+/// A typing mistake must not look like a success.
+fn has_bind(backstage: &Backstage, at: CarrierId, carrier: &str, bind: u16) -> Result<(), Problem> {
+    let binds: Vec<u16> = backstage.links.binds().into_iter().filter(|view| view.carrier == at).map(|view| view.bind).collect();
+    if binds.contains(&bind) {
+        return Ok(());
+    }
+    let names: Vec<String> = binds.iter().map(|bind| format!("{carrier}/{bind}")).collect();
+    let fix = if names.is_empty() { "a carrier with binds".to_owned() } else { names.join(", ") };
+    Err(Fault::of("unknown_name", "bind", format!("{carrier} has no bind {bind}"), fix).into())
+}
+
 /// The id of a carrier by its place among all carriers.
-async fn carrier_at(backstage: &Backstage, name: &str) -> Result<crate::model::CarrierId, Problem> {
+async fn carrier_at(backstage: &Backstage, name: &str) -> Result<CarrierId, Problem> {
     use crate::engine::look::{Look, View};
     let Answer::View(view) = backstage.operator.ask("", "", Ask::Look(Look::Carriers)).await? else { return Err(odd()) };
     let View::Carriers(carriers) = *view else { return Err(odd()) };
     let at = carriers.iter().position(|carrier| carrier.carrier == name).filter(|_| backstage.configured.has_carrier(name));
     let unknown = || Fault::of("unknown_name", "carrier", format!("no carrier is called '{name}'"), "one that `carriers` shows");
-    Ok(crate::model::CarrierId(at.ok_or_else(unknown)? as u16))
+    Ok(CarrierId(at.ok_or_else(unknown)? as u16))
 }
 
 /// Which upstream sessions.

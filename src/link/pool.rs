@@ -150,6 +150,17 @@ impl BindLoop {
             }
             self.set(Doing::Connecting);
             let ended = self.hold().await;
+            match ended {
+                Ended::Lost => {
+                    self.standing.lost(self.shared.clock.now().wall_ms);
+                    self.standing.failed(Some("the connection was lost".to_owned()));
+                }
+                Ended::Refused(code) => {
+                    let what = crate::smpp::status::name(code).unwrap_or("a status of its own");
+                    self.standing.failed(Some(format!("the carrier refuses the bind: {what} ({code:#x})")));
+                }
+                Ended::Unreachable => {}
+            }
             if *self.stopped.borrow() || self.shared.engine.is_closed() {
                 break;
             }
@@ -202,9 +213,10 @@ impl BindLoop {
                 Ok(stream) => match self.drive(stream).await {
                     Bound::Yes => return Ended::Lost,
                     Bound::Refused(status) => return Ended::Refused(status),
-                    Bound::No => {}
+                    Bound::No => self.standing.failed(Some(format!("{host} takes the connection and no bind"))),
                 },
                 Err(error) => {
+                    self.standing.failed(Some(format!("{host}: {error}")));
                     tracing::warn!(carrier = %context.settings.name, bind = self.id.index, host, %error, "can't connect");
                 }
             }

@@ -9,7 +9,7 @@ use crate::smpp::BindKind;
 use crate::telemetry::{BIND_STATES, BindCounts};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::Notify;
 
 /// What a bind that isn't bound is about.
@@ -30,6 +30,8 @@ pub struct Standing {
     kind: BindKind,
     doing: AtomicU8,
     since_ms: AtomicU64,
+    /// Why it isn't up.
+    failure: Mutex<Option<String>>,
     /// An operator doesn't want to wait for the next try.
     pub(super) at_once: Notify,
     /// What its connections have counted, one after the other.
@@ -39,14 +41,28 @@ pub struct Standing {
 impl Standing {
     /// One that is about to connect.
     pub fn new(kind: BindKind, now_ms: u64) -> Standing {
-        Standing { kind, doing: AtomicU8::new(0), since_ms: AtomicU64::new(now_ms), at_once: Notify::new(), counts: Arc::default() }
+        let (doing, since_ms) = (AtomicU8::new(0), AtomicU64::new(now_ms));
+        Standing { kind, doing, since_ms, failure: Mutex::default(), at_once: Notify::new(), counts: Arc::default() }
     }
 
-    /// It does something else from now on.
+    /// It does something else from now on. One that tries again and again is down since it was lost.
     pub(super) fn set(&self, doing: Doing, now_ms: u64) {
-        if self.doing.swap(doing as u8, Ordering::Relaxed) != doing as u8 {
+        let before = self.doing.swap(doing as u8, Ordering::Relaxed);
+        if (before == Doing::Down as u8) != (doing == Doing::Down) {
             self.since_ms.store(now_ms, Ordering::Relaxed);
+            self.failed(None);
         }
+    }
+
+    /// It was up, and is no more.
+    pub(super) fn lost(&self, now_ms: u64) {
+        self.since_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// What went wrong last.
+    pub(super) fn failed(&self, failure: Option<String>) {
+        // Nothing that can panic runs under this lock, so a poisoned one is still whole.
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
     }
 }
 
@@ -131,14 +147,15 @@ impl Links for Registry {
                 let &(carrier, bind) = standing.key();
                 let state = BIND_STATES[1 + usize::from(standing.doing.load(Ordering::Relaxed)).min(2)];
                 let since_ms = standing.since_ms.load(Ordering::Relaxed);
-                BindView { carrier, bind, state, kind: short(standing.kind), since_ms, window: 0, in_flight: 0 }
+                let failure = standing.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                BindView { carrier, bind, state, kind: short(standing.kind), since_ms, window: 0, in_flight: 0, failure }
             })
             .collect();
         for live in self.binds.iter().filter(|live| live.progress.bound() == Bound::Yes) {
             let id = live.key();
             if let Some(view) = views.iter_mut().find(|view| view.carrier == id.carrier && view.bind == id.index) {
                 view.state = BIND_STATES[0];
-                view.since_ms = live.progress.since_ms();
+                (view.since_ms, view.failure) = (live.progress.since_ms(), None);
                 (view.window, view.in_flight) = (live.progress.window(), live.progress.in_flight());
             }
         }

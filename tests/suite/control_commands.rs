@@ -49,6 +49,35 @@ fn a_pause_is_still_in_force_after_kill_9_and_what_waited_leaves_when_it_is_lift
 }
 
 #[test]
+fn a_bind_that_does_not_exist_is_refused_with_those_that_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_smsc, _, gateway) = start(directory.path());
+    for arguments in
+        [["drain", "north/7"].as_slice(), &["unbind", "north/7", "--yes"], &["rebind", "north/7"], &["pause", "--carrier", "north/7"]]
+    {
+        let told = refused(gateway.admin, arguments);
+        assert!(told.contains("north has no bind 7") && told.contains("north/0"), "{arguments:?}: {told}");
+    }
+    assert_eq!(done(gateway.admin, &["pauses"]).as_array().unwrap().len(), 0);
+    assert!(gateway.terminate().success());
+}
+
+#[test]
+fn a_bind_that_is_down_tells_since_when_it_was_lost_and_what_went_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    let (smsc, _, gateway) = start(directory.path());
+    let bind = || done(gateway.admin, &["carriers"])[0]["binds"][0].clone();
+    until("the bind is up", || bind()["state"] == "up");
+    assert!(bind()["failure"].is_null(), "{}", bind());
+    drop(smsc);
+    until("the bind is lost", || bind()["state"] != "up");
+    let lost = bind();
+    until("it was tried again", || bind()["failure"].as_str().is_some_and(|failure| failure.contains("127.0.0.1")));
+    assert_eq!(bind()["since_ms"], lost["since_ms"], "a try that fails is no news");
+    assert!(gateway.terminate().success());
+}
+
+#[test]
 fn what_is_cancelled_never_leaves_whatever_is_killed() {
     let directory = tempfile::tempdir().unwrap();
     let (smsc, config, gateway) = start(directory.path());

@@ -89,7 +89,8 @@ fn of_carrier(looks: &Looks, look: &Look, carrier: &Value, found: &mut Vec<Alarm
     if !down.is_empty() {
         let longest = down.iter().filter_map(|bind| age_s(look, &bind["since_ms"])).fold(0.0, f64::max);
         let which = if down.len() == binds.len() { "all".to_owned() } else { down.len().to_string() };
-        let what = format!("{name}: {which} of {} binds down for {}", binds.len(), seconds(longest));
+        let failure = down.iter().find_map(|bind| bind["failure"].as_str()).map_or(String::new(), |failure| format!(", {failure}"));
+        let what = format!("{name}: {which} of {} binds down for {}{failure}", binds.len(), seconds(longest));
         let (severity, hint) = match (wanted, down.len() == binds.len()) {
             (true, _) => (Severity::Note, "an operator wants it so; hongyan rebind"),
             (false, true) => (Severity::Critical, "network, password, the carrier's side: see the log"),

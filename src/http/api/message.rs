@@ -209,10 +209,15 @@ pub(super) async fn look(State(api): State<Api>, caller: Caller, Path(id): Path<
         (status = 409, description = "It has left, or is over", body = Problem, content_type = "application/problem+json")), security(("key" = [])))]
 pub(super) async fn cancel(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     caller.key.needs(Scope::MessagesWrite)?;
-    let ask = Ask::Cancel { account: caller.account.id, message: parsed(&id)? };
-    api.operator.ask("", "", ask).await.map_err(|fault| match fault.code {
-        "unknown_message" => unknown(),
-        _ => fault,
-    })?;
-    Ok(StatusCode::NO_CONTENT)
+    let message = parsed(&id)?;
+    match api.operator.ask("", "", Ask::Cancel { account: caller.account.id, message }).await {
+        Ok(_) => Ok(StatusCode::NO_CONTENT),
+        // Gone from what is alive: the records may know how it ended.
+        Err(fault) if fault.code == "unknown_message" => {
+            let fate = fate(&api, &caller.account, message).await?;
+            let what = format!("it is over: {}", fate.state);
+            Err(Problem::new(StatusCode::CONFLICT, "too_late", "id", what, "only what waits can be cancelled"))
+        }
+        Err(fault) => Err(Problem { field: "id".into(), ..fault.into() }),
+    }
 }

@@ -17,7 +17,7 @@ const PDU_MAX: usize = 1 << 20;
 #[derive(Debug, Clone, clap::Args)]
 #[command(
     after_help = "Examples:\n  hongyan replay shop.pcap --to 127.0.0.1:2775 --system-id demo --password demo      a customer's traffic again\n  \
-        hongyan smsc --listen 127.0.0.1:2776 --profile hex-ids & hongyan replay north.pcap --to 127.0.0.1:2776\n  \
+        hongyan smsc --port 2776 --profile hex-ids & hongyan replay north.pcap --to 127.0.0.1:2776\n  \
         hongyan replay north.pcap --listen 127.0.0.1:2776       be that carrier: its answers, ids and receipts\n\n\
         A redacted recording plays as well: its numbers are others, its texts are x."
 )]
