@@ -41,6 +41,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 /// Bounds of the histogram of batches in a group.
 const BATCHES: [f64; 12] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 5_000.0, 20_000.0];
 
+/// States that are an end: all but the first two.
+const ENDS: &[State] = State::ALL.split_at(2).1;
+
 /// The gateway's metrics. Made once by `app` with the names of accounts and carriers; handles are resolved then.
 pub struct Telemetry {
     handle: PrometheusHandle,
@@ -208,7 +211,7 @@ impl Telemetry {
             }
         }
         for (handles, figures) in read(&self.carriers).iter().zip(&snapshot.carriers) {
-            set_all(&handles.states, &figures.states);
+            set_all(&handles.states, &figures.states[State::ALL.len() - ENDS.len()..]);
             set_all(&handles.lanes, &figures.lanes);
             for (gauge, state) in handles.health.iter().zip(HealthState::ALL) {
                 gauge.set(f64::from(u8::from(figures.health.state == state)));
@@ -338,7 +341,7 @@ impl AccountHandles {
 impl CarrierHandles {
     fn new(r: &PrometheusRecorder, name: &str) -> CarrierHandles {
         CarrierHandles {
-            states: State::ALL.iter().map(|state| gauge(r, &table::CARRIER_MESSAGES, &[name, state.name()])).collect(),
+            states: ENDS.iter().map(|state| gauge(r, &table::CARRIER_MESSAGES, &[name, state.name()])).collect(),
             outcomes: OUTCOMES.iter().map(|outcome| counter(r, &table::CARRIER_OUTCOMES, &[name, outcome])).collect(),
             health: HealthState::ALL.iter().map(|state| gauge(r, &table::CARRIER_HEALTH, &[name, state.name()])).collect(),
             health_since: gauge(r, &table::CARRIER_HEALTH_SINCE, &[name]),

@@ -206,18 +206,32 @@ fn each_batch(
         lines += 1;
         let raw = if rejects.wants_text() { written(&record) } else { String::new() };
         let number = match number {
-            Ok(number) if set.insert(number) => number,
-            Ok(_) => {
-                rejects.add(record.line, DUPLICATE, "its number came before", &raw)?;
-                continue;
-            }
+            Ok(number) => number,
             Err(error) => {
                 let reason = if matches!(error, LineError::Number(_)) { "destination" } else { "unreadable" };
                 rejects.add(record.line, reason, &error.to_string(), &raw)?;
                 continue;
             }
         };
-        let text = if template.fixed().is_some() { None } else { Some(template.fill(&record)) };
+        let text = match template.fixed() {
+            Some(_) => None,
+            None => match template.fill(&record) {
+                Ok(text) => Some(text),
+                Err(column) => {
+                    rejects.add(
+                        record.line,
+                        "text",
+                        &format!("the text needs column {column}, and the line has {}", record.len()),
+                        &raw,
+                    )?;
+                    continue;
+                }
+            },
+        };
+        if !set.insert(number) {
+            rejects.add(record.line, DUPLICATE, "its number came before", &raw)?;
+            continue;
+        }
         rows.push(Row { line: record.line, number, text, written: raw });
         if rows.len() == batch {
             each(std::mem::replace(&mut rows, Vec::with_capacity(batch)), rejects)?;

@@ -178,7 +178,7 @@ pub(super) const QUALITY_MATURED_DELIVERED: Metric = metric(
 );
 
 pub(super) const CARRIER_MESSAGES: Metric =
-    metric("hongyan_carrier_messages", Gauge, &["carrier", "state"], "Messages handed to a carrier, by the state they are in");
+    metric("hongyan_carrier_messages", Gauge, &["carrier", "state"], "Messages that have ended with a carrier, by how");
 pub(super) const CARRIER_OUTCOMES: Metric =
     metric("hongyan_carrier_outcomes_total", Counter, &["carrier", "outcome"], "Parts answered by a carrier, by what it said");
 pub(super) const CARRIER_HEALTH: Metric = metric(

@@ -91,6 +91,9 @@ fn a_table_is_sent_with_its_columns_in_the_text_and_bad_lines_are_told_by_number
     assert_eq!(other.problem(), (409, "key_reused".to_owned(), "idempotency-key".to_owned()));
     assert_eq!(counts(&report(&submit(&gateway, query, "table-2", CSV, body)))[1], 2);
     until("all have left", || smsc.stats().submits == 5);
+    // An empty field is one; a field that isn't there leaves a hole in the text.
+    let short = report(&submit(&gateway, "text=Dear%20%7Bname%7D", "table-3", CSV, "phone,name\n13800138005\n13800138006,\n"));
+    assert_eq!((counts(&short), refused(&short)), ([2, 1, 0, 0, 1], vec![(2, "bad_value".to_owned(), "text".to_owned())]), "{short}");
     let found = call(&gateway, "GET", "/v1/messages?reference=o-3&campaign=spring", "").json();
     assert_eq!(found["messages"][0]["to"].as_str(), Some("+8613800138001"), "{found}");
     let bearer = format!("Bearer {OTHER}");

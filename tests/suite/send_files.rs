@@ -48,25 +48,26 @@ fn a_table_in_gb18030_is_sent_with_its_columns_in_the_text_and_bad_lines_are_tol
     let directory = tempfile::tempdir().unwrap();
     let (smsc, _, gateway) = start(directory.path());
     let text =
-        "姓名,手机号,单号\n张三,１３８００１３８０００,7\n李四,1380O138000,8\n\"王,五\",+86 138-0013-8001,9\n张三,13800138000,10\n赵六\n";
+        "姓名,手机号,单号\n张三,１３８００１３８０００,7\n李四,1380O138000,8\n\"王,五\",+86 138-0013-8001,9\n张三,13800138000,10\n赵六\n孙七,13800138077\n";
     let (list, bad) = (directory.path().join("list.csv"), directory.path().join("bad.csv"));
     std::fs::write(&list, encoding_rs::GB18030.encode(text).0).unwrap();
     let (list, bad_path) = (list.to_str().unwrap(), bad.to_str().unwrap());
     let arguments = ["send", list, "--account", "shop", "--text", "{姓名}，您的订单{3}已发货", "--rejects", bad_path];
     let told = done(gateway.admin, &arguments);
-    assert_eq!((of(&told, "lines"), of(&told, "accepted"), of(&told, "segments")), (5, 2, 2), "{told}");
+    assert_eq!((of(&told, "lines"), of(&told, "accepted"), of(&told, "segments")), (6, 2, 2), "{told}");
     let reasons = &told["not_sent"]["by_reason"];
     assert_eq!((of(reasons, "duplicate"), of(reasons, "destination"), of(reasons, "unreadable")), (1, 1, 1), "{told}");
+    assert_eq!(of(reasons, "text"), 1, "a field that the text needs and the line has not: {told}");
     let rejects = std::fs::read_to_string(&bad).unwrap();
     let lines: Vec<&str> = rejects.lines().map(|line| line.split(',').next().unwrap()).collect();
-    assert_eq!(lines, ["line", "3", "5", "6"], "{rejects}");
+    assert_eq!(lines, ["line", "3", "5", "6", "7"], "{rejects}");
     assert!(rejects.contains("李四"), "as it was written, in UTF-8: {rejects}");
     until("both have left", || smsc.stats().submits == 2);
     // The same command again is the same job; another text is another one.
     let again = done(gateway.admin, &arguments);
     assert_eq!((of(&again, "accepted"), of(&again, "repeated"), &again["job"]), (0, 2, &told["job"]));
     let other = done(gateway.admin, &["send", list, "--account", "shop", "--text", "Hello", "--number-column", "手机号"]);
-    assert_eq!(of(&other, "accepted"), 2);
+    assert_eq!(of(&other, "accepted"), 3);
     assert!(gateway.terminate().success());
 }
 

@@ -6,7 +6,7 @@ use hongyan::sim::world::{Settings, run};
 
 #[test]
 fn in_every_world_the_promises_hold() {
-    let sum = worlds(seeds(0..200), Settings::drawn);
+    let sum = worlds(seeds(0..600), Settings::drawn);
     assert!(sum.acknowledged <= sum.accepted && sum.crashes > 0 && sum.carried > 0, "{sum:?}");
 }
 
@@ -47,7 +47,7 @@ fn a_crash_at_any_step_loses_nothing_acknowledged() {
 
 #[test]
 fn lost_and_late_answers_end_in_no_loss_and_in_doubles_only_where_they_are_allowed() {
-    let sum = worlds(1000..1040, |seed| {
+    let sum = worlds(seeds(1000..1040), |seed| {
         let mut settings = Settings { long_share: 0.3, ..Settings::calm() };
         settings.behaviour.lost_answers = 0.2;
         settings.behaviour.answer_jitter_ms = if seed.is_multiple_of(2) { 6_000 } else { 50 };
@@ -58,7 +58,7 @@ fn lost_and_late_answers_end_in_no_loss_and_in_doubles_only_where_they_are_allow
 
 #[test]
 fn connections_cut_at_any_octet_on_both_sides_lose_nothing() {
-    worlds(2000..2030, |_| Settings {
+    worlds(seeds(2000..2030), |_| Settings {
         cut_carrier_every_ms: 500,
         cut_upstream_every_ms: 500,
         stall_every_ms: 2_000,
@@ -69,7 +69,7 @@ fn connections_cut_at_any_octet_on_both_sides_lose_nothing() {
 
 #[test]
 fn receipts_that_are_early_doubled_or_come_on_another_bind_are_told_once() {
-    worlds(3000..3030, |_| {
+    worlds(seeds(3000..3030), |_| {
         let mut settings = Settings::calm();
         settings.behaviour.early_receipts = 0.5;
         settings.behaviour.duplicate_receipts = 0.5;
@@ -80,7 +80,7 @@ fn receipts_that_are_early_doubled_or_come_on_another_bind_are_told_once() {
 
 #[test]
 fn an_upstream_that_answers_late_or_not_at_all_gets_its_reports_at_least_once() {
-    worlds(4000..4030, |_| Settings {
+    worlds(seeds(4000..4030), |_| Settings {
         upstream_later: 0.3,
         upstream_never: 0.1,
         upstream_silent: 0.3,
@@ -91,7 +91,7 @@ fn an_upstream_that_answers_late_or_not_at_all_gets_its_reports_at_least_once() 
 
 #[test]
 fn what_is_carried_into_the_ledger_survives_crash_upon_crash() {
-    let sum = worlds(5000..5030, |_| Settings { crash_every_ms: 700, journal_octets: 1_200, long_share: 0.3, ..Settings::calm() });
+    let sum = worlds(seeds(5000..5030), |_| Settings { crash_every_ms: 700, journal_octets: 1_200, long_share: 0.3, ..Settings::calm() });
     assert!(sum.carried > 100 && sum.crashes > 300, "{sum:?}");
 }
 
@@ -111,7 +111,7 @@ fn sent_cold(seed: u64) -> Settings {
 
 #[test]
 fn receipts_find_messages_that_have_left_memory() {
-    let sum = worlds(seeds(8000..8060), sent_cold);
+    let sum = worlds(seeds(8000..8120), sent_cold);
     assert!(sum.chunks_read > 500 && sum.pages_read > 500, "{sum:?}");
     println!("{sum:?}");
 }
@@ -135,7 +135,7 @@ fn a_crash_at_any_step_loses_no_receipt_of_a_message_that_has_left_memory() {
 
 #[test]
 fn what_leaves_memory_comes_back_and_is_sent() {
-    let sum = worlds(7000..7060, cold);
+    let sum = worlds(seeds(7000..7060), cold);
     assert!(sum.chunks_read > 100, "{sum:?}");
 }
 
@@ -170,18 +170,23 @@ fn listed(seed: u64) -> Settings {
 
 #[test]
 fn nothing_leaves_to_a_number_once_its_block_or_its_opt_out_is_answered() {
-    let sum = worlds(8000..8060, listed);
+    let sum = worlds(seeds(8000..8060), listed);
     assert!(sum.listed > 500 && sum.stopped > 100 && sum.crashes > 20 && sum.carried > 100, "{sum:?}");
 }
 
 #[test]
 fn failing_syncs_slow_disks_and_a_jumping_clock_lose_nothing() {
-    worlds(6000..6030, |_| Settings { failed_sync_every_ms: 3_000, disk_every_ms: 2_000, wall_jump_every_ms: 1_000, ..Settings::calm() });
+    worlds(seeds(6000..6030), |_| Settings {
+        failed_sync_every_ms: 3_000,
+        disk_every_ms: 2_000,
+        wall_jump_every_ms: 1_000,
+        ..Settings::calm()
+    });
 }
 
 #[test]
 fn what_is_handed_in_twice_is_one_message_with_one_id_also_across_crashes() {
-    let sum = worlds(8000..8030, |seed| Settings {
+    let sum = worlds(seeds(8000..8030), |seed| Settings {
         repeated_share: 0.5,
         job_lines: 30,
         crash_every_ms: [0, 700, 3_000][seed as usize % 3],
@@ -193,7 +198,7 @@ fn what_is_handed_in_twice_is_one_message_with_one_id_also_across_crashes() {
 
 #[test]
 fn balances_are_exact_and_never_below_their_limit_also_across_crashes() {
-    let sum = worlds(8100..8130, |seed| Settings {
+    let sum = worlds(seeds(8100..8130), |seed| Settings {
         limit: Some([0, 100, 500][seed as usize % 3]),
         top_up_every_ms: 500,
         crash_every_ms: [0, 700, 3_000][seed as usize % 3],
@@ -225,7 +230,7 @@ fn a_crash_at_any_step_makes_no_second_message_and_loses_no_credit() {
 
 #[test]
 fn rules_weights_health_and_second_tries_break_no_promise() {
-    let sum = worlds(seeds(0..60), Settings::routed);
+    let sum = worlds(seeds(0..200), Settings::routed);
     assert!(sum.rerouted > sum.accepted / 50, "{sum:?}");
 }
 

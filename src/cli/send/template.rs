@@ -50,16 +50,20 @@ impl Template {
         }
     }
 
-    /// The text of a line. A field that isn't there is empty.
-    pub(super) fn fill(&self, record: &Record<'_>) -> String {
+    /// The text of a line; an empty field is empty.
+    ///
+    /// # Errors
+    /// The first column, from 1, that the line doesn't have.
+    pub(super) fn fill(&self, record: &Record<'_>) -> Result<String, usize> {
         let mut text = String::new();
         for piece in &self.0 {
             match piece {
                 Piece::Text(plain) => text += plain,
-                Piece::Column(column) => text += &record.text(*column),
+                Piece::Column(column) if *column < record.len() => text += &record.text(*column),
+                Piece::Column(column) => return Err(column + 1),
             }
         }
-        text
+        Ok(text)
     }
 }
 
@@ -84,15 +88,16 @@ mod tests {
     fn filled(text: &str, names: &[&str]) -> Result<String, String> {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let template = Template::parse(text, &names)?;
-        let mut records = Records::open(&b"13800138000, Ada ,7\n"[..]).unwrap();
-        Ok(template.fill(&records.read().unwrap().unwrap()))
+        let mut records = Records::open(&b"13800138000, Ada ,7,\n"[..]).unwrap();
+        template.fill(&records.read().unwrap().unwrap()).map_err(|column| format!("no column {column}"))
     }
 
     #[test]
     fn columns_are_filled_by_name_or_place_and_braces_can_be_written() {
         let names = ["phone", "First Name", "order"];
         assert_eq!(filled("Dear {first_name}: {{{order}}}!", &names), Ok("Dear Ada: {7}!".to_owned()));
-        assert_eq!(filled("{2} {3}{9}", &[]), Ok("Ada 7".to_owned()));
+        assert_eq!(filled("{2} {3}{4}", &[]), Ok("Ada 7".to_owned()), "an empty field is there");
+        assert_eq!(filled("{2} {3}{9}", &[]), Err("no column 9".to_owned()));
         assert_eq!(Template::parse("Hello }}", &[]).unwrap().fixed(), Some("Hello }"));
         assert_eq!(Template::parse("{1}", &[]).unwrap().fixed(), None);
     }

@@ -302,6 +302,11 @@ impl Table {
                     continue;
                 }
             };
+            if let Some((name, _)) = self.variables.iter().find(|(_, at)| *at >= record.len()) {
+                let what = format!("the text names {{{name}}}, and the line has no such field");
+                pass_over(refusal(line, Fault::of("bad_value", "text", what, "a field for every column")), out)?;
+                continue;
+            }
             let value = |(name, at): &(String, usize)| (name.clone(), Variable::Text(record.text(*at).into_owned()));
             let own = Recipient {
                 to: format!("+{}", String::from_utf8_lossy(&unpack(number))),
