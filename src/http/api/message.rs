@@ -126,7 +126,8 @@ pub(super) fn of_row(row: Row, numbers: &Numbers) -> Fate {
 pub(super) struct MessageTold {
     /// Its id.
     id: String,
-    /// waiting, sent_waiting (a carrier has it), or how it ended: delivered, undelivered, expired, rejected, cancelled, sent_final, no_receipt, in_doubt.
+    /// waiting, sent_waiting (a carrier has it), or how it ended: delivered, undelivered, expired, rejected, cancelled,
+    /// sent_final (a carrier took it, and nobody asked for a receipt), no_receipt (none came in time), in_doubt (nobody can say whether it left).
     state: Cow<'static, str>,
     /// What it waits on.
     #[serde(skip_serializing_if = "Option::is_none")]
