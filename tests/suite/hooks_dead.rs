@@ -38,8 +38,10 @@ fn what_an_endpoint_will_never_take_is_kept_through_kill_9_until_it_is_tried_aga
     let kept = letters(&gateway);
     assert_eq!((kept.len(), &kept[0]["reason"], &kept[0]["kind"]), (20, &json!("never"), &json!("receipt")), "{kept:?}");
     // Tried again in vain: they stay.
+    let before = receiver.turned_away();
     assert_eq!(replay(&gateway, &json!({})), 20);
-    until("each was tried", || letters(&gateway).iter().all(|letter| letter["replays"] == json!(1)));
+    until("each was tried, and turned away", || receiver.turned_away() == before + 20);
+    assert!(letters(&gateway).iter().all(|letter| letter["replays"] == json!(1)));
     receiver.answer(200);
     let some: Vec<&Value> = kept[..3].iter().map(|letter| &letter["id"]).collect();
     until("they may be tried again", || {

@@ -17,6 +17,8 @@ pub struct Receiver {
     /// The status that it answers; 0: it takes the request and says nothing.
     status: Arc<AtomicU16>,
     connections: Arc<AtomicUsize>,
+    /// Events that it turned away.
+    turned_away: Arc<AtomicUsize>,
 }
 
 impl Receiver {
@@ -27,14 +29,16 @@ impl Receiver {
             requests: Arc::default(),
             status: Arc::new(AtomicU16::new(200)),
             connections: Arc::default(),
+            turned_away: Arc::default(),
         };
         let (requests, status, connections) =
             (Arc::clone(&receiver.requests), Arc::clone(&receiver.status), Arc::clone(&receiver.connections));
+        let turned_away = Arc::clone(&receiver.turned_away);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 connections.fetch_add(1, Ordering::Relaxed);
-                let (requests, status) = (Arc::clone(&requests), Arc::clone(&status));
-                std::thread::spawn(move || serve(stream, &requests, &status));
+                let (requests, status, turned_away) = (Arc::clone(&requests), Arc::clone(&status), Arc::clone(&turned_away));
+                std::thread::spawn(move || serve(stream, &requests, &status, &turned_away));
             }
         });
         receiver
@@ -47,6 +51,11 @@ impl Receiver {
 
     pub fn requests(&self) -> Vec<(String, String)> {
         self.requests.lock().unwrap().clone()
+    }
+
+    /// Events that it has turned away.
+    pub fn turned_away(&self) -> usize {
+        self.turned_away.load(Ordering::SeqCst)
     }
 
     /// From now on it answers with this status; 0: with nothing.
@@ -65,7 +74,7 @@ impl Receiver {
     }
 }
 
-fn serve(stream: TcpStream, requests: &Mutex<Vec<(String, String)>>, status: &AtomicU16) -> Option<()> {
+fn serve(stream: TcpStream, requests: &Mutex<Vec<(String, String)>>, status: &AtomicU16, turned_away: &AtomicUsize) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     loop {
         let (mut head, mut length) = (String::new(), 0);
@@ -91,6 +100,8 @@ fn serve(stream: TcpStream, requests: &Mutex<Vec<(String, String)>>, status: &At
         }
         if status < 300 {
             requests.lock().unwrap().push((head, String::from_utf8(body).ok()?));
+        } else if let Ok(told) = serde_json::from_slice::<Value>(&body) {
+            turned_away.fetch_add(told["data"]["events"].as_array().map_or(0, Vec::len), Ordering::SeqCst);
         }
         write!(&stream, "HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n").ok()?;
     }
