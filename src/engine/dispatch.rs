@@ -185,7 +185,6 @@ impl Dispatcher {
 
     /// A part got its outcome; `open`: it was in flight until now.
     pub(super) fn count_outcome(&mut self, outcome: &Outcome, open: bool, now: Now) {
-        let counts = &mut self.outcomes;
         match outcome {
             Outcome::Sent { .. } if open => self.adaptive.taken(now),
             // Counted with the pause that it asks for.
@@ -193,15 +192,7 @@ impl Dispatcher {
             _ if open => self.adaptive.landed(now),
             _ => {}
         }
-        match outcome {
-            Outcome::Sent { .. } => counts.sent += 1,
-            Outcome::Later { .. } => counts.later += 1,
-            Outcome::Throttled { .. } => counts.throttled += 1,
-            Outcome::Elsewhere { .. } => counts.elsewhere += 1,
-            Outcome::Never { .. } => counts.never += 1,
-            Outcome::InDoubt => counts.in_doubt += 1,
-            Outcome::NotSent => {}
-        }
+        outcome.count(&mut self.outcomes);
     }
 
     pub(super) fn command(&mut self, bind: BindId, command: BindCommand) {

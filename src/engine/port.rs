@@ -11,6 +11,7 @@ pub use crate::model::id::{BindId, CarrierId, SessionId};
 use crate::model::notes::Notes;
 use crate::model::state::ReceiptState;
 use crate::model::{AccountId, Address, Body, Encoding, Message, MessageId, Refusal, State};
+use crate::telemetry::OutcomeCounts;
 use arrayvec::ArrayVec;
 use std::sync::Arc;
 
@@ -172,6 +173,21 @@ pub enum Outcome {
     InDoubt,
     /// Never handed to the socket (window closed, an earlier part was refused, the session is unbinding).
     NotSent,
+}
+
+impl Outcome {
+    /// One more of its kind.
+    pub fn count(&self, counts: &mut OutcomeCounts) {
+        match self {
+            Outcome::Sent { .. } => counts.sent += 1,
+            Outcome::Later { .. } => counts.later += 1,
+            Outcome::Throttled { .. } => counts.throttled += 1,
+            Outcome::Elsewhere { .. } => counts.elsewhere += 1,
+            Outcome::Never { .. } => counts.never += 1,
+            Outcome::InDoubt => counts.in_doubt += 1,
+            Outcome::NotSent => {}
+        }
+    }
 }
 
 /// What a carrier delivered.

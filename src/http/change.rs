@@ -2,6 +2,7 @@
 
 use super::admin::{Backstage, Reloaded};
 use super::extract::{Body, Parameters, Who};
+use super::instant::now_ms;
 use super::look::odd;
 use super::problem::Problem;
 use crate::engine::control::{Answer, Ask, Which};
@@ -14,7 +15,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Longest a change may be told to last, seconds.
 const FOR_MAX_S: u64 = 366 * 86_400;
@@ -63,10 +64,6 @@ pub(super) async fn begin(
 
 fn bad(field: &'static str, what: &str, fix: &str) -> Problem {
     Fault::of("bad_value", field, what, fix).into()
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 /// Why.

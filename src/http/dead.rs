@@ -3,6 +3,7 @@
 use super::admin::Backstage;
 use super::extract::{Body, Parameters, Who};
 use super::hooks::dead::{Letter, Reason, message_of};
+use super::instant::iso;
 use super::problem::Problem;
 use crate::engine::control::Ask;
 use crate::engine::port::Delivery;
@@ -36,10 +37,6 @@ pub struct LetterTold {
     died_at: String,
     /// Times that it was tried again since the gateway's start.
     replays: u32,
-}
-
-fn iso(ms: u64) -> String {
-    jiff::Timestamp::from_millisecond(ms as i64).map_or_else(|_| String::new(), |at| at.to_string())
 }
 
 impl LetterTold {

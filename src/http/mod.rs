@@ -13,6 +13,7 @@ mod extract;
 mod foretell;
 mod guard;
 pub mod hooks;
+mod instant;
 mod keys;
 mod lists;
 mod look;
@@ -30,4 +31,19 @@ use admin::Boxed;
 pub trait Keep: Send + Sync {
     /// Keeps it; true once it is durable, false if that can't be had now.
     fn keep(&self, update: crate::store::LedgerUpdate) -> Boxed<'_, bool>;
+}
+
+/// Keeps pages in memory, for tests.
+#[cfg(test)]
+#[derive(Default)]
+struct Memory(std::sync::Mutex<std::collections::BTreeMap<u64, Vec<u8>>>);
+
+#[cfg(test)]
+impl Keep for Memory {
+    fn keep(&self, update: crate::store::LedgerUpdate) -> Boxed<'_, bool> {
+        let mut pages = self.0.lock().unwrap();
+        update.drop_pages.into_iter().for_each(|(_, ids)| pages.retain(|id, _| !ids.contains(id)));
+        pages.extend(update.pages.into_iter().map(|page| (page.id, page.octets)));
+        Box::pin(async { true })
+    }
 }

@@ -10,7 +10,7 @@ use crate::engine::port::{BindCommand, BindId, Input, Outcome, Received, Ticket}
 use crate::model::{Message, Now};
 use crate::smpp::session::MAX_LATE;
 use crate::smpp::{Bind, BindKind, CloseCause, Event, Pdu, RequestError, Session, Settings, command, status};
-use crate::telemetry::{BindCounts, OutcomeCounts};
+use crate::telemetry::BindCounts;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -305,7 +305,7 @@ impl CarrierBind {
         };
         let outcome = outcome(answer, message_id, &self.context.settings.profile);
         let sent = matches!(outcome, Outcome::Sent { .. });
-        count(&mut self.counts.answers, &outcome);
+        outcome.count(&mut self.counts.answers);
         // A late refusal changes nothing: the doubt has been dealt with by the class's policy, and a refusal can't be trusted to mean this attempt.
         if sent || !late {
             self.outcomes.push((flight.ticket, outcome));
@@ -354,19 +354,6 @@ impl CarrierBind {
         if !self.deliveries.is_empty() {
             reports.push(Input::Received { bind: self.id, deliveries: std::mem::take(&mut self.deliveries) });
         }
-    }
-}
-
-/// One more answer of this kind.
-fn count(answers: &mut OutcomeCounts, outcome: &Outcome) {
-    match outcome {
-        Outcome::Sent { .. } => answers.sent += 1,
-        Outcome::Later { .. } => answers.later += 1,
-        Outcome::Throttled { .. } => answers.throttled += 1,
-        Outcome::Elsewhere { .. } => answers.elsewhere += 1,
-        Outcome::Never { .. } => answers.never += 1,
-        Outcome::InDoubt => answers.in_doubt += 1,
-        Outcome::NotSent => {}
     }
 }
 

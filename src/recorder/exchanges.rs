@@ -73,14 +73,7 @@ pub struct Exchanges {
 pub fn delivered<'a>(pdu: &Pdu<'a>) -> Option<Sm<'a>> {
     match pdu {
         Pdu::DeliverSm(sm) => Some(*sm),
-        Pdu::DataSm(data) => Some(Sm {
-            source: data.source,
-            destination: data.destination,
-            esm_class: data.esm_class,
-            data_coding: data.data_coding,
-            tlvs: data.tlvs,
-            ..Sm::default()
-        }),
+        Pdu::DataSm(data) => Some(data.as_sm()),
         _ => None,
     }
 }

@@ -105,17 +105,7 @@ fn ranges(whole: &[u8], pdu: &Pdu<'_>) -> Vec<(Range<usize>, What)> {
         Pdu::BindTransceiver(bind) | Pdu::BindTransmitter(bind) | Pdu::BindReceiver(bind) => put(bind.password, What::Octets),
         Pdu::Outbind(bind) => put(bind.password, What::Octets),
         Pdu::SubmitSm(sm) | Pdu::DeliverSm(sm) => of_sm(sm, matches!(pdu, Pdu::DeliverSm(_)), &mut put),
-        Pdu::DataSm(data) => {
-            let sm = Sm {
-                source: data.source,
-                destination: data.destination,
-                esm_class: data.esm_class,
-                data_coding: data.data_coding,
-                tlvs: data.tlvs,
-                ..Sm::default()
-            };
-            of_sm(&sm, true, &mut put);
-        }
+        Pdu::DataSm(data) => of_sm(&data.as_sm(), true, &mut put),
         Pdu::SubmitMulti(multi) => {
             for destination in multi.destinations() {
                 if let Destination::Sme(addr) = destination {

@@ -246,20 +246,7 @@ impl SmscSession {
         let Some(key) = self.key else { return };
         let submit = match pdu {
             Pdu::SubmitSm(sm) => Submit::of(command::SUBMIT_SM_RESP, sequence, sm),
-            Pdu::DataSm(data) => Submit::of(
-                command::DATA_SM_RESP,
-                sequence,
-                &Sm {
-                    service_type: data.service_type,
-                    source: data.source,
-                    destination: data.destination,
-                    esm_class: data.esm_class,
-                    registered_delivery: data.registered_delivery,
-                    data_coding: data.data_coding,
-                    tlvs: data.tlvs,
-                    ..Sm::default()
-                },
-            ),
+            Pdu::DataSm(data) => Submit::of(command::DATA_SM_RESP, sequence, &data.as_sm()),
             Pdu::QuerySm(query) => return self.query(sequence, query, session, now),
             Pdu::CancelSm(_) => return session.respond(sequence, status::ESME_RCANCELFAIL, &Pdu::CancelSmResp),
             Pdu::ReplaceSm(_) => return session.respond(sequence, status::ESME_RREPLACEFAIL, &Pdu::ReplaceSmResp),

@@ -213,20 +213,8 @@ impl State {
 mod tests {
     use super::*;
     use crate::engine::port::Inbound;
-    use crate::http::admin::Boxed;
+    use crate::http::Memory;
     use crate::model::{Address, Body, Encoding};
-
-    #[derive(Default)]
-    struct Memory(Mutex<BTreeMap<u64, Vec<u8>>>);
-
-    impl Keep for Memory {
-        fn keep(&self, update: LedgerUpdate) -> Boxed<'_, bool> {
-            let mut pages = self.0.lock().unwrap();
-            update.drop_pages.into_iter().for_each(|(_, ids)| pages.retain(|id, _| !ids.contains(id)));
-            pages.extend(update.pages.into_iter().map(|page| (page.id, page.octets)));
-            Box::pin(async { true })
-        }
-    }
 
     fn letter(account: u32, message: u64) -> Letter {
         let address = |digits: &[u8]| Address::new(1, 1, digits).unwrap();

@@ -16,6 +16,7 @@ mod log;
 mod write;
 
 use super::events::EventLogs;
+use super::instant::now_ms;
 use crate::config::AccountEvents;
 use crate::engine::port::{Delivery, DeliveryAnswer, DeliveryToken, Input, SessionId, UpstreamReply};
 use crate::model::AccountId;
@@ -29,7 +30,7 @@ use rand::RngExt;
 use reqwest::Client;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -414,11 +415,6 @@ impl Hooks {
         let inputs = std::mem::take(&mut self.answers).into_iter();
         engine.send(inputs.map(|(session, answers)| Input::Answered { session, answers }).collect()).await.is_ok()
     }
-}
-
-/// Wall milliseconds.
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 async fn send(client: Client, guard: Guard, origin: String, entries: Vec<Entry>, request: Request) -> Done {

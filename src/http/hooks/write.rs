@@ -3,6 +3,7 @@
 
 use super::OwnHook;
 use crate::engine::port::{Delivery, Inbound, Report};
+use crate::http::instant::iso;
 use crate::model::Address;
 use crate::model::notes::{Callback, CallbackForm};
 use crate::model::state::ReceiptState;
@@ -126,7 +127,7 @@ impl Request {
                 let now_s = Timestamp::now().as_second();
                 let ids: String = events.iter().filter_map(|event| event["id"].as_str()).collect();
                 let id = format!("msg_{:032x}", xxh3_128(ids.as_bytes()));
-                let body = json!({ "type": "events", "timestamp": iso(now_s * 1000), "data": { "events": events } }).to_string();
+                let body = json!({ "type": "events", "timestamp": iso(now_s as u64 * 1000), "data": { "events": events } }).to_string();
                 let mut request = client
                     .post(self.url)
                     .header("content-type", "application/json")
@@ -146,10 +147,6 @@ fn sign(secret: &[u8], id: &str, at_s: i64, body: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
     mac.update(format!("{id}.{at_s}.{body}").as_bytes());
     format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
-}
-
-fn iso(ms: i64) -> String {
-    Timestamp::from_millisecond(ms).map_or_else(|_| String::new(), |at| at.to_string())
 }
 
 fn digits(address: &Address) -> String {
@@ -177,8 +174,8 @@ fn event_of_report(report: &Report, account: &str) -> Value {
         "error": String::from_utf8_lossy(&report.error),
         "reference": notes.map_or("", |notes| &notes.reference),
         "tags": notes.map_or(&[][..], |notes| &notes.tags),
-        "accepted_at": iso(report.submit_ms as i64),
-        "done_at": iso(report.done_ms as i64),
+        "accepted_at": iso(report.submit_ms),
+        "done_at": iso(report.done_ms),
         "parts": report.parts,
         "parts_delivered": report.parts_delivered,
     })
@@ -198,7 +195,7 @@ fn event_of_inbound(inbound: &Inbound, account: &str) -> Value {
             None => Some(STANDARD.encode(inbound.body.text())),
         },
         "incomplete": inbound.incomplete,
-        "received_at": iso(inbound.received_ms as i64),
+        "received_at": iso(inbound.received_ms),
     })
 }
 

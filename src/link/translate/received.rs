@@ -62,17 +62,7 @@ impl Reader {
 
     /// What a data_sm is: the same, with the text in message_payload.
     pub fn data(&self, data: &DataSm<'_>, now_ms: u64) -> Received {
-        let sm = Sm {
-            service_type: data.service_type,
-            source: data.source,
-            destination: data.destination,
-            esm_class: data.esm_class,
-            registered_delivery: data.registered_delivery,
-            data_coding: data.data_coding,
-            tlvs: data.tlvs,
-            ..Sm::default()
-        };
-        self.deliver(&sm, now_ms)
+        self.deliver(&data.as_sm(), now_ms)
     }
 
     fn facts(&self, parsed: &ParsedReceipt<'_>, sm: &Sm<'_>, now_ms: u64) -> ReceiptFacts {

@@ -186,6 +186,22 @@ pub struct DataSm<'a> {
     pub tlvs: Tlvs<'a>,
 }
 
+impl<'a> DataSm<'a> {
+    /// The same as a submit_sm or deliver_sm with an empty short_message.
+    pub fn as_sm(&self) -> Sm<'a> {
+        Sm {
+            service_type: self.service_type,
+            source: self.source,
+            destination: self.destination,
+            esm_class: self.esm_class,
+            registered_delivery: self.registered_delivery,
+            data_coding: self.data_coding,
+            tlvs: self.tlvs,
+            ..Sm::default()
+        }
+    }
+}
+
 /// query_sm (v3.4 §4.8.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct QuerySm<'a> {

@@ -193,7 +193,7 @@ impl Book {
             }
             let gone = past(of_account, page, now_ms);
             gone.iter().for_each(|page| drop(entries.remove(page)));
-            let began_at = jiff::Timestamp::from_millisecond(now_ms as i64).map_or_else(|_| String::new(), |at| at.to_string());
+            let began_at = crate::http::instant::iso(now_ms);
             let progress = Progress {
                 id: id.to_owned(),
                 state: State::Running,
@@ -239,20 +239,7 @@ fn past(mut all: Vec<Arc<Entry>>, next: u64, now_ms: u64) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::admin::Boxed;
-
-    /// Keeps pages in memory.
-    #[derive(Default)]
-    struct Memory(Mutex<BTreeMap<u64, Vec<u8>>>);
-
-    impl Keep for Memory {
-        fn keep(&self, update: LedgerUpdate) -> Boxed<'_, bool> {
-            let mut pages = self.0.lock().unwrap();
-            update.drop_pages.into_iter().for_each(|(_, ids)| pages.retain(|id, _| !ids.contains(id)));
-            pages.extend(update.pages.into_iter().map(|page| (page.id, page.octets)));
-            Box::pin(async { true })
-        }
-    }
+    use crate::http::Memory;
 
     fn begin(book: &Book, id: &str, params: u64, now_ms: u64) -> Result<Arc<Entry>, String> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
