@@ -108,7 +108,7 @@ pub struct Gateway {
     engine: mpsc::Sender<Vec<Input>>,
     engine_task: JoinHandle<()>,
     failed: watch::Receiver<Option<String>>,
-    figures: watch::Receiver<EngineSnapshot>,
+    figures: watch::Receiver<Arc<EngineSnapshot>>,
     records: Option<Records>,
     metrics_task: Option<JoinHandle<()>>,
     deadline: Duration,
@@ -152,7 +152,7 @@ impl Gateway {
         let handed_in = Arc::new(SubmissionsDesk::default());
         let operator = Operator::new(Arc::clone(&desk), &engine_inputs);
         let (fail, failed) = watch::channel(None);
-        let (figures_sender, figures) = watch::channel(EngineSnapshot::default());
+        let (figures_sender, figures) = watch::channel(Arc::new(EngineSnapshot::default()));
         let recording = recording::start(&config, &engine, &journal).map_err(AppError::Records)?;
         let mut engine = engine;
         if recording.is_some() {
@@ -318,8 +318,8 @@ impl Gateway {
     }
 
     /// The engine's figures as of the last second.
-    pub fn figures(&self) -> EngineSnapshot {
-        self.figures.borrow().clone()
+    pub fn figures(&self) -> Arc<EngineSnapshot> {
+        Arc::clone(&self.figures.borrow())
     }
 
     /// Waits until the engine has told its figures once more; false if it has ended.

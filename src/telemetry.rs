@@ -36,13 +36,10 @@ use crate::model::{Class, State};
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use page::Page;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 /// Bounds of the histogram of batches in a group.
 const BATCHES: [f64; 12] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 5_000.0, 20_000.0];
-
-/// States that are an end: all but the first two.
-const ENDS: &[State] = State::ALL.split_at(2).1;
 
 /// The gateway's metrics. Made once by `app` with the names of accounts and carriers; handles are resolved then.
 pub struct Telemetry {
@@ -63,12 +60,12 @@ pub struct Telemetry {
 }
 
 /// What is written from the last snapshots.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Latest {
     accounts: Vec<String>,
     carriers: Vec<String>,
-    engine: EngineSnapshot,
-    links: LinkSnapshot,
+    engine: Arc<EngineSnapshot>,
+    links: Arc<LinkSnapshot>,
 }
 
 struct AccountHandles {
@@ -85,7 +82,7 @@ struct AccountHandles {
 }
 
 struct CarrierHandles {
-    states: Vec<Gauge>,
+    ends: Vec<(State, Gauge)>,
     outcomes: Vec<Counter>,
     health: Vec<Gauge>,
     health_since: Gauge,
@@ -197,7 +194,7 @@ impl Telemetry {
     }
 
     /// Takes over what the engine has counted.
-    pub fn publish_engine(&self, snapshot: &EngineSnapshot) {
+    pub fn publish_engine(&self, snapshot: &Arc<EngineSnapshot>) {
         for (handles, figures) in read(&self.accounts).iter().zip(&snapshot.accounts) {
             handles.accepted.absolute(figures.accepted);
             set_all(&handles.states, &figures.states);
@@ -211,7 +208,9 @@ impl Telemetry {
             }
         }
         for (handles, figures) in read(&self.carriers).iter().zip(&snapshot.carriers) {
-            set_all(&handles.states, &figures.states[State::ALL.len() - ENDS.len()..]);
+            for (state, gauge) in &handles.ends {
+                gauge.set(figures.states[*state as usize] as f64);
+            }
             set_all(&handles.lanes, &figures.lanes);
             for (gauge, state) in handles.health.iter().zip(HealthState::ALL) {
                 gauge.set(f64::from(u8::from(figures.health.state == state)));
@@ -240,7 +239,7 @@ impl Telemetry {
         self.conservation.accepted.set(snapshot.conservation.accepted as f64);
         set_all(&self.conservation.states, &snapshot.conservation.states);
         self.conservation.difference.set(snapshot.conservation.difference() as f64);
-        self.latest().engine.clone_from(snapshot);
+        self.latest().engine = Arc::clone(snapshot);
     }
 
     /// Takes over what the links have counted.
@@ -255,7 +254,7 @@ impl Telemetry {
             handles.window_size.set(f64::from(figures.window_size));
             handles.window_used.set(f64::from(figures.window_used));
         }
-        self.latest().links = snapshot;
+        self.latest().links = Arc::new(snapshot);
     }
 
     fn latest(&self) -> MutexGuard<'_, Latest> {
@@ -311,11 +310,10 @@ impl Telemetry {
     /// The page that Prometheus reads (text format 0.0.4).
     pub fn render(&self) -> String {
         let mut page = Page::default();
-        {
-            let latest = self.latest();
-            accounts::write(&mut page, &latest.accounts, &latest.engine, &latest.links);
-            carriers::write(&mut page, &latest.carriers, &latest.engine, &latest.links);
-        }
+        // Written without the lock, for which the engine's task would wait.
+        let Latest { accounts, carriers, engine, links } = self.latest().clone();
+        accounts::write(&mut page, &accounts, &engine, &links);
+        carriers::write(&mut page, &carriers, &engine, &links);
         process::write(&mut page);
         self.handle.render() + &page.into_text()
     }
@@ -340,8 +338,9 @@ impl AccountHandles {
 
 impl CarrierHandles {
     fn new(r: &PrometheusRecorder, name: &str) -> CarrierHandles {
+        let ends = State::ALL.into_iter().filter(|state| state.is_final());
         CarrierHandles {
-            states: ENDS.iter().map(|state| gauge(r, &table::CARRIER_MESSAGES, &[name, state.name()])).collect(),
+            ends: ends.map(|state| (state, gauge(r, &table::CARRIER_MESSAGES, &[name, state.name()]))).collect(),
             outcomes: OUTCOMES.iter().map(|outcome| counter(r, &table::CARRIER_OUTCOMES, &[name, outcome])).collect(),
             health: HealthState::ALL.iter().map(|state| gauge(r, &table::CARRIER_HEALTH, &[name, state.name()])).collect(),
             health_since: gauge(r, &table::CARRIER_HEALTH_SINCE, &[name]),

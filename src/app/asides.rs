@@ -1,4 +1,4 @@
-//! What the ledger keeps besides the engine's: names, submissions. Handed in between the engine's own updates.
+//! What the ledger keeps besides the engine's: names, submissions, dead letters, keys. Handed in between the engine's own updates.
 
 use crate::http::Keep;
 use crate::http::admin::Boxed;

@@ -16,7 +16,7 @@ pub enum Line {
     /// Messages accepted and messages accounted for differ.
     Difference { messages: i64 },
     /// A carrier asked to slow down so often.
-    Throttled { carrier: String, answers: u64, allowed_per_s: u64 },
+    Throttled { carrier: String, answers: u64, allowed_per_s: Option<u64> },
     /// So many answers of a carrier did not come in time.
     Unanswered { carrier: String, parts: u64 },
     /// So many requests of an account were refused.
@@ -75,7 +75,7 @@ impl Lines {
                 lines.push(Line::Health { carrier: carrier.clone(), before: before.name(), now: health.state.name(), cause: health.cause });
             }
             if let Some(answers) = self.more(Counted::Throttled(at), figures.outcomes.throttled, now_ms) {
-                let allowed_per_s = figures.rate_allowed.map_or(u64::MAX, |per_s| per_s as u64);
+                let allowed_per_s = figures.rate_allowed.map(|per_s| per_s as u64);
                 lines.push(Line::Throttled { carrier: carrier.clone(), answers, allowed_per_s });
             }
             if let Some(parts) = self.more(Counted::Unanswered(at), figures.outcomes.in_doubt, now_ms) {
@@ -107,9 +107,6 @@ impl Lines {
 
     /// How often it happened since it was told last, if it is to be told now.
     fn more(&mut self, what: Counted, count: u64, now_ms: u64) -> Option<u64> {
-        if count == 0 {
-            return None;
-        }
         let told = self.told.get(&what).copied();
         let (before, next_ms) = told.unwrap_or((0, 0));
         if count == before || now_ms < next_ms {
@@ -148,7 +145,7 @@ mod tests {
             lines.of(&engine, &links, &plan, 2_000),
             [
                 Line::Health { carrier: "north".into(), before: "well", now: "out", cause: "answers" },
-                Line::Throttled { carrier: "north".into(), answers: 2, allowed_per_s: 40 },
+                Line::Throttled { carrier: "north".into(), answers: 2, allowed_per_s: Some(40) },
                 Line::Refused { account: "demo".into(), cause, requests: 700 },
             ]
         );

@@ -43,7 +43,7 @@ pub struct Stores {
     updates: u64,
     absorbed: u64,
     waiting_update: Option<Box<LedgerUpdate>>,
-    /// The update that is not the engine's and is being made durable, if there is one, and who waits for it.
+    /// Updates that are not the engine's and are being made durable, in order, and who waits for each.
     asides: VecDeque<(u64, oneshot::Sender<()>)>,
     last_aside: u64,
     /// What the ledger's thread had no room to be asked for; the engine asks for a few at a time.
@@ -156,7 +156,7 @@ impl Stores {
         self.waiting_update = self.ledger.apply(self.updates, update).err();
     }
 
-    /// Hands in a blob. The one who waits learns that it can't be had by the end of the channel.
+    /// Hands in an update that is not the engine's. The one who waits learns that it can't be had by the end of the channel.
     fn aside(&mut self, (update, done): Aside) {
         self.last_aside += 1;
         if self.ledger.apply(self.last_aside, update).is_ok() {
@@ -232,7 +232,7 @@ pub struct EngineTask {
     pub fail: watch::Sender<Option<String>>,
     pub directory: PathBuf,
     /// The engine's figures, once a second.
-    pub figures: watch::Sender<EngineSnapshot>,
+    pub figures: watch::Sender<Arc<EngineSnapshot>>,
     /// What the log tells of them.
     pub lines: Lines,
 }
@@ -358,7 +358,7 @@ impl EngineTask {
     }
 
     fn publish(&mut self) {
-        let snapshot = self.engine.snapshot();
+        let snapshot = Arc::new(self.engine.snapshot());
         let plan = self.engine.plan();
         let links = self.registry.snapshot(&self.engine.sessions_by_account(), plan.carriers.len());
         self.lines.of(&snapshot, &links, plan, self.clock.now().mono_ms()).iter().for_each(Line::write);

@@ -1,9 +1,7 @@
 //! `hongyan key new`: a key for the HTTP API and the lines that let it in. The key itself is kept by whoever uses it, nowhere here.
 
 use super::Output;
-use crate::config::{hash_of, hex};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use crate::config::{hash_of, hex, new_key};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Key {
@@ -19,11 +17,6 @@ pub(super) struct NewArgs {
     /// Its name in logs and in the configuration
     #[arg(long, default_value = "key-1")]
     id: String,
-}
-
-/// A key that nobody guesses: 256 random bits.
-pub(super) fn new_key() -> String {
-    format!("hy_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
 }
 
 pub(super) fn run(key: &Key, output: &mut Output) -> Result<(), String> {

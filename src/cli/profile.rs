@@ -2,7 +2,7 @@
 
 use super::Output;
 use crate::config::{Profile, SHIPPED_PROFILES};
-use crate::recorder::{capture, learn};
+use crate::recorder::{Taken, capture, learn};
 use serde_json::json;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -59,11 +59,12 @@ pub(super) fn run(command: &ProfileCommand, output: &mut Output) -> Result<(), S
         }
         ProfileCommand::Learn { files } => {
             let mut all = Vec::new();
-            for (at, file) in files.iter().enumerate() {
+            for file in files {
                 let octets = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
                 let mut taken = capture::read(&octets).map_err(|error| format!("{}: {error}", file.display()))?;
-                // Connections of different files are different ones.
-                taken.iter_mut().for_each(|taken| taken.connection = taken.connection.wrapping_add(at as u16 * 4_096));
+                // Connections of different files are different ones; each file counts them from 0.
+                let before = all.iter().map(|taken: &Taken| taken.connection.saturating_add(1)).max().unwrap_or(0);
+                taken.iter_mut().for_each(|taken| taken.connection = taken.connection.wrapping_add(before));
                 all.extend(taken);
             }
             all.sort_by_key(|taken| taken.at_us);

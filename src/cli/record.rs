@@ -2,7 +2,7 @@
 
 use super::Output;
 use super::admin::{Client, Where};
-use super::operate::escaped;
+use super::operate::{escaped, show};
 use super::tables::{list, table, text};
 use serde_json::Value;
 use std::io::IsTerminal;
@@ -54,15 +54,7 @@ pub(super) struct To {
 
 pub(super) fn run(record: &Record, output: &mut Output) -> Result<(), String> {
     match record {
-        Record::List { at } => {
-            let client = at.client()?;
-            let value = client.get("/v1/recordings")?;
-            match client.json {
-                true => output.json(&value, false),
-                false => listed(&value).iter().for_each(|line| output.line(line)),
-            }
-            Ok(())
-        }
+        Record::List { at } => show(at, "/v1/recordings", listed, output),
         Record::Dump { of, plain, to, at } => save(&at.client()?, &format!("/v1/recording?of={}&plain={plain}", escaped(of)), to, output),
         Record::Get { file, to, at } => save(&at.client()?, &format!("/v1/recording?file={}", escaped(file)), to, output),
     }

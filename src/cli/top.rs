@@ -71,9 +71,12 @@ fn show(
     wishes: &Sender<Wish>,
 ) -> std::io::Result<()> {
     let mut state = State::default();
+    // Something is to be drawn that wasn't yet.
+    let mut stale = true;
     while !state.quit {
         let now_s = started.elapsed().as_secs_f64();
         for news in told.try_iter() {
+            stale = true;
             match news {
                 News::Look(look) => state.looked(look.map(|look| *look), now_s),
                 News::Done(done) => {
@@ -82,8 +85,12 @@ fn show(
                 }
             }
         }
-        terminal.draw(|frame| draw(frame, &state, base, now_s, paint))?;
-        if event::poll(BEAT)?
+        // A lost gateway's time runs on.
+        if stale || state.lost.is_some() {
+            terminal.draw(|frame| draw(frame, &state, base, now_s, paint))?;
+        }
+        stale = event::poll(BEAT)?;
+        if stale
             && let Event::Key(key) = event::read()?
             && key.kind == KeyEventKind::Press
         {

@@ -129,11 +129,14 @@ fn join(at: &str, key: &str) -> String {
     }
 }
 
+/// True for a name that may stand in logs, metrics and on disk: 1 to 40 of a-z, 0-9, - and _.
+pub fn is_name(name: &str) -> bool {
+    (1..=40).contains(&name.len()) && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-' || c == b'_')
+}
+
 impl Checks<'_> {
     /// A name that stands in logs, metrics and on disk.
     pub fn name(&mut self, at: &str, key: &str, name: &str) {
-        let plain =
-            (1..=40).contains(&name.len()) && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-' || c == b'_');
-        self.require(at, key, plain, &format!("'{name}' is no name"), "1 to 40 of a-z, 0-9, - and _");
+        self.require(at, key, is_name(name), &format!("'{name}' is no name"), "1 to 40 of a-z, 0-9, - and _");
     }
 }

@@ -2,6 +2,8 @@
 
 use super::Cidr;
 use super::check::Checks;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -153,6 +155,11 @@ impl ApiKey {
             }
         }
     }
+}
+
+/// A key that nobody guesses: 256 random bits.
+pub fn new_key() -> String {
+    format!("hy_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
 }
 
 /// The hash of a key.

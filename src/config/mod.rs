@@ -30,7 +30,7 @@ mod values;
 pub use account::{Account, AccountReceipts, AccountSecret, BindType, ReceiptIdForm, Transliterate};
 pub use admin::Admin;
 pub use carrier::{BindMode, Carrier, CarrierTimers, Reconnect};
-pub use check::{ConfigError, Problem};
+pub use check::{ConfigError, Problem, is_name};
 pub use compliance::{AccountRules, CarrierRules, DenyAction, InboundRoute, OptOut, OptOutCountry, OptOutLevel, VelocityLimit};
 pub use credit::{AccountBalance, AccountDedupe, RangePrice};
 pub use export::Difference;
@@ -38,7 +38,7 @@ pub use gateway::status_of;
 pub use gateway::{ClassPolicy, Classes, Gateway, Listen, Log, LogFormat, Metrics};
 pub use hooks::{AccountEvents, AccountHook, Hooks};
 pub use hours::Hours;
-pub use http::{ApiKey, Http, KEY_MAX, Scope, hash_of, hex};
+pub use http::{ApiKey, Http, KEY_MAX, Scope, hash_of, hex, new_key};
 pub use limit::Limit;
 pub use profile::{
     Abilities, AddressForm, AddressShape, Alphabet, Alphabets, Concatenation, ErrorRules, IdSource, Profile, ReceiptHabits, ReceiptIdHabit,

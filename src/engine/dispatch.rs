@@ -540,8 +540,10 @@ impl Engine {
         if !self.overlay.cancels.is_empty() || most >= (places + chunks) as f64 {
             return false;
         }
-        // Nobody knows in which lanes the stale places are: they may all be in this one.
-        let stale = (dispatcher.lanes.depth_of(class) as u64).saturating_sub(waiting);
+        // Nobody knows in which lanes the stale places are: they may all be in this one. What a pause keeps back, and what waits for an earlier message to
+        // its phone, is counted and has no place.
+        let aside = self.overlay.held() + dispatcher.flights.held();
+        let stale = ((dispatcher.lanes.depth_of(class) + aside) as u64).saturating_sub(waiting);
         let ends = (places.saturating_sub(stale) + chunks) as f64 > most;
         if ends {
             self.tally.expired_early += 1;

@@ -116,7 +116,11 @@ impl Engine {
         let segments = rule.map_or(1, |rule| segment::count(&message.body, rule));
         let quote = self.quote(message.account, message.number, segments);
         let rulings = self.explain_rules(&message);
-        let refused = rulings.iter().find_map(|ruling| ruling.refusal).map(|refusal| format!("nothing: it would be refused ({refusal})"));
+        let refusal = match route.carrier {
+            Some(carrier) => self.rules_foretell(&message, carrier),
+            None => rulings.iter().find_map(|ruling| ruling.refusal),
+        };
+        let refused = refusal.map(|refusal| format!("nothing: it would be refused ({refusal})"));
         let said = rulings.into_iter().map(|ruling| match ruling.refusal {
             Some(refusal) => format!("{}: refused ({refusal}): {}", ruling.rule, ruling.why),
             None => format!("{}: {}", ruling.rule, ruling.why),

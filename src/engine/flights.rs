@@ -34,6 +34,11 @@ impl Flights {
         self.0.get(&stream).map(|flight| (flight.bind, !flight.held.is_empty()))
     }
 
+    /// Messages that wait here for an earlier one: they have no place in a lane.
+    pub fn held(&self) -> usize {
+        self.0.values().map(|flight| flight.held.len()).sum()
+    }
+
     /// A message of the stream left by `bind`.
     pub fn left(&mut self, stream: Stream, bind: BindId) {
         self.0.entry(stream).or_insert(Flight { bind, messages: 0, held: VecDeque::new() }).messages += 1;

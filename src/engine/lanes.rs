@@ -79,11 +79,11 @@ impl Lane {
     }
 }
 
-/// What the metrics ask of a lane.
+/// What is asked of a lane.
 #[derive(Debug)]
 pub struct Head<'l> {
-    /// Its class.
-    pub class: Class,
+    /// Which.
+    pub key: LaneKey,
     /// Its messages.
     pub queue: &'l Queue,
     /// What holds it back, and until when (mono_us).
@@ -114,23 +114,6 @@ struct Urgency {
 
 /// Bound of what a class's guaranteed share may owe it, thousandths of a segment.
 const OWED_MAX: i64 = 64_000;
-
-/// What is told of a lane.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LaneFigures {
-    /// Which.
-    pub key: LaneKey,
-    /// Its messages in memory.
-    pub in_memory: usize,
-    /// Chunks of the ledger that hold more of it.
-    pub chunks: Vec<u64>,
-    /// The first in memory.
-    pub first: Option<MessageId>,
-    /// What holds it back by itself, and until when (mono_us).
-    pub hold: Option<(Hold, u64)>,
-    /// Segments a second that it has sent of late.
-    pub per_s: f64,
-}
 
 /// Messages that wait for one carrier.
 #[derive(Debug)]
@@ -497,30 +480,10 @@ impl Lanes {
         self.release_all();
     }
 
-    /// What is told of every lane, in the order of their keys.
-    pub fn figures(&self) -> Vec<LaneFigures> {
-        let mut all: Vec<LaneFigures> = self
-            .lanes
-            .iter()
-            .flatten()
-            .filter(|lane| !lane.queue.is_empty())
-            .map(|lane| LaneFigures {
-                key: lane.key,
-                in_memory: lane.queue.depth(),
-                chunks: lane.queue.chunks().collect(),
-                first: lane.queue.first(),
-                hold: lane.hold(),
-                per_s: lane.per_s,
-            })
-            .collect();
-        all.sort_unstable_by_key(|lane| lane.key);
-        all
-    }
-
     /// Every lane that holds anything, in any order and without a list of them.
     pub fn heads(&self) -> impl Iterator<Item = Head<'_>> + '_ {
         self.lanes.iter().flatten().filter(|lane| !lane.queue.is_empty()).map(|lane| Head {
-            class: lane.key.class,
+            key: lane.key,
             queue: &lane.queue,
             hold: lane.hold(),
             per_s: lane.per_s,

@@ -121,6 +121,7 @@ impl Engine {
             entry.parts = super::messages::Parts::unsent(parts);
         }
         entry.set_key(part, key);
+        let is_news = !matches!(entry.parts.get(part), Some(PartState::Sent | PartState::Delivered | PartState::Failed));
         if !matches!(entry.parts.get(part), Some(PartState::Delivered | PartState::Failed)) {
             entry.parts.set(part, PartState::Sent);
         }
@@ -132,12 +133,14 @@ impl Engine {
         let all_taken = entry.parts.as_slice().iter().all(|s| matches!(s, PartState::Sent | PartState::Delivered | PartState::Failed));
         // A late answer settles the message wherever it waits meanwhile; a stale place in a lane is skipped when it is popped.
         entry.attempted &= !all_taken;
-        if all_taken && !matches!(entry.phase, Phase::Sent(_) | Phase::Settled(..)) {
+        let phase = entry.phase;
+        // What was in doubt, also where the doubt is settled, is known to be sent now.
+        if is_news && all_taken && !self.replaying && !matches!(phase, Phase::Sent(_)) {
+            self.quality.sent(carrier, number, self.now.wall_ms);
+        }
+        if all_taken && !matches!(phase, Phase::Sent(_) | Phase::Settled(..)) {
             self.forget_doubt(id);
             self.set_phase(id, Phase::Sent(carrier));
-            if !self.replaying {
-                self.quality.sent(carrier, number, self.now.wall_ms);
-            }
             self.shrink(id, carrier);
         }
         if charge != 0 {

@@ -2,12 +2,12 @@
 //! by then. A rate of that kind isn't lowered by receipts that are still on their way, which a quotient of counters is.
 //!
 //! Labels are bounded: so many rows stand alone, the rest of a carrier is one row, `other`. Once a minute a row that has been idle for an hour goes, and one
-//! in `other` with twice the traffic of the quietest row takes its place. Counts live in memory and begin with the process.
+//! in `other` with twice the traffic of the quietest row takes its place. Counts live in memory and begin with the process. Receipts for what
+//! was sent under `other` before its range came to stand alone reach no cohort: `other` reads low for the time that a message needs to mature.
 
 use super::Engine;
-use super::messages::Entry;
 use super::plan::Plan;
-use crate::model::{CarrierId, MessageId, State};
+use crate::model::{CarrierId, State};
 use crate::number::{RangeId, RangeTable};
 use crate::telemetry::QualityFigures;
 use hashbrown::HashMap;
@@ -136,7 +136,7 @@ impl Quality {
     pub fn sent(&mut self, carrier: CarrierId, number: u64, now_ms: u64) {
         let slice = self.slice_of(now_ms);
         let row = self.row(carrier, number, now_ms);
-        (row.sent, row.traffic, row.touched_ms) = (row.sent + 1, row.traffic.saturating_add(1), now_ms);
+        row.sent += 1;
         match row.cohorts.back_mut() {
             // A clock that was put back doesn't open old slices again.
             Some(last) if last.slice >= slice => last.sent += 1,
@@ -149,9 +149,9 @@ impl Quality {
         let slice = self.slice_of(sent_ms);
         let row = self.row(carrier, number, now_ms);
         row.ends[state as usize] += 1;
-        row.touched_ms = now_ms;
         match (state, row.cohort(slice)) {
-            (State::Delivered, Some(cohort)) => cohort.delivered += 1,
+            // What was sent before the start, or under another row, is not in the cohort.
+            (State::Delivered, Some(cohort)) => cohort.delivered = (cohort.delivered + 1).min(cohort.sent),
             // No receipt is awaited: nobody will know.
             (State::SentFinal, Some(cohort)) => cohort.sent = cohort.sent.saturating_sub(1),
             _ => {}
@@ -167,7 +167,9 @@ impl Quality {
         if let Some(candidate) = place.candidate {
             self.candidates[candidate as usize].traffic += 1;
         }
-        &mut self.rows[place.row as usize]
+        let row = &mut self.rows[place.row as usize];
+        (row.traffic, row.touched_ms) = (row.traffic.saturating_add(1), now_ms);
+        row
     }
 
     /// The row of a range that isn't remembered: its own, a new one while there is room, or the carrier's `other`.
@@ -175,10 +177,11 @@ impl Quality {
         let known = (range != u32::MAX).then(|| self.ranges.get(RangeId(range)));
         let names = known.map_or([""; 3], |range| [range.country, range.operator, range.region].map(|name| self.ranges.name(name)));
         let key = (carrier, names.map(|name| Box::from(if name.is_empty() { UNKNOWN } else { name })));
-        let alone = self.rows.iter().filter(|row| !row.is_other()).count();
         let place = match self.places.get(&key) {
             Some(&row) => Place { row, candidate: None },
-            None if alone < self.max_rows => Place { row: self.open(key, now_ms), candidate: None },
+            None if self.rows.iter().filter(|row| !row.is_other()).count() < self.max_rows => {
+                Place { row: self.open(key, now_ms), candidate: None }
+            }
             None => {
                 let other = (carrier, [OTHER; 3].map(Box::from));
                 let row = self.places.get(&other).copied().unwrap_or_else(|| self.open(other, now_ms));
@@ -262,17 +265,10 @@ impl Quality {
 }
 
 impl Engine {
-    /// A message has ended with a carrier, which is done with it.
-    pub(super) fn quality_ended(&mut self, entry: &Entry, carrier: CarrierId, state: State) {
+    /// A message to this number has ended with a carrier, which took it at `sent_ms` (0: never); maybe only for now.
+    pub(super) fn quality_ended(&mut self, carrier: CarrierId, number: u64, sent_ms: u64, state: State) {
         if !self.replaying {
-            self.quality.ended(carrier, entry.message.number, entry.sent_ms, state, self.now.wall_ms);
-        }
-    }
-
-    /// A live message has ended with a carrier in this state, for now.
-    pub(super) fn quality_left(&mut self, id: MessageId, carrier: CarrierId, state: State) {
-        if let Some(entry) = self.messages.get(&id).filter(|_| !self.replaying) {
-            self.quality.ended(carrier, entry.message.number, entry.sent_ms, state, self.now.wall_ms);
+            self.quality.ended(carrier, number, sent_ms, state, self.now.wall_ms);
         }
     }
 }

@@ -169,18 +169,17 @@ impl Engine {
         // Once per message: the receipt stands for every part.
         let part = if one { u8::MAX } else { part };
         self.observe_receipt(carrier, &receipt);
-        if receipt.is_final
-            && let Some(sent_ms) = self.messages.get(&id).map(|entry| entry.sent_ms).filter(|&sent_ms| sent_ms != 0)
-        {
-            let took_ms = at_ms.saturating_sub(sent_ms);
-            self.dispatchers[carrier.0 as usize].receipt_times.record_us(took_ms * 1000);
+        let sent_ms = self.messages.get(&id).filter(|_| receipt.is_final).map_or(0, |entry| entry.sent_ms);
+        let rerouted = self.reroute(id, part, carrier, &receipt);
+        if !rerouted {
+            self.open_batch();
+            event::write_receipt(id, part, at_ms, &receipt, &mut self.writing.octets);
+            self.apply_receipt(id, part, at_ms, &receipt);
         }
-        if self.reroute(id, part, carrier, &receipt) {
-            return;
+        // Once a message, with the receipt that ends it here.
+        if sent_ms != 0 && (rerouted || !self.messages.contains_key(&id)) {
+            self.dispatchers[carrier.0 as usize].receipt_times.record_us(at_ms.saturating_sub(sent_ms) * 1000);
         }
-        self.open_batch();
-        event::write_receipt(id, part, at_ms, &receipt, &mut self.writing.octets);
-        self.apply_receipt(id, part, at_ms, &receipt);
     }
 
     fn says_something_new(&self, id: MessageId, part: u8, receipt: &PartReceipt) -> bool {
@@ -239,7 +238,7 @@ impl Engine {
             self.count(entry.message.account, Some(from), to);
             if let Some(carrier) = carrier.or(entry.phase.carrier()) {
                 self.dispatchers[carrier.0 as usize].ended(to);
-                self.quality_ended(&entry, carrier, to);
+                self.quality_ended(carrier, entry.message.number, entry.sent_ms, to);
             }
         }
     }
@@ -247,7 +246,7 @@ impl Engine {
     /// What a VERDICT event means. Live and in replay.
     pub(super) fn apply_verdict(&mut self, id: MessageId, state: State, carrier: CarrierId, at_ms: u64, error: u32) {
         let Some(entry) = self.messages.get(&id) else { return };
-        let from = entry.phase.state();
+        let (from, number, sent_ms) = (entry.phase.state(), entry.message.number, entry.sent_ms);
         let told = match state {
             State::Expired => ReceiptState::Expired,
             State::Cancelled => ReceiptState::Deleted,
@@ -266,7 +265,7 @@ impl Engine {
             // Provisional: it stays for a late answer or receipt.
             self.doubt_open_parts(id);
             self.touch(id);
-            self.quality_left(id, carrier, State::InDoubt);
+            self.quality_ended(carrier, number, sent_ms, State::InDoubt);
             self.set_phase(id, Phase::Settled(carrier, State::InDoubt));
             if let Some(entry) = self.messages.get_mut(&id) {
                 let (account, charge) = (entry.message.account, std::mem::take(&mut entry.charge));

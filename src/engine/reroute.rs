@@ -175,8 +175,7 @@ impl Engine {
             _ => None,
         };
         let copies: Vec<PastCopy> = entry.parts.as_slice().iter().enumerate().filter_map(taken).collect();
-        self.quality_left(id, carrier, receipt.state.message_state());
-        let Some(entry) = self.messages.get_mut(&id) else { return };
+        let (number, sent_ms) = (entry.message.number, entry.sent_ms);
         let past = entry.past_mut();
         past.copies.extend(copies);
         past.done(carrier);
@@ -184,6 +183,7 @@ impl Engine {
         past.failed = Some(*receipt);
         entry.start_over();
         (entry.key, entry.sent_ms, entry.reference) = (0, 0, 0);
+        self.quality_ended(carrier, number, sent_ms, receipt.state.message_state());
         self.set_phase(id, Phase::Accepting);
     }
 

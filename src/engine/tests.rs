@@ -81,6 +81,7 @@ fn plan(bounds: Bounds) -> Arc<Plan> {
 }
 
 mod sent_cold;
+mod trails;
 
 struct Bench {
     engine: Engine,

@@ -3,6 +3,7 @@
 
 use super::Engine;
 use super::dispatch::CarrierWait;
+use super::lane::Queue;
 use super::lanes::{Hold, LaneKey};
 use super::messages::Phase;
 use super::port::CarrierId;
@@ -131,6 +132,19 @@ impl CarrierWait {
     }
 }
 
+/// What a lane waits on. `hold`: by itself; `whole`: with everything before its carrier; `in_memory`: its messages there; `limit`: the name of a limit.
+fn cause(hold: Option<(Hold, u64)>, whole: Option<CarrierWait>, in_memory: usize, limit: impl Fn(u16) -> String) -> LaneWait {
+    match (hold, whole) {
+        (Some((Hold::Limit(at), until)), _) => LaneWait::Limit(limit(at), until),
+        (Some((Hold::Paused, _)), _) => LaneWait::Paused,
+        (Some((Hold::Passing, _)), _) => LaneWait::Passing,
+        (Some((Hold::Hours, until)), _) => LaneWait::Hours(until),
+        (None, Some(whole)) => LaneWait::Carrier(whole),
+        (None, None) if in_memory == 0 => LaneWait::Disk,
+        (None, None) => LaneWait::Turn,
+    }
+}
+
 impl Engine {
     /// Every lane that holds anything, by carrier and key.
     pub fn lane_reports(&self) -> Vec<LaneReport> {
@@ -138,36 +152,36 @@ impl Engine {
         for (at, dispatcher) in self.dispatchers.iter().enumerate() {
             let carrier = CarrierId(at as u16);
             let whole = dispatcher.waits_for(self.now);
-            for lane in dispatcher.lanes.figures() {
-                let cause = match (lane.hold, whole) {
-                    (Some((Hold::Limit(limit), until)), _) => LaneWait::Limit(self.limits.name(limit).to_owned(), until),
-                    (Some((Hold::Paused, _)), _) => LaneWait::Paused,
-                    (Some((Hold::Passing, _)), _) => LaneWait::Passing,
-                    (Some((Hold::Hours, until)), _) => LaneWait::Hours(until),
-                    (None, Some(whole)) => LaneWait::Carrier(whole),
-                    (None, None) if lane.in_memory == 0 => LaneWait::Disk,
-                    (None, None) => LaneWait::Turn,
-                };
-                let on_disk: u64 = lane.chunks.iter().map(|&chunk| self.cold.count_of(chunk)).sum();
+            let first = reports.len();
+            for lane in dispatcher.lanes.heads() {
+                let in_memory = lane.queue.depth();
+                let cause = cause(lane.hold, whole, in_memory, |limit| self.limits.name(limit).to_owned());
+                let on_disk = self.on_disk(lane.queue);
                 let limits = self.limits.of(lane.key.split);
                 let allowed = limits.iter().filter_map(|&limit| self.limits.bucket(limit).per_s()).fold(f64::INFINITY, f64::min);
                 let allowed = allowed.min(dispatcher.rate_per_s().unwrap_or(f64::INFINITY));
                 let per_s = if lane.per_s >= 0.01 { lane.per_s } else { allowed };
-                let messages = lane.in_memory as u64 + on_disk;
+                let messages = in_memory as u64 + on_disk;
                 reports.push(LaneReport {
                     carrier,
                     lane: lane.key,
                     limits: limits.iter().map(|&limit| self.limits.name(limit).to_owned()).collect(),
-                    in_memory: lane.in_memory as u64,
+                    in_memory: in_memory as u64,
                     on_disk,
-                    oldest_ms: lane.first.and_then(|id| self.messages.get(&id)).map_or(0, |entry| entry.message.accepted_ms),
+                    oldest_ms: lane.queue.first().and_then(|id| self.messages.get(&id)).map_or(0, |entry| entry.message.accepted_ms),
                     cause,
                     per_s: lane.per_s,
                     drains_in_s: Some(messages as f64 / per_s).filter(|seconds| per_s > 0.0 && per_s.is_finite() && seconds.is_finite()),
                 });
             }
+            reports[first..].sort_unstable_by_key(|report: &LaneReport| report.lane);
         }
         reports
+    }
+
+    /// Messages of a lane that are out of memory.
+    fn on_disk(&self, queue: &Queue) -> u64 {
+        queue.chunks().map(|chunk| self.cold.count_of(chunk)).sum()
     }
 
     /// What waits in front of a carrier, by class, for the metrics.
@@ -177,26 +191,19 @@ impl Engine {
         let (mut figures, mut speeds) = ([WaitFigures::default(); Class::ALL.len()], [0.0; Class::ALL.len()]);
         for head in dispatcher.lanes.heads() {
             let may_leave = !closed && !matches!(head.hold, Some((Hold::Hours | Hold::Paused, _)));
-            let cause = match (head.hold, whole) {
-                _ if closed => LaneWait::Paused.name(),
-                (Some((Hold::Limit(_), _)), _) => "limit",
-                (Some((Hold::Paused, _)), _) => LaneWait::Paused.name(),
-                (Some((Hold::Passing, _)), _) => LaneWait::Passing.name(),
-                (Some((Hold::Hours, until)), _) => LaneWait::Hours(until).name(),
-                (None, Some(whole)) => whole.name(),
-                (None, None) if head.queue.depth() == 0 => LaneWait::Disk.name(),
-                (None, None) => LaneWait::Turn.name(),
-            };
-            let figures = &mut figures[head.class as usize];
-            let on_disk: u64 = head.queue.chunks().map(|chunk| self.cold.count_of(chunk)).sum();
-            if let Some(place) = WAIT_CAUSES.iter().position(|of| *of == cause) {
-                figures.causes[place] += head.queue.depth() as u64 + on_disk;
+            let in_memory = head.queue.depth();
+            let cause = if closed { LaneWait::Paused } else { cause(head.hold, whole, in_memory, |_| String::new()) };
+            let figures = &mut figures[head.key.class as usize];
+            let place = WAIT_CAUSES.iter().position(|of| *of == cause.name());
+            debug_assert!(place.is_some(), "{} is declared with the metrics", cause.name());
+            if let Some(place) = place {
+                figures.causes[place] += in_memory as u64 + self.on_disk(head.queue);
             }
             if let Some(entry) = head.queue.first().and_then(|id| self.messages.get(&id)).filter(|_| may_leave) {
                 let since_ms = entry.message.accepted_ms.max(entry.message.due_ms);
                 figures.oldest_ms = figures.oldest_ms.max(self.now.wall_ms.saturating_sub(since_ms));
             }
-            speeds[head.class as usize] += head.per_s;
+            speeds[head.key.class as usize] += head.per_s;
         }
         for (class, figures) in figures.iter_mut().enumerate() {
             let waiting = dispatcher.waiting[class].max(0) as f64;

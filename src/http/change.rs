@@ -62,7 +62,7 @@ pub(super) async fn begin(
     }
 }
 
-fn bad(field: &'static str, what: &str, fix: &str) -> Problem {
+pub(super) fn bad(field: &'static str, what: &str, fix: &str) -> Problem {
     Fault::of("bad_value", field, what, fix).into()
 }
 
@@ -70,7 +70,7 @@ fn bad(field: &'static str, what: &str, fix: &str) -> Problem {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reason {
-    reason: String,
+    pub(super) reason: String,
 }
 
 /// `DELETE /v1/changes/{id}`.

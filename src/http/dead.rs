@@ -7,7 +7,6 @@ use super::instant::iso;
 use super::problem::Problem;
 use crate::engine::control::Ask;
 use crate::engine::port::Delivery;
-use crate::engine::scope::Fault;
 use crate::model::AccountId;
 use axum::Json;
 use axum::extract::State;
@@ -90,9 +89,7 @@ pub struct Replay {
 }
 
 fn account(backstage: &Backstage, name: Option<&str>) -> Result<Option<AccountId>, Problem> {
-    let Some(name) = name else { return Ok(None) };
-    let unknown = || Fault::of("unknown_name", "account", format!("no account is called '{name}'"), "one that `accounts` shows");
-    Ok(Some(backstage.submissions.account(name).ok_or_else(unknown)?.id))
+    Ok(name.map(|name| super::lists::account(name, backstage)).transpose()?)
 }
 
 /// A page of letters. `name`: of an account.

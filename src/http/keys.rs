@@ -2,16 +2,15 @@
 
 use super::admin::Backstage;
 use super::api::issued::Issued;
+use super::change::{Reason, bad};
 use super::extract::{Body, Parameters, Who};
+use super::lists;
 use super::problem::Problem;
-use crate::config::{ApiKey, Cidr, Scope, hash_of, hex};
+use crate::config::{ApiKey, Cidr, Scope, hash_of, hex, is_name, new_key};
 use crate::engine::control::Ask;
-use crate::engine::scope::Fault;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -70,13 +69,6 @@ pub struct Wanted {
     account: Option<String>,
 }
 
-/// Why.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Reason {
-    reason: String,
-}
-
 /// Every key, those of the configuration first.
 fn all(backstage: &Backstage) -> Vec<KeyTold> {
     let issued = backstage.keys.issued();
@@ -102,10 +94,6 @@ pub(super) async fn list(State(backstage): State<Backstage>, Parameters(wanted):
     Json(told)
 }
 
-fn bad(field: &'static str, what: &str, fix: &str) -> Problem {
-    Fault::of("bad_value", field, what, fix).into()
-}
-
 /// `POST /v1/keys`: the key is in the answer, and nowhere else.
 pub(super) async fn make(
     State(backstage): State<Backstage>,
@@ -113,11 +101,8 @@ pub(super) async fn make(
     Body(body): Body,
 ) -> Result<(StatusCode, Json<KeyMade>), Problem> {
     let new: New = serde_json::from_slice(&body).map_err(|error| Problem::json(&error))?;
-    let unknown = || Fault::of("unknown_name", "account", format!("no account is called '{}'", new.account), "one that `accounts` shows");
-    backstage.submissions.account(&new.account).ok_or_else(unknown)?;
-    let is_name = (1..=40).contains(&new.id.len())
-        && new.id.bytes().all(|octet| octet.is_ascii_lowercase() || octet.is_ascii_digit() || b"-_".contains(&octet));
-    if !is_name {
+    lists::account(&new.account, &backstage)?;
+    if !is_name(&new.id) {
         return Err(bad("id", "is no name", "1 to 40 of a-z, 0-9, - and _"));
     }
     if all(&backstage).iter().any(|key| key.account == new.account && key.id == new.id) {
@@ -130,7 +115,7 @@ pub(super) async fn make(
     if new.rate_per_s.is_some_and(|rate| !(1..=1_000_000).contains(&rate)) {
         return Err(bad("rate_per_s", "is out of range", "1 to 1000000"));
     }
-    let key = format!("hy_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
+    let key = new_key();
     let hash = hash_of(key.as_bytes());
     let settings = ApiKey {
         id: new.id,

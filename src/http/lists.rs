@@ -76,7 +76,8 @@ impl Named {
     }
 }
 
-fn account(name: &str, backstage: &Backstage) -> Result<AccountId, Fault> {
+/// The account of this name.
+pub(super) fn account(name: &str, backstage: &Backstage) -> Result<AccountId, Fault> {
     let unknown = || Fault::of("unknown_name", "account", format!("no account is called '{name}'"), "one that `accounts` shows");
     backstage.submissions.account(name).map(|entry| entry.id).ok_or_else(unknown)
 }

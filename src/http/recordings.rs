@@ -2,25 +2,38 @@
 
 use super::admin::Backstage;
 use super::extract::{Parameters, Who};
+use super::look::odd;
 use super::problem::Problem;
 use crate::config::RecorderMode;
 use crate::engine::control::Ask;
 use crate::engine::scope::Fault;
+use crate::link::tape::Recordings;
 use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// `GET /v1/recordings`.
-pub(super) async fn all(State(backstage): State<Backstage>) -> Json<Value> {
+pub(super) async fn all(State(backstage): State<Backstage>) -> Result<Json<Value>, Problem> {
     let recordings = &backstage.recordings;
     let settings = recordings.settings();
-    Json(json!({
+    let files = beside(recordings, |recordings| recordings.files()).await?;
+    Ok(Json(json!({
         "mode": settings.mode, "bytes_per_session": settings.bytes_per_session, "allow_plain": settings.allow_plain,
-        "tapes": recordings.tapes(), "files": recordings.files(),
-    }))
+        "tapes": recordings.tapes(), "files": files,
+    })))
+}
+
+/// Reads files, or redacts a ring, beside the tasks of links and engine.
+async fn beside<T: Send + 'static>(
+    recordings: &Arc<Recordings>,
+    ask: impl FnOnce(&Recordings) -> T + Send + 'static,
+) -> Result<T, Problem> {
+    let recordings = Arc::clone(recordings);
+    tokio::task::spawn_blocking(move || ask(&recordings)).await.map_err(|_| odd())
 }
 
 /// Which one: what a bind's or session's ring holds now, or a file that was written.
@@ -60,7 +73,8 @@ pub(super) async fn one(
             if plain {
                 backstage.operator.ask(&who, "", Ask::Note { what: format!("recording of {of} with texts and numbers") }).await?;
             }
-            let dumped = recordings.dump(&of, plain);
+            let which = of.clone();
+            let dumped = beside(recordings, move |recordings| recordings.dump(&which, plain)).await?;
             dumped.ok_or_else(|| {
                 bad(
                     "unknown_name",
@@ -71,7 +85,8 @@ pub(super) async fn one(
             })?
         }
         (None, Some(file)) => {
-            let read = recordings.file(&file);
+            let name = file.clone();
+            let read = beside(recordings, move |recordings| recordings.file(&name)).await?;
             read.ok_or_else(|| bad("unknown_name", "file", format!("there is no recording '{file}'"), "one that `record list` shows"))?
         }
         _ => return Err(bad("bad_value", "of", "exactly one of `of` and `file` says which".into(), "of=north/0, or file=NAME")),

@@ -30,9 +30,8 @@ pub struct Recordings {
     redactor: Redactor,
     /// The minute in which files were last written, and how many.
     written: Mutex<(u64, u32)>,
-    /// Recordings written by themselves since the start, and those that could not be.
+    /// Recordings written by themselves since the start.
     files: AtomicU64,
-    failed: AtomicU64,
 }
 
 /// What is kept of one bind, through all its connections, or of one upstream session.
@@ -76,7 +75,7 @@ impl Recordings {
     pub fn new(settings: Recorder, folder: PathBuf) -> Recordings {
         let (tapes, written) = (DashMap::new(), Mutex::new((0, 0)));
         let redactor = Redactor::new(rand::random());
-        Recordings { settings, folder, tapes, redactor, written, files: AtomicU64::new(0), failed: AtomicU64::new(0) }
+        Recordings { settings, folder, tapes, redactor, written, files: AtomicU64::new(0) }
     }
 
     /// Nothing is recorded.
@@ -185,10 +184,7 @@ impl Recordings {
                 self.files.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(of = name, cause, file, "a recording was written");
             }
-            Err(error) => {
-                self.failed.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(of = name, cause, %error, "a recording can't be written");
-            }
+            Err(error) => tracing::warn!(of = name, cause, %error, "a recording can't be written"),
         }
         for old in self.files().iter().skip(self.settings.keep_files as usize) {
             // What can't be removed now is tried again with the next one.

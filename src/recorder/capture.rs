@@ -55,19 +55,14 @@ pub fn read(file: &[u8]) -> Result<Vec<Taken>, String> {
         return Err("there is no SMPP in it".to_owned());
     }
     let servers = servers(&cut);
-    let mut connections: Vec<(Flow, u16)> = Vec::new();
+    let mut connections: HashMap<Flow, u16> = HashMap::new();
     let taken = |Cut { at_us, flow, pdu }| {
         let (to_server, client) = match servers.get(&flow) {
             Some(true) => (true, flow),
             _ => (false, turned(flow)),
         };
-        let connection = match connections.iter().find(|(known, _)| *known == client) {
-            Some((_, number)) => *number,
-            None => {
-                connections.push((client, connections.len() as u16));
-                connections.len() as u16 - 1
-            }
-        };
+        let next = connections.len() as u16;
+        let connection = *connections.entry(client).or_insert(next);
         Taken { at_us, connection, to_server, pdu }
     };
     Ok(cut.into_iter().map(taken).collect())
@@ -184,11 +179,8 @@ fn packets(file: &[u8], each: &mut dyn FnMut(u64, Linktype, &[u8])) -> Result<()
             }
             Err(PcapError::Eof) => return Ok(()),
             Err(PcapError::Incomplete(_)) => {
-                if reader.refill().is_err() || reader.reader_exhausted() && reader.data().is_empty() {
-                    return Ok(());
-                }
-                if reader.reader_exhausted() {
-                    // The last packet is cut off, as in captures that were stopped by force.
+                // The last packet may be cut off, as in captures that were stopped by force.
+                if reader.refill().is_err() || reader.reader_exhausted() {
                     return Ok(());
                 }
             }

@@ -80,11 +80,10 @@ pub fn delivered<'a>(pdu: &Pdu<'a>) -> Option<Sm<'a>> {
 
 /// What a delivery says, if it is a receipt.
 pub fn told(sm: &Sm<'_>) -> Option<Told> {
-    let payload = if sm.short_message.is_empty() { sm.tlvs.first(tag::MESSAGE_PAYLOAD) } else { None };
     let input = ReceiptInput {
         esm_class: sm.esm_class,
         data_coding: sm.data_coding,
-        body: payload.unwrap_or(sm.short_message),
+        body: sm.body(),
         receipted_message_id: sm.tlvs.first(tag::RECEIPTED_MESSAGE_ID),
         message_state: sm.tlvs.u8(tag::MESSAGE_STATE),
         network_error_code: sm.tlvs.first(tag::NETWORK_ERROR_CODE),

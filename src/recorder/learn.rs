@@ -210,7 +210,7 @@ fn grammar(recording: &[Taken], exchanges: &Exchanges, proposal: &mut Proposal) 
 
 /// The octets of a delivery's text, one a character, in lower case.
 fn narrow(sm: &Sm<'_>) -> Vec<u8> {
-    let body = if sm.short_message.is_empty() { sm.tlvs.first(tag::MESSAGE_PAYLOAD).unwrap_or_default() } else { sm.short_message };
+    let body = sm.body();
     body.iter().copied().filter(|&octet| octet != 0).map(|octet| octet.to_ascii_lowercase()).collect()
 }
 

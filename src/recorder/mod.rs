@@ -1,5 +1,5 @@
 //! Recordings of sessions: the latest PDUs in a ring of octets ([`ring`]), made harmless ([`redact`]), written as a pcap file that Wireshark decodes and read
-//! back ([`pcap`], [`capture`]), and what they tell: submissions with their answers and receipts ([`exchanges`]), a carrier's habits ([`learn`]). Sans-io; sessions are tapped in `link`, replayed in `load` and `sim`.
+//! back ([`pcap`], [`capture`]), and what they tell: submissions with their answers and receipts ([`exchanges`]), a carrier's habits ([`learn`]). Sans-io; sessions are tapped in `link`, replayed in `load`.
 
 pub mod capture;
 pub mod exchanges;

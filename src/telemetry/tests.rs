@@ -15,7 +15,7 @@ fn every_declared_metric_is_exported_with_its_help_and_nothing_else_is() {
     telemetry.journal_committed(1, 10, 100, 90);
     // A phrase is told from its first hit on.
     let phrases = vec![PhraseFigure { of: "account acme".into(), phrase: "loan".into(), hits: 1 }];
-    telemetry.publish_engine(&EngineSnapshot { rules: RulesFigures { phrases, ..Default::default() }, ..Default::default() });
+    telemetry.publish_engine(&Arc::new(EngineSnapshot { rules: RulesFigures { phrases, ..Default::default() }, ..Default::default() }));
     telemetry.upkeep();
     let page = telemetry.render();
     let types = declared_types(&page);
@@ -52,7 +52,7 @@ fn figures_arrive_under_the_names_of_account_carrier_and_state() {
     engine.receipts.matched = 9;
     engine.conservation = Conservation { accepted: 8, states: [0; 10] };
     engine.conservation.states[State::Delivered as usize] = 7;
-    telemetry.publish_engine(&engine);
+    telemetry.publish_engine(&Arc::new(engine));
     let (carrier, counts) = (crate::model::CarrierId(0), BindCounts::default());
     let mut bind = BindFigures { carrier, bind: 0, state: "waiting", since_ms: 1_500, window_size: 0, window_used: 0, counts };
     bind.counts.answers.throttled = 3;

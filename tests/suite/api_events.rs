@@ -120,7 +120,8 @@ fn a_stream_goes_on_where_it_broke_off_and_one_that_is_not_read_holds_up_nobody(
     let mut last = String::new();
     for _ in 0..60 {
         let (id, event) = stream.next();
-        (last, seen) = (id, seen.into_iter().chain([event]).collect());
+        last = id;
+        seen.push(event);
     }
     drop(stream);
     send(&gateway, 100..5_000);

@@ -4,7 +4,7 @@
 use super::control_rig::hongyan;
 use super::peers_rig::{PATIENCE, RawPeer, submit};
 use hongyan::app::Gateway;
-use hongyan::config::{Config, Profile, ReceiptIdHabit, RecorderMode, SimulatedId};
+use hongyan::config::{Config, Profile, ReceiptIdHabit, RecorderMode, SHIPPED_PROFILES, SimulatedId};
 use hongyan::load::generator::{Load, LoadSettings};
 use hongyan::model::State;
 use hongyan::sim::profile::settings_of;
@@ -147,5 +147,5 @@ fn a_recording_that_teaches_nothing_is_refused_in_words() {
     assert!(code == 0 && Profile::parse("shown", &shown).is_ok());
     let (_, list, _) = hongyan(nobody, &["profile", "list", "--json"]);
     let list: serde_json::Value = serde_json::from_str(&list).unwrap();
-    assert!(list.as_array().unwrap().len() >= 9, "{list}");
+    assert_eq!(list.as_array().unwrap().len(), SHIPPED_PROFILES.len(), "{list}");
 }

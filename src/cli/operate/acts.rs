@@ -7,7 +7,8 @@ use super::words::{LimitArgs, ScopeArgs, Sure, put};
 use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
 
-pub(super) fn show(at: &Where, path: &str, table: fn(&Value) -> Vec<String>, output: &mut Output) -> Result<(), String> {
+/// What is told at `path`: a table on a terminal, else JSON.
+pub(in crate::cli) fn show(at: &Where, path: &str, table: fn(&Value) -> Vec<String>, output: &mut Output) -> Result<(), String> {
     let client = at.client()?;
     let value = client.get(path)?;
     match client.json {

@@ -109,21 +109,10 @@ pub fn rows(panel: Panel, looks: &Looks) -> Vec<Row> {
 /// An action that is in force for exactly this carrier (or bind).
 fn in_force(look: &Look, scope: &Value) -> Option<&'static str> {
     let of = |action: &'static str| {
-        let meant = |change: &&Value| change["action"] == action && same(&change["scope"], scope);
+        let meant = |change: &&Value| change["action"] == action && change["scope"] == *scope;
         list(&look.changes).iter().find(meant).map(|_| action)
     };
     of("pause").or_else(|| of("drain")).or_else(|| of("unbind"))
-}
-
-/// Both name the same, whatever is absent or null.
-fn same(a: &Value, b: &Value) -> bool {
-    let told = |of: &Value| -> Vec<(String, Value)> {
-        let fields = of.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-        let mut fields: Vec<_> = fields.map(|(key, value)| (key.clone(), value.clone())).collect();
-        fields.sort_by(|a, b| a.0.cmp(&b.0));
-        fields
-    };
-    told(a) == told(b)
 }
 
 fn said(action: &str) -> String {

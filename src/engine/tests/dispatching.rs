@@ -327,6 +327,30 @@ fn what_cannot_leave_before_its_validity_ends_is_expired_at_once_and_nothing_els
 }
 
 #[test]
+fn what_was_cancelled_and_has_only_a_place_left_expires_nobody() {
+    let mut bench = planned(|plan| {
+        plan.carriers[0].rate_per_s = Some(10);
+        plan.carriers[0].burst = 1;
+    });
+    // With validity enough for all of them.
+    let ids = bench.hand_in(NOTICE, 150);
+    for (token, &message) in ids.iter().enumerate() {
+        let what = CancelWhat::One { message, source: Address::new(5, 0, b"SHOP").unwrap() };
+        bench.step(vec![Input::Cancel { session: SessionId(100), token: token as u64, what }]);
+    }
+    assert_eq!(bench.state(State::Cancelled), 150);
+    // In another lane as many do wait, so that the class has more than can leave in ten seconds.
+    bench.hand_in(Of { account: 1, ..NOTICE }, 150);
+    let mut plan = Plan::clone(bench.engine.plan());
+    plan.classes[Class::Transactional as usize].validity_ms = 10_000;
+    bench.engine.plan = Arc::new(plan);
+    let late = bench.hand_in(NOTICE, 5);
+    assert_eq!(bench.engine.tally().expired_early, 0, "150 places stand before them, and nobody in them");
+    let mut bench = bench.bind_up(10);
+    assert_eq!(among(&bench.run(3_000, 20_000), &late).len(), 5);
+}
+
+#[test]
 fn what_would_become_of_a_message_is_told_by_what_decides_and_nothing_happens() {
     use crate::engine::explain::Question;
     let mut bench = planned(|plan| {

@@ -134,15 +134,23 @@ impl Trails {
         }
         let cut = if self.texts || glance != Glance::Note { None } else { without_text(octets) };
         let octets = cut.as_deref().unwrap_or(octets);
-        match self.live.get_mut(&message) {
-            Some(live) => {
-                let before = live.octets.len();
-                let ended = live.event(position, octets, glance, self.written, &mut self.clock_ms, &mut self.cut);
-                self.octets += live.octets.len() - before;
-                self.went(message, ended);
-            }
-            None => self.missing.push((message, octets.to_vec())),
+        if !self.follow(position, message, octets, glance) {
+            self.missing.push((message, octets.to_vec()));
         }
+    }
+
+    /// One more event of a message; false if it isn't in memory.
+    fn follow(&mut self, position: u64, message: MessageId, octets: &[u8], glance: Glance) -> bool {
+        let Some(live) = self.live.get_mut(&message) else { return false };
+        // Read again after a restart: as it was when its end had just been written.
+        if live.provisional && live.was_written(self.written) {
+            live.may_be_corrected();
+        }
+        let before = live.octets.len();
+        let ended = live.event(position, octets, glance, &mut self.clock_ms, &mut self.cut);
+        self.octets += live.octets.len() - before;
+        self.went(message, ended);
+        true
     }
 
     fn accepted(&mut self, position: u64, message: MessageId, octets: &[u8], body: std::ops::Range<usize>, wish: u8) {
@@ -209,12 +217,7 @@ impl Trails {
             if begins && !self.live.contains_key(&message) {
                 self.live.insert(message, Live { first: position, ..Live::default() });
             }
-            if let Some(live) = self.live.get_mut(&message) {
-                let before = live.octets.len();
-                let ended = live.event(position, &octets, glance, self.written, &mut self.clock_ms, &mut self.cut);
-                self.octets += live.octets.len() - before;
-                self.went(message, ended);
-            }
+            self.follow(position, message, &octets, glance);
         }
     }
 
@@ -260,11 +263,7 @@ impl Trails {
 
     fn written_down(&mut self, message: MessageId) {
         match self.live.get_mut(&message) {
-            Some(live) if live.provisional && live.ended > 0 => {
-                // A carrier's word may still correct it.
-                (live.ended, live.over, live.provisional) = (0, 0, false);
-                live.revision = live.revision.saturating_add(1);
-            }
+            Some(live) if live.provisional && live.ended > 0 => live.may_be_corrected(),
             Some(_) => self.drop_one(message),
             None => {}
         }
@@ -327,13 +326,19 @@ enum Went {
 }
 
 impl Live {
+    /// Its provisional end is written down: a carrier's word may still correct it.
+    fn may_be_corrected(&mut self) {
+        (self.ended, self.over, self.provisional) = (0, 0, false);
+        self.revision = self.revision.saturating_add(1);
+    }
+
     /// It was written before the restart.
     fn was_written(&self, written: Written) -> bool {
         self.ended > 0 && (self.ended <= written.ended || (self.over > 0 && self.over <= written.over))
     }
 
     /// Adds an event and follows it.
-    fn event(&mut self, position: u64, octets: &[u8], glance: Glance, written: Written, clock_ms: &mut u64, cut: &mut u64) -> Went {
+    fn event(&mut self, position: u64, octets: &[u8], glance: Glance, clock_ms: &mut u64, cut: &mut u64) -> Went {
         let at_ms = match glance {
             Glance::Sent { at_ms, .. }
             | Glance::Receipt { at_ms, .. }
@@ -352,10 +357,10 @@ impl Live {
             }
             self.octets.extend_from_slice(octets);
         }
-        self.follow(position, glance, written)
+        self.follow(position, glance)
     }
 
-    fn follow(&mut self, position: u64, glance: Glance, written: Written) -> Went {
+    fn follow(&mut self, position: u64, glance: Glance) -> Went {
         match glance {
             Glance::Accepted { report, .. } => {
                 (self.wish, self.whole) = (report, true);
@@ -375,11 +380,11 @@ impl Live {
             Glance::Receipt { part, state, .. } => {
                 let state = ended_by(state);
                 let ends = !is_success(state) || self.parts.one_more(part);
-                if ends { self.end(position, state, false, written) } else { Went::On }
+                if ends { self.end(position, state, false) } else { Went::On }
             }
-            Glance::CopyReceipt { delivered: true, .. } if self.has_arrived() => self.end(position, State::Delivered, false, written),
+            Glance::CopyReceipt { delivered: true, .. } if self.has_arrived() => self.end(position, State::Delivered, false),
             Glance::Verdict { state, .. } => match State::from_u8(state) {
-                Some(state) => self.end(position, state, state == State::InDoubt, written),
+                Some(state) => self.end(position, state, state == State::InDoubt),
                 None => Went::On,
             },
             Glance::HandedOver => {
@@ -410,11 +415,7 @@ impl Live {
         Trail::read(&self.octets).is_ok_and(|trail| trail.course().end.is_some_and(|end| end.state == State::Delivered))
     }
 
-    fn end(&mut self, position: u64, state: State, provisional: bool, written: Written) -> Went {
-        if self.provisional && self.was_written(written) {
-            // The provisional end was written before the restart: this one corrects it.
-            self.revision = self.revision.saturating_add(1);
-        }
+    fn end(&mut self, position: u64, state: State, provisional: bool) -> Went {
         // A report of success or of failure; of "sent, and no receipt asked" there is none.
         let asked = match state {
             State::SentFinal => 0,
@@ -438,7 +439,7 @@ impl Live {
             let Ok((_, glance)) = glance_one(octets) else { return };
             let Ok((_, rest)) = read_one(octets) else { return };
             octets = rest;
-            self.follow(1, glance, Written::default());
+            self.follow(1, glance);
         }
         (self.ended, self.over, self.provisional) = (0, 0, false);
     }

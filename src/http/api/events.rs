@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::timeout;
 use utoipa::{IntoParams, ToSchema};
 
@@ -144,6 +144,8 @@ pub(super) async fn stream(
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "", what, "one of them, or polling").retry_after(5)
     };
     let reader = log.reader().ok_or_else(busy)?;
+    // Before the first look, so that nothing that comes meanwhile is waited for.
+    let grown = log.grown();
     // The first page is read here, so that a wrong place can be told.
     let field = if last.is_some() { "last-event-id" } else { "cursor" };
     let first = {
@@ -151,15 +153,22 @@ pub(super) async fn stream(
         beside(move || log.read(from, AT_ONCE), field).await?
     };
     let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(follow(api, caller.key, log, first, sender, reader));
+    tokio::spawn(follow(api, caller.key, Reading { log, grown, page: first, _place: reader }, sender));
     let head = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((head, Body::new(Streamed(receiver))).into_response())
 }
 
+/// A stream that has begun.
+struct Reading {
+    log: Arc<EventLog>,
+    grown: watch::Receiver<u64>,
+    page: Page,
+    _place: OwnedSemaphorePermit,
+}
+
 /// Sends events until the reader is gone, its key is no more, or the disk fails.
-async fn follow(api: Api, key: Arc<Key>, log: Arc<EventLog>, first: Page, sender: mpsc::Sender<Bytes>, _reader: OwnedSemaphorePermit) {
-    let mut grown = log.grown();
-    let mut page = first;
+async fn follow(api: Api, key: Arc<Key>, reading: Reading, sender: mpsc::Sender<Bytes>) {
+    let Reading { log, mut grown, mut page, _place } = reading;
     if sender.send(Bytes::from_static(b"retry: 3000\n\n")).await.is_err() {
         return;
     }
@@ -185,8 +194,10 @@ async fn follow(api: Api, key: Arc<Key>, log: Arc<EventLog>, first: Page, sender
             match more {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return,
-                Err(_) if sender.send(Bytes::from_static(b":\n\n")).await.is_err() => return,
-                Err(_) => {}
+                Err(_) => match timeout(STALLED, sender.send(Bytes::from_static(b":\n\n"))).await {
+                    Ok(Ok(())) => {}
+                    _ => return,
+                },
             }
         }
         if !api.keys.holds(&key, api.submissions.now().wall_ms) {

@@ -28,6 +28,8 @@ pub struct Issued {
 /// All of them.
 pub struct Book {
     all: Mutex<Vec<(u64, Issued)>>,
+    /// Who writes one down: two at once would take the same page.
+    turn: tokio::sync::Mutex<()>,
     keep: Arc<dyn Keep>,
 }
 
@@ -38,7 +40,7 @@ impl Book {
             let issued: Issued = serde_json::from_slice(octets).ok()?;
             Some((*number, Issued { settings: issued.settings.hashed()?, ..issued }))
         };
-        Book { all: Mutex::new(pages.iter().filter_map(issued).collect()), keep }
+        Book { all: Mutex::new(pages.iter().filter_map(issued).collect()), turn: tokio::sync::Mutex::default(), keep }
     }
 
     fn guard(&self) -> MutexGuard<'_, Vec<(u64, Issued)>> {
@@ -56,6 +58,7 @@ impl Book {
     /// # Errors
     /// There are too many, or nothing can be written now.
     pub async fn put(&self, issued: Issued) -> Result<(), Problem> {
+        let _turn = self.turn.lock().await;
         let number = {
             let all = self.guard();
             let same = all.iter().find(|(_, other)| other.account == issued.account && other.settings.hash == issued.settings.hash);

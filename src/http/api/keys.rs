@@ -75,10 +75,15 @@ impl Keys {
     ///
     /// # Errors
     /// It can't be written down.
-    pub async fn put(&self, issued: Issued) -> Result<(), Problem> {
-        self.book.put(issued).await?;
-        self.arrange(&self.configured.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok(())
+    pub async fn put(self: &Arc<Self>, issued: Issued) -> Result<(), Problem> {
+        let keys = Arc::clone(self);
+        // Whoever asked may hang up meanwhile: what is durable must be in force too.
+        let putting = tokio::spawn(async move {
+            keys.book.put(issued).await?;
+            keys.arrange(&keys.configured.lock().unwrap_or_else(PoisonError::into_inner));
+            Ok(())
+        });
+        putting.await.map_err(|_| crate::http::look::odd())?
     }
 
     /// Lays what was changed while running over what is configured.

@@ -152,8 +152,10 @@ impl DeadLetters {
             return false;
         }
         let mut state = self.state();
-        state.dropped += gone.len() as u64;
-        gone.iter().for_each(|number| drop(state.letters.remove(number)));
+        // Another addition at the same time may have meant the same ones.
+        for number in &gone {
+            state.dropped += u64::from(state.letters.remove(number).is_some());
+        }
         state.letters.extend(new.into_iter().map(|letter| (letter.number, letter)));
         true
     }

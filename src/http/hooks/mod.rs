@@ -214,7 +214,8 @@ impl Hooks {
         let (UpstreamReply::Deliver { token, item, since_ms }, Some(account)) = (reply, session.hook_account()) else { return };
         let entry = Entry { session, account, whose: Whose::Engine(token), item, since_ms };
         let known = Arc::clone(&self.known.borrow());
-        if known.events.contains_key(&account) && !self.log.has(token) {
+        let is_logged = known.events.get(&account).is_some_and(|events| events.inbound || matches!(*entry.item, Delivery::Receipt(_)));
+        if is_logged && !self.log.has(token) {
             return self.log.queue(entry);
         }
         self.route(&known, entry);

@@ -40,8 +40,7 @@ impl Reader {
 
     /// What a deliver_sm is.
     pub fn deliver(&self, sm: &Sm<'_>, now_ms: u64) -> Received {
-        let payload = if sm.short_message.is_empty() { sm.tlvs.first(tag::MESSAGE_PAYLOAD) } else { None };
-        let body = payload.unwrap_or(sm.short_message);
+        let body = sm.body();
         let input = ReceiptInput {
             esm_class: sm.esm_class,
             data_coding: sm.data_coding,

@@ -38,16 +38,7 @@ pub fn of_submit(sm: &Sm<'_>, by: &Submitter<'_>) -> Result<Arc<Message>, u32> {
 
 /// The message of a data_sm.
 pub fn of_data(data: &DataSm<'_>, by: &Submitter<'_>) -> Result<Arc<Message>, u32> {
-    let sm = Sm {
-        service_type: data.service_type,
-        source: data.source,
-        esm_class: data.esm_class,
-        registered_delivery: data.registered_delivery,
-        data_coding: data.data_coding,
-        tlvs: data.tlvs,
-        ..Sm::default()
-    };
-    let mut made = message(&sm, recipient(data.destination)?, by)?;
+    let mut made = message(&data.as_sm(), recipient(data.destination)?, by)?;
     if let Some(seconds) = data.tlvs.u32(tag::QOS_TIME_TO_LIVE) {
         Arc::make_mut(&mut made).expires_ms = by.now.wall_ms + u64::from(seconds) * 1000;
     }

@@ -57,7 +57,7 @@ pub(super) fn play(recording: &[Taken], to: SocketAddr, args: &ReplayArgs) -> Re
     for (at, taken) in requests.iter().enumerate() {
         let due = started + gap(requests[0].at_us, taken.at_us, args.speed);
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        let fits = |heard: &Heard| heard.ended || at - heard.answers.len() < args.window.max(1);
+        let fits = |heard: &Heard| heard.ended || at.saturating_sub(heard.answers.len()) < args.window.max(1);
         if !wait(&heard, PATIENCE, fits) {
             return Err(format!("{} requests have no answer after {} s", args.window, PATIENCE.as_secs()));
         }

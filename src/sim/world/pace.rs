@@ -409,9 +409,9 @@ impl Replay<'_> {
 
     /// An account's message that is larger than its burst pays in instalments, and what was paid towards one that was refused meanwhile counts for the next.
     fn taken(&mut self, account: u32, segments: u32, at_us: u64) -> Judged {
-        let records = self.records.iter().filter(|record| record.account == account as usize);
-        let largest = f64::from(records.map(self::segments).max().unwrap_or(1));
         let Some(level) = self.levels.get_mut(&Name::Intake(account)) else { return Ok(()) };
+        let of_account = self.largest.iter().filter(|((_, of, _), _)| *of == account as usize);
+        let largest = f64::from(of_account.map(|(_, segments)| *segments).max().unwrap_or(1));
         if level.least_burst < largest {
             level.ahead.insert(((Class::Otp, account as usize, None), Vec::new()), largest - 1.0);
         }

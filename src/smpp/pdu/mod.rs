@@ -4,7 +4,7 @@
 mod multi;
 
 use super::command;
-use super::tlv::Tlvs;
+use super::tlv::{Tlvs, tag};
 
 pub use multi::{Destination, Destinations, DestinationsBuf, SubmitMulti, SubmitMultiResp, Unsuccess, Unsuccesses, UnsuccessesBuf};
 
@@ -156,6 +156,14 @@ pub struct Sm<'a> {
     pub short_message: &'a [u8],
     /// Optional parameters.
     pub tlvs: Tlvs<'a>,
+}
+
+impl<'a> Sm<'a> {
+    /// The octets of its text: short_message, or message_payload where that is empty.
+    pub fn body(&self) -> &'a [u8] {
+        let payload = if self.short_message.is_empty() { self.tlvs.first(tag::MESSAGE_PAYLOAD) } else { None };
+        payload.unwrap_or(self.short_message)
+    }
 }
 
 /// Body of submit_sm_resp, deliver_sm_resp, data_sm_resp and broadcast_sm_resp.

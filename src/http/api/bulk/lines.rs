@@ -147,7 +147,7 @@ impl Read for Octets {
     }
 }
 
-/// Reads all of a body. `opened` learns whether it can be read at all. Ends early when nobody takes batches any more, or the octets end in an error:
+/// Reads all of a body; false if it can't be read at all, as `opened` learns too. Ends early when nobody takes batches any more, or the octets end in an error:
 /// what came of a line that was cut off makes no message.
 pub(super) fn read(
     kind: Kind,
@@ -155,7 +155,7 @@ pub(super) fn read(
     chunks: mpsc::Receiver<io::Result<Bytes>>,
     sender: mpsc::Sender<Batch>,
     opened: oneshot::Sender<Result<(), Fault>>,
-) {
+) -> bool {
     let out = Rc::new(RefCell::new(Out { batch: Batch::default(), sender }));
     let octets = Octets { chunks, chunk: Bytes::new(), out: Rc::clone(&out) };
     let read = match kind {
@@ -164,7 +164,10 @@ pub(super) fn read(
                 let _ = opened.send(Ok(()));
                 table.read(plan, &out)
             }
-            Err(fault) => return drop(opened.send(Err(fault))),
+            Err(fault) => {
+                let _ = opened.send(Err(fault));
+                return false;
+            }
         },
         Kind::Json => {
             let _ = opened.send(Ok(()));
@@ -173,6 +176,7 @@ pub(super) fn read(
     };
     // Whoever feeds it knows why the octets ended.
     let _ = read.and_then(|()| out.borrow_mut().send());
+    true
 }
 
 pub(super) fn refusal(line: u64, fault: Fault) -> Refusal {

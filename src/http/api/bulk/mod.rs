@@ -163,11 +163,17 @@ pub(super) async fn submit(
     let params = xxh3_64(&serde_json::to_vec(&defaults).expect("plain data can be written"));
     let plan = Arc::new(plan(&api, &caller, defaults, &id)?);
     let place = Arc::clone(&api.bulk.places).try_acquire_owned().map_err(|_| busy("too many submissions at once"))?;
-    let entry = api.bulk.book.begin(caller.account.id, &id, params, api.submissions.now().wall_ms, OF_ACCOUNT).await?;
     let (tell, told) = mpsc::channel(run::LINES);
     let (opened, ready) = oneshot::channel();
-    let parts = run::Parts { plan, kind, entry, tell, opened, timeout: api.timeout };
-    tokio::spawn(run::run(Arc::clone(&api.bulk), parts, request.into_body(), place));
+    let (named, body) = (id.clone(), request.into_body());
+    // In a task of its own, for the client may hang up meanwhile: what has begun comes to an end.
+    let beginning = tokio::spawn(async move {
+        let entry = api.bulk.book.begin(caller.account.id, &named, params, api.submissions.now().wall_ms, OF_ACCOUNT).await?;
+        let parts = run::Parts { plan, kind, entry, tell, opened, timeout: api.timeout };
+        tokio::spawn(run::run(Arc::clone(&api.bulk), parts, body, place));
+        Ok::<(), Problem>(())
+    });
+    beginning.await.map_err(|_| crate::http::look::odd())??;
     // What is wrong with the first line may be wrong with all: then there is another status to tell it by.
     ready.await.map_err(|_| crate::http::look::odd())??;
     let head = [(header::CONTENT_TYPE, "application/x-ndjson".to_owned()), (header::LOCATION, format!("/v1/submissions/{}", encoded(&id)))];

@@ -196,8 +196,7 @@ impl Hand {
                         left.push((line, own));
                     } else {
                         self.plan.account.refused(cause);
-                        let Fault { code, field, what, fix } = fault;
-                        settled.bad.push(Refusal { line, code: code.into(), field: field.into(), detail: what, fix });
+                        settled.bad.push(super::lines::refusal(line, fault));
                     }
                 }
             }
@@ -258,13 +257,13 @@ pub(super) async fn run(bulk: Arc<Bulk>, parts: Parts, body: Body, place: OwnedS
     let since = MessageId::first_at(plan.submissions.now().wall_ms).0;
     let (chunks, chunked) = mpsc::channel(WAITING);
     let (batches, mut batched) = mpsc::channel(WAITING);
-    let reading: JoinHandle<()> = {
+    let reading: JoinHandle<bool> = {
         let plan = Arc::clone(&plan);
         tokio::task::spawn_blocking(move || read(kind, &plan, chunked, batches, opened))
     };
     let feeding = tokio::spawn(feed(body, chunks, timeout));
     let hand = Arc::new(Hand { plan, entry: Arc::clone(&entry), since, tell: tell.clone() });
-    let (mut under_way, mut stop) = (JoinSet::new(), None);
+    let (mut under_way, mut saving, mut stop) = (JoinSet::new(), JoinSet::new(), None);
     let mut tick = interval(TELL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut ticks, mut more) = (0, true);
@@ -283,20 +282,23 @@ pub(super) async fn run(bulk: Arc<Bulk>, parts: Parts, body: Body, place: OwnedS
                 }
                 entry.change(hand.now_ms(), |progress| add(progress, settled));
             }
+            Some(_) = saving.join_next() => {}
             _ = tick.tick() => {
                 ticks += 1;
                 // Who doesn't read while it writes is told at the end.
                 let _ = tell.try_send(line(&Progress { refusals: Vec::new(), ..entry.progress() }));
-                if ticks % SAVE == 0 {
-                    bulk.book.save(&entry).await;
+                // The ledger may let one wait as long as the disk is full.
+                if ticks % SAVE == 0 && saving.is_empty() {
+                    let (bulk, entry) = (Arc::clone(&bulk), Arc::clone(&entry));
+                    saving.spawn(async move { bulk.book.save(&entry).await });
                 }
             }
         }
     }
     drop(batched);
     // Nothing that can panic in there is worth more than a break.
-    let (_, fed) = tokio::join!(reading, feeding);
-    let fed = fed.unwrap_or(Fed::Broken);
+    let (opened, fed) = tokio::join!(reading, feeding);
+    let (opened, fed) = (opened.unwrap_or(false), fed.unwrap_or(Fed::Broken));
     if fed == Fed::Slow && stop.is_none() {
         let what = "the body did not come in time";
         let fix = "the same request again, under the same Idempotency-Key, goes on";
@@ -305,12 +307,15 @@ pub(super) async fn run(bulk: Arc<Bulk>, parts: Parts, body: Body, place: OwnedS
     entry.change(hand.now_ms(), |progress| {
         progress.waits = None;
         progress.state = match (&stop, fed) {
+            _ if !opened => State::Stopped,
             (Some(_), _) => State::Stopped,
             (None, Fed::Whole) => State::Done,
             (None, _) => State::Broken,
         };
         progress.stopped = stop;
     });
+    // None of an earlier page may come after this one.
+    while saving.join_next().await.is_some() {}
     bulk.book.save(&entry).await;
     let progress = entry.progress();
     tracing::debug!(state = ?progress.state, accepted = progress.accepted, refused = progress.refused, "a submission ended");
