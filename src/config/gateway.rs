@@ -30,7 +30,7 @@ pub struct Gateway {
     pub max_waiting_bytes: u64,
     /// Size of the journal beyond which stragglers are carried into the ledger. Default 256 MiB; 16 MiB to 64 GiB.
     pub journal_max_bytes: u64,
-    /// Messages in memory beyond which the ends of lanes, and what waits for receipts, wait on disk; at twice as many nothing new is taken until there is
+    /// Messages in memory beyond which the ends of lanes, and what waits for receipts, wait on disk; at an eighth more nothing new is taken until there is
     /// room again. Default 1,000,000; 1,000 to 100,000,000.
     pub max_in_memory: u64,
     /// Messages due later than this wait on disk until shortly before. Default 600 (ten minutes); 10 to 86,400.

@@ -32,7 +32,8 @@ const TIMELY_MAX: usize = 64;
 /// Messages that leave memory in one step, and when it is crowded.
 const COOLED_PER_STEP: usize = 2_000;
 const COOLED_WHEN_CROWDED: usize = 5_000;
-/// Messages beyond twice the bound at which memory is overfull.
+/// Memory is overfull at the bound, this part of it, and this many: what may come while a walk makes room.
+const OVERFULL_SHARE: usize = 8;
 const OVERFULL_LEAST: usize = 1_000;
 /// Chunks that come back before the directory is written anew: replay must read each of them again.
 const WARMED_MAX: usize = 5_000;
@@ -235,7 +236,8 @@ impl Engine {
 
     /// Memory is so crowded that nothing new is taken until a walk has made room.
     pub(super) fn is_overfull(&self) -> bool {
-        let most = 2 * self.plan.bounds.max_in_memory + OVERFULL_LEAST;
+        let bound = self.plan.bounds.max_in_memory;
+        let most = bound + bound / OVERFULL_SHARE + OVERFULL_LEAST;
         self.messages.len() > most && (self.carrying.is_some() || self.cold.is_leaving() || self.is_crowded())
     }
 
