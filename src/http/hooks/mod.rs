@@ -13,6 +13,8 @@ pub mod dead;
 mod endpoint;
 mod guard;
 mod log;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use super::events::EventLogs;
