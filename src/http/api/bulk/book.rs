@@ -91,14 +91,22 @@ pub struct Progress {
 struct Kept {
     account: u32,
     params: u64,
+    #[serde(default = "yes")]
+    bound: bool,
     touched_ms: u64,
     progress: Progress,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// One submission.
 pub struct Entry {
     account: AccountId,
     params: u64,
+    /// A try before this one may have taken messages.
+    bound: bool,
     page: u64,
     state: Mutex<(u64, Progress)>,
 }
@@ -121,9 +129,15 @@ impl Entry {
         change(&mut state.1);
     }
 
+    /// Its id stands for what it was first sent with: a try may have taken messages. One that was broken off may have taken more than is written here.
+    fn is_bound(&self) -> bool {
+        let Progress { state, accepted, repeated, duplicates, .. } = self.state().1;
+        self.bound || !matches!(state, State::Done | State::Stopped) || accepted + repeated + duplicates > 0
+    }
+
     fn page(&self) -> Page {
         let (touched_ms, progress) = self.state().clone();
-        let kept = Kept { account: self.account.0, params: self.params, touched_ms, progress };
+        let kept = Kept { account: self.account.0, params: self.params, bound: self.bound, touched_ms, progress };
         let octets = serde_json::to_vec(&kept).expect("plain data can be written");
         Page { kind: SUBMISSION_PAGE, id: self.page, octets }
     }
@@ -143,13 +157,13 @@ impl Book {
     /// What was known before: the contents of the ledger's pages. What can't be read is passed over.
     pub fn open(pages: &[(u64, Vec<u8>)], keep: Arc<dyn Keep>) -> Book {
         let entry = |(_, octets): &(u64, Vec<u8>)| {
-            let Kept { account, params, touched_ms, mut progress } = serde_json::from_slice(octets).ok()?;
+            let Kept { account, params, bound, touched_ms, mut progress } = serde_json::from_slice(octets).ok()?;
             if progress.state == State::Running {
                 progress.state = State::Broken;
             }
             let account = AccountId(account);
             let page = page_id(account, &progress.id);
-            Some((page, Arc::new(Entry { account, params, page, state: Mutex::new((touched_ms, progress)) })))
+            Some((page, Arc::new(Entry { account, params, bound, page, state: Mutex::new((touched_ms, progress)) })))
         };
         Book { entries: Mutex::new(pages.iter().filter_map(entry).collect()), keep }
     }
@@ -175,14 +189,16 @@ impl Book {
             let mut entries = self.entries();
             let of_account: Vec<_> = entries.values().filter(|entry| entry.account == account).cloned().collect();
             let running = |entry: &Arc<Entry>| entry.state().1.state == State::Running;
-            if let Some(known) = entries.get(&page).filter(|known| known.state().0 + KNOWN_MS > now_ms) {
+            let known = entries.get(&page).filter(|known| known.state().0 + KNOWN_MS > now_ms);
+            let bound = known.is_some_and(|known| known.is_bound());
+            if let Some(known) = known {
                 if running(known) {
                     let what = "the same submission is under way";
                     let problem =
                         Problem::new(StatusCode::CONFLICT, "in_progress", "idempotency-key", what, "wait for its end, or for its break");
                     return Err(problem.retry_after(1));
                 }
-                if known.params != params {
+                if bound && known.params != params {
                     let what = "the key was used with other parameters before";
                     let fix = "another key, or the very same text, sender, times ...";
                     return Err(Problem::new(StatusCode::CONFLICT, "key_reused", "idempotency-key", what, fix));
@@ -210,7 +226,7 @@ impl Book {
                 reasons: BTreeMap::new(),
                 refusals: Vec::new(),
             };
-            let entry = Arc::new(Entry { account, params, page, state: Mutex::new((now_ms, progress)) });
+            let entry = Arc::new(Entry { account, params, bound, page, state: Mutex::new((now_ms, progress)) });
             entries.insert(page, Arc::clone(&entry));
             (entry, gone)
         };
@@ -263,6 +279,22 @@ mod tests {
         assert_eq!(book.look(AccountId(3), "spring").unwrap().state, State::Broken, "its end was not written down");
         assert_eq!(begin(&book, "spring", 8, 3_000).err().unwrap(), "key_reused");
         begin(&book, "spring", 7, 3_000).unwrap();
+    }
+
+    #[test]
+    fn an_id_under_which_nothing_was_taken_may_be_sent_with_other_words() {
+        let memory = Arc::new(Memory::default());
+        let book = Book::open(&[], Arc::clone(&memory) as Arc<dyn Keep>);
+        begin(&book, "spring", 1, 1_000).unwrap().change(2_000, |progress| (progress.state, progress.refused) = (State::Stopped, 3));
+        begin(&book, "spring", 2, 3_000).unwrap().change(4_000, |progress| (progress.state, progress.accepted) = (State::Stopped, 1));
+        assert_eq!(begin(&book, "spring", 3, 5_000).err().unwrap(), "key_reused", "a message was taken");
+        begin(&book, "spring", 2, 5_000).unwrap().change(6_000, |progress| progress.state = State::Stopped);
+        assert_eq!(begin(&book, "spring", 3, 7_000).err().unwrap(), "key_reused", "in a try before");
+        // A kill leaves what was written at the beginning: what was taken since is not in it.
+        begin(&book, "autumn", 1, 7_000).unwrap();
+        let pages: Vec<_> = memory.0.lock().unwrap().clone().into_iter().collect();
+        let book = Book::open(&pages, Arc::clone(&memory) as Arc<dyn Keep>);
+        assert_eq!(begin(&book, "autumn", 2, 8_000).err().unwrap(), "key_reused");
     }
 
     #[test]
