@@ -1,12 +1,14 @@
-//! What records cost a message at full speed (CPU of their thread, from the encoded groups to synced files), and how long look-ups by id and by number take
-//! afterwards. The groups are as the gateway writes them: a message accepted, sent, reported and handed over, each in another group.
+//! What records cost a message at full speed (CPU of their threads, from the encoded groups to synced files, merged by the hour), and how long look-ups by id,
+//! number, reference and campaign take afterwards. The groups are as the gateway writes them: a message accepted, sent, reported and handed over, each in
+//! another group. The messages are those of the last whole day: a tenth have a reference, a quarter belong to campaigns.
 //!
 //! `cargo bench --bench records [-- MESSAGES [NUMBERS [DIRECTORY]]]`
 
 use hongyan::engine::event::{self, DeliveryKey, Event, PartReceipt};
 use hongyan::model::id::MessageIds;
+use hongyan::model::notes::Notes;
 use hongyan::model::state::ReceiptState;
-use hongyan::model::{AccountId, Address, Body, CarrierId, Class, Encoding, Message, MessageId, Report};
+use hongyan::model::{AccountId, Address, Body, CampaignId, CarrierId, Class, Encoding, Message, MessageId, Report};
 use hongyan::records::Records;
 use hongyan::records::find::Query;
 use hongyan::records::keeper::{KeeperSettings, Start};
@@ -15,6 +17,7 @@ use hongyan::records::row::Names;
 use hongyan::store::{EachGroup, JournalReader, StoreError};
 use rustix::time::{ClockId, clock_gettime};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// As the gateway's.
@@ -25,6 +28,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PER_GROUP: u64 = 1_000;
 /// Groups between a message's acceptance and its end.
 const IN_FLIGHT: u64 = 100;
+/// Messages from a campaign's first to its last.
+const CAMPAIGN: u64 = 400_000;
+const HOUR_MS: u64 = 3_600_000;
+/// In so long at least one merge is done, if there is one to do.
+const MERGED: Duration = Duration::from_secs(30);
 
 fn cpu(clock: ClockId) -> Duration {
     let time = clock_gettime(clock);
@@ -48,6 +56,11 @@ fn number(n: u64, numbers: u64) -> u64 {
     13_800_000_000 + n.wrapping_mul(0x9E37_79B9_7F4A_7C15) % numbers
 }
 
+/// The sender's name of the `n`th message, if it has one.
+fn reference(n: u64) -> String {
+    format!("order-{n}")
+}
+
 fn accepted(n: u64, id: MessageId, at_ms: u64, numbers: u64) -> Message {
     let digits = format!("86{}", number(n, numbers));
     let to = Address::new(1, 1, digits.as_bytes()).expect("it is short");
@@ -56,7 +69,9 @@ fn accepted(n: u64, id: MessageId, at_ms: u64, numbers: u64) -> Message {
     let packed = hongyan::number::from_text(format!("+{digits}").as_bytes(), hongyan::number::HomeRegion::default()).expect("a number");
     let report = Report { on_success: true, on_failure: true, intermediate: false };
     let message = Message::new(AccountId((n % 4) as u32), Class::Transactional, [from, to], packed, body);
-    Message { id, accepted_ms: at_ms, expires_ms: at_ms + 86_400_000, report, ..message }
+    let notes = n.is_multiple_of(10).then(|| Arc::new(Notes { reference: reference(n).into(), ..Notes::default() }));
+    let campaign = CampaignId(if n % 4 == 3 { 1 + (n / CAMPAIGN) as u32 } else { 0 });
+    Message { id, accepted_ms: at_ms, expires_ms: at_ms + 86_400_000, report, notes, campaign, ..message }
 }
 
 fn main() {
@@ -79,12 +94,17 @@ fn main() {
     let (began, cpu_before) = (Instant::now(), [cpu(ClockId::ProcessCPUTime), cpu(ClockId::ThreadCPUTime)]);
     let mut ids = MessageIds::new(0);
     let mut made: Vec<MessageId> = Vec::new();
-    let begin_ms = 1_790_000_000_000;
     let groups = messages / PER_GROUP;
+    let now_ms = std::time::UNIX_EPOCH.elapsed().expect("it is after 1970").as_millis() as u64;
+    let begin_ms = (now_ms / HOUR_MS - 25) * HOUR_MS;
+    let campaign = |n: u64| Event::Campaign { campaign: CampaignId(n as u32), name: format!("campaign-{n}").into() };
     for group in 0..groups + 2 * IN_FLIGHT {
-        let at_ms = begin_ms + group * 3;
+        let at_ms = begin_ms + group * 24 * HOUR_MS / groups;
         let mut octets = Vec::with_capacity(512 << 10);
         event::open(&mut octets, group + 1);
+        if (group * PER_GROUP).is_multiple_of(CAMPAIGN) {
+            event::write(&campaign(1 + group * PER_GROUP / CAMPAIGN), &mut octets);
+        }
         for at in 0..PER_GROUP {
             if group < groups {
                 let id = ids.next(at_ms);
@@ -112,6 +132,11 @@ fn main() {
         records.feed().synced(group + 1, octets);
     }
     records.flush().expect("it is written");
+    let mut before = usize::MAX;
+    while records.files().list().len() < before {
+        before = records.files().list().len();
+        std::thread::sleep(MERGED);
+    }
     let spent = (cpu(ClockId::ProcessCPUTime) - cpu_before[0]).saturating_sub(cpu(ClockId::ThreadCPUTime) - cpu_before[1]);
     let figures = records.figures();
     println!(
@@ -127,11 +152,6 @@ fn main() {
 }
 
 fn look_up(records: &Records, made: &[MessageId], numbers: u64) {
-    let told = |what: &str, mut times: Vec<Duration>, rows: usize| {
-        times.sort_unstable();
-        let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
-        println!("{what}: {} look-ups, {rows} rows; p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms", times.len(), at(0.5), at(0.99), at(1.0));
-    };
     let (mut times, mut rows) = (Vec::new(), 0);
     for n in 0..200usize {
         let id = made[n * (made.len() / 200)];
@@ -139,13 +159,34 @@ fn look_up(records: &Records, made: &[MessageId], numbers: u64) {
         rows += usize::from(records.message(id).expect("it is asked").is_some());
         times.push(began.elapsed());
     }
-    told("by id", times, rows);
-    let (mut times, mut rows) = (Vec::new(), 0);
+    told("by id", times, rows, 0);
+    let all = made.len() as u64;
+    let number_of = |n: u64| Query { number: Some(format!("86{}", number(n * (all / 100), numbers))), ..Query::default() };
+    let reference_of = |n: u64| Query { reference: Some(reference(n * (all / 100) / 10 * 10)), ..Query::default() };
+    let campaign_of = |n: u64| Query { campaign: Some(format!("campaign-{}", 1 + n * (all / 100) / CAMPAIGN)), ..Query::default() };
+    told_of("by number", records, number_of);
+    told_of("by reference", records, reference_of);
+    told_of("by campaign", records, campaign_of);
+    told_of("by a reference that nobody has", records, |n| Query { reference: Some(format!("none-{n}")), ..Query::default() });
+    told_of("by a campaign that nobody has", records, |n| Query { campaign: Some(format!("none-{n}")), ..Query::default() });
+}
+
+/// A hundred look-ups of 50 rows at most.
+fn told_of(what: &str, records: &Records, query: impl Fn(u64) -> Query) {
+    let (mut times, mut rows, mut partial) = (Vec::new(), 0, 0);
     for n in 0..100u64 {
-        let query = Query { number: Some(format!("86{}", number(n * (made.len() as u64 / 100), numbers))), limit: 50, ..Query::default() };
+        let query = Query { limit: 50, ..query(n) };
         let began = Instant::now();
-        rows += records.find(&query).expect("it is asked").rows.len();
+        let looked = records.find(&query).expect("it is asked");
+        (rows, partial) = (rows + looked.rows.len(), partial + usize::from(looked.partial));
         times.push(began.elapsed());
     }
-    told("by number", times, rows);
+    told(what, times, rows, partial);
+}
+
+fn told(what: &str, mut times: Vec<Duration>, rows: usize, partial: usize) {
+    times.sort_unstable();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+    let (count, p50, p99, max) = (times.len(), at(0.5), at(0.99), at(1.0));
+    println!("{what}: {count} look-ups, {rows} rows, {partial} of them cut short; p50 {p50:.2} ms, p99 {p99:.2} ms, max {max:.2} ms");
 }

@@ -74,8 +74,8 @@ pub struct Found {
 struct Group {
     at: usize,
     ids: (u64, u64),
-    /// Where the blocks of its filters begin, and how many there are: of numbers, of references.
-    filters: [Option<(u64, u64)>; 2],
+    /// Where the blocks of its filters begin, and how many there are; in the order of [`columns::FILTERED`].
+    filters: [Option<(u64, u64)>; columns::FILTERED.len()],
 }
 
 #[derive(Debug)]
@@ -109,7 +109,7 @@ fn group_of(at: usize, group: &RowGroupMetaData) -> Group {
         Some(Statistics::Int64(ids)) => ids.min_opt().zip(ids.max_opt()).map(|(min, max)| (*min as u64, *max as u64)),
         _ => None,
     };
-    let filters = ["number", "reference"].map(|name| {
+    let filters = columns::FILTERED.map(|name| {
         let column = group.columns().iter().find(|column| column.column_path().string() == name)?;
         // A header of less than a block's length, then whole blocks.
         let (offset, length) = (column.bloom_filter_offset()? as u64, column.bloom_filter_length()? as u64);
@@ -232,7 +232,7 @@ impl Files {
                 };
             }
             let Some(handle) = handles.get(&file.file) else { continue };
-            let wanted = [number.as_deref(), query.reference.as_deref()];
+            let wanted = [number.as_deref(), query.reference.as_deref(), query.campaign.as_deref()];
             let filtered = wanted.into_iter().zip(group.filters).filter_map(|(wanted, filter)| wanted.zip(filter));
             if !filtered.into_iter().all(|(wanted, filter)| may_hold(handle, filter, wanted.as_bytes())) {
                 continue;

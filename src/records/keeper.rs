@@ -392,7 +392,9 @@ impl Keeper {
 
     /// Files that are too old go; small files of hours that have passed become one.
     fn tidy(&mut self) {
-        if self.tidied.is_some_and(|at| at.elapsed() < TIDY) {
+        // After a merge the next one begins at once: the thread has the lowest priority, and what isn't merged makes look-ups slow.
+        let is_merged = self.merging.as_ref().is_some_and(JoinHandle::is_finished);
+        if !is_merged && self.tidied.is_some_and(|at| at.elapsed() < TIDY) {
             return;
         }
         self.tidied = Some(Instant::now());
