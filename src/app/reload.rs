@@ -119,11 +119,6 @@ impl Reloader {
         running.into_iter().flat_map(|running| running.pools.into_values()).map(|(_, pool)| pool).collect()
     }
 
-    fn config(&self) -> Arc<Config> {
-        // Nothing that can panic runs under this lock, so a poisoned one is still whole.
-        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
     async fn read_again(&self, old: &Config) -> Result<Config, Problem> {
         let Some(file) = old.file.clone() else {
             let fix = "start it with `hongyan serve --config FILE`";
@@ -245,12 +240,9 @@ impl Configured for Reloader {
         config.to_toml(secrets)
     }
 
-    fn has_account(&self, name: &str) -> bool {
-        self.config().accounts.iter().any(|account| account.name == name)
-    }
-
-    fn has_carrier(&self, name: &str) -> bool {
-        self.config().carriers.iter().any(|carrier| carrier.name == name)
+    fn config(&self) -> Arc<Config> {
+        // Nothing that can panic runs under this lock, so a poisoned one is still whole.
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -1,7 +1,7 @@
 //! `hongyan inspect number`: what a number is, as JSON. No arguments are parsed and nothing is printed here.
 
-use super::ranges::range_of;
 use crate::model::address::mask;
+use crate::number::range_view::range_of;
 use crate::number::{HomeRegion, NumberError, RangeTable, china, normalise, plan, unpack};
 use serde_json::{Value, json};
 

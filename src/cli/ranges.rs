@@ -5,7 +5,7 @@ use crate::app::ranges::{load, of_files};
 use crate::config::{Config, Ranges};
 use crate::model::address::mask;
 use crate::number::range_diff::{Changed, TableDiff, diff};
-use crate::number::ranges::{Found, Range, Source};
+use crate::number::range_view::{attributes, by_operator, range_of, source, version};
 use crate::number::{HomeRegion, RangeId, RangeTable, TableError, from_text, unpack};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -151,18 +151,8 @@ fn mib(octets: usize) -> f64 {
     octets as f64 / f64::from(1 << 20)
 }
 
-fn version(table: &RangeTable) -> String {
-    format!("{:016x}", table.version())
-}
-
 fn or_none(name: &str) -> &str {
     if name.is_empty() { "(none)" } else { name }
-}
-
-fn by_operator(table: &RangeTable) -> BTreeMap<String, usize> {
-    let mut by_id = BTreeMap::new();
-    table.prefixes().for_each(|(_, range)| *by_id.entry(table.get(range).operator).or_insert(0) += 1);
-    by_id.into_iter().map(|(operator, count)| (table.name(operator).to_owned(), count)).collect()
 }
 
 fn problems(error: &TableError) -> Value {
@@ -246,35 +236,6 @@ fn diff_json(old: &RangeTable, new: &RangeTable, diff: &TableDiff, limit: usize)
         "ported": { "appear": appear, "go": go, "change": change }, "numbers": diff.numbers,
         "operators": moved(&diff.operators), "regions": moved(&diff.regions),
     })
-}
-
-/// The attributes of a range as JSON.
-fn attributes(table: &RangeTable, range: &Range) -> Value {
-    let text = |name: &str| if name.is_empty() { Value::Null } else { name.into() };
-    json!({
-        "country": text(table.name(range.country)), "operator": text(table.name(range.operator)), "region": text(table.name(range.region)),
-        "kind": text(range.kind.name()), "zone": text(table.name(range.zone)),
-        "tags": range.tags.iter().map(|&tag| table.name(tag)).collect::<Vec<_>>(),
-    })
-}
-
-/// What the table says of a number, as JSON: attributes, matched prefix, and where they come from; null if it knows nothing.
-pub(super) fn range_of(table: &RangeTable, number: u64) -> Value {
-    let Some(found) = table.explain(number) else { return Value::Null };
-    let mut value = attributes(table, table.get(found.range));
-    value["prefix"] = if found.prefix == 0 { Value::Null } else { String::from_utf8_lossy(&unpack(found.prefix)).into() };
-    value["source"] = source(&found).into();
-    value["ported"] = found.ported.into();
-    value
-}
-
-fn source(found: &Found<'_>) -> String {
-    let prefix = match found.source {
-        None => "no prefix".to_owned(),
-        Some(Source::Shipped) => "shipped".to_owned(),
-        Some(Source::File { name, line }) => format!("{name}:{line}"),
-    };
-    if found.ported { format!("ported, over {prefix}") } else { prefix }
 }
 
 fn lookup(args: &LookupArgs, output: &mut Output) -> Result<(), String> {

@@ -14,7 +14,8 @@ use super::messages;
 use super::problem::Problem;
 use super::recordings;
 use super::records;
-use crate::config::{Admin, Difference};
+use super::tables;
+use crate::config::{Admin, Config, Difference};
 use crate::engine::look::Links;
 use crate::link::lists::Lists;
 use crate::link::submissions::Submissions;
@@ -61,10 +62,8 @@ pub trait Configured: Send + Sync {
     fn reload<'a>(&'a self, dry_run: bool, who: &'a str, reason: &'a str) -> Boxed<'a, Result<Reloaded, Problem>>;
     /// The configuration in force as TOML, without the overlay.
     fn to_toml(&self, limits: &[crate::engine::overlay::Limit], secrets: bool) -> String;
-    /// An account of this name is configured.
-    fn has_account(&self, name: &str) -> bool;
-    /// A carrier of this name is configured.
-    fn has_carrier(&self, name: &str) -> bool;
+    /// The configuration in force, without the overlay.
+    fn config(&self) -> Arc<Config>;
 }
 
 /// What the handlers share.
@@ -132,6 +131,10 @@ fn router(backstage: Backstage, guarded: Arc<Guard>) -> Router {
         .route("/v1/carriers", get(look::carriers))
         .route("/v1/accounts", get(look::accounts))
         .route("/v1/lanes", get(look::lanes))
+        .route("/v1/routes", get(tables::routes))
+        .route("/v1/limits", get(tables::limits))
+        .route("/v1/ranges", get(tables::ranges))
+        .route("/v1/ranges/{number}", get(tables::range))
         .route("/v1/messages", get(records::messages))
         .route("/v1/messages/{id}", get(records::message))
         .route("/v1/records", get(records::figures))

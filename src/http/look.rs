@@ -69,9 +69,12 @@ pub(super) async fn carriers(State(backstage): State<Backstage>) -> Result<Json<
         let binds = binds.iter().filter(|bind| usize::from(bind.carrier.0) == at).cloned().collect();
         Carrier { carrier, binds }
     });
+    let config = backstage.configured.config();
     // One that is configured no more is told of as long as something waits there.
-    let told =
-        |c: &Carrier| backstage.configured.has_carrier(&c.carrier.carrier) || c.carrier.waiting.0.iter().any(|&(_, waiting)| waiting > 0);
+    let told = |c: &Carrier| {
+        let waits = || c.carrier.waiting.0.iter().any(|&(_, waiting)| waiting > 0);
+        config.carriers.iter().any(|known| known.name == c.carrier.carrier) || waits()
+    };
     Ok(Json(with_binds.filter(told).collect()))
 }
 
@@ -82,7 +85,9 @@ pub(super) async fn accounts(State(backstage): State<Backstage>) -> Result<Json<
         let binds = sessions.iter().filter(|session| session.account.as_ref() == Some(&account.account)).cloned().collect();
         Account { account, binds }
     });
-    let told = |a: &Account| backstage.configured.has_account(&a.account.account) || a.account.waiting + a.account.outbox > 0;
+    let config = backstage.configured.config();
+    let told =
+        |a: &Account| config.accounts.iter().any(|known| known.name == a.account.account) || a.account.waiting + a.account.outbox > 0;
     Ok(Json(with_sessions.filter(told).collect()))
 }
 

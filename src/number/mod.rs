@@ -5,7 +5,7 @@
 //! |---|---|
 //! | a number in 64 bits | [`packed`] |
 //! | from an SMPP address, or from what people paste, to E.164 | [`normalise`], [`written`], with the plans of [`plan`] |
-//! | what is known of a number | [`ranges`]: [`digit_trie`] and [`ported`]; rows from [`shipped`], [`china`] and [`range_file`]; [`range_diff`] |
+//! | what is known of a number | [`ranges`]: [`digit_trie`] and [`ported`]; rows from [`shipped`], [`china`] and [`range_file`]; [`range_diff`], [`range_view`] |
 //! | lists and files | [`records`], [`list`], [`dedupe`]; lists that change while running: [`set`] |
 //! | who owns a number | [`shard`] |
 
@@ -21,6 +21,7 @@ pub mod prefix;
 pub mod range_diff;
 pub mod range_file;
 mod range_problems;
+pub mod range_view;
 pub mod ranges;
 pub mod records;
 pub mod set;

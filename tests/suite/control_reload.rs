@@ -1,6 +1,6 @@
 //! Another configuration while traffic flows: no session is dropped, nothing is lost, and a bad one changes nothing.
 
-use super::control_rig::{done, hongyan, refused, until};
+use super::control_rig::{done, hongyan, look, refused, until};
 use super::crash_rig::{GatewayProcess, configure};
 use super::peers_rig::{RawPeer, header, submit};
 use hongyan::load::generator::{Load, LoadSettings};
@@ -110,4 +110,35 @@ fn a_removed_account_is_unbound_a_new_one_may_bind_and_its_names_last() {
     let gateway = GatewayProcess::start(&config);
     let shown = hongyan(gateway.admin, &["accounts"]).1;
     assert!(names(gateway.admin).contains(&"guest".to_owned()), "{shown}");
+}
+
+#[test]
+fn routes_limits_and_ranges_in_force_are_told_over_http_and_follow_a_reload() {
+    let directory = tempfile::tempdir().unwrap();
+    let smsc = Smsc::start(SmscSettings::default()).unwrap();
+    let config = configure(directory.path(), smsc.local_addr(), "");
+    let base = std::fs::read_to_string(&config).unwrap();
+    let gateway = GatewayProcess::start(&config);
+    let told = |path: &str| match look(gateway.admin, path) {
+        (200, value) => value,
+        other => panic!("{path}: {other:?}"),
+    };
+    assert_eq!((&told("/v1/routes")[0]["carriers"][0]["carrier"], &told("/v1/limits")), (&"north".into(), &serde_json::json!([])));
+    let before = told("/v1/ranges");
+    let range = told("/v1/ranges/0086%20138-0013-8000");
+    assert_eq!((&range["number"], &range["range"]["operator"]), (&"8613800138000".into(), &"China Mobile".into()), "{range}");
+
+    std::fs::write(directory.path().join("own.csv"), "prefix,operator,region\n8613800,China Mobile,Beijing\n").unwrap();
+    let limit = "[[limit]]\nname = \"beijing\"\nregion = \"Beijing\"\nrate_per_s = 50\n";
+    std::fs::write(&config, format!("{base}{limit}[ranges]\nfiles = [\"own.csv\"]\n")).unwrap();
+    assert_eq!(done(gateway.admin, &["reload", "--yes"])["applied"], true);
+    let range = told("/v1/ranges/8613800138000");
+    assert_eq!((&range["range"]["region"], &range["range"]["prefix"]), (&"Beijing".into(), &"8613800".into()), "{range}");
+    assert!(range["range"]["source"].as_str().unwrap().ends_with("own.csv:2"), "{range}");
+    assert_eq!((&told("/v1/limits")[0]["name"], &told("/v1/limits")[0]["rate_per_s"]), (&"beijing".into(), &50.into()));
+    let after = told("/v1/ranges");
+    assert_ne!(after["version"], before["version"]);
+    assert_eq!(after["prefixes"].as_u64().unwrap(), before["prefixes"].as_u64().unwrap() + 1);
+    let (status, problem) = look(gateway.admin, "/v1/ranges/hello");
+    assert_eq!((status, &problem["code"], &problem["field"]), (422, &"bad_number".into(), &"number".into()), "{problem}");
 }

@@ -41,3 +41,11 @@ pub fn until(what: &str, mut is: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(50));
     }
 }
+
+/// `GET path` of the admin port: its status and JSON.
+pub fn look(admin: SocketAddr, path: &str) -> (u16, Value) {
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let mut answer = agent.get(format!("http://{admin}{path}")).call().unwrap();
+    let text = answer.body_mut().read_to_string().unwrap();
+    (answer.status().as_u16(), serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path} says no JSON ({error}): {text}")))
+}
