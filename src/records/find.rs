@@ -10,6 +10,7 @@ use crate::model::MessageId;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt8Type};
 use arrow_array::{Array, BooleanArray, RecordBatch};
+use hashbrown::hash_map::Entry;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowPredicate, ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowFilter,
@@ -215,7 +216,8 @@ impl Files {
         }
         groups.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.file.cmp(&b.1.file)));
         let mut found = Found::default();
-        let mut handles: hashbrown::HashMap<RecordFile, File> = hashbrown::HashMap::new();
+        // A file's footer is read once, however many of its groups are.
+        let mut opened: hashbrown::HashMap<RecordFile, (File, Option<ArrowReaderMetadata>)> = hashbrown::HashMap::new();
         for (newest, file, group) in groups {
             if found.rows.len() >= query.limit && found.rows.get(query.limit - 1).is_none_or(|last| last.message > newest) {
                 break;
@@ -224,23 +226,28 @@ impl Files {
                 found.partial = true;
                 break;
             }
-            if !handles.contains_key(&file.file) {
-                match File::open(file.file.path(&self.root)) {
-                    Ok(handle) => handles.insert(file.file.clone(), handle),
+            let fault = |error: &dyn std::fmt::Display| format!("{}: {error}", file.file.path(&self.root).display());
+            let (handle, metadata) = match opened.entry(file.file.clone()) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => match File::open(file.file.path(&self.root)) {
+                    Ok(handle) => entry.insert((handle, None)),
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-                    Err(error) => return Err(format!("{}: {error}", file.file.path(&self.root).display())),
-                };
-            }
-            let Some(handle) = handles.get(&file.file) else { continue };
+                    Err(error) => return Err(fault(&error)),
+                },
+            };
             let wanted = [number.as_deref(), query.reference.as_deref(), query.campaign.as_deref()];
             let filtered = wanted.into_iter().zip(group.filters).filter_map(|(wanted, filter)| wanted.zip(filter));
             if !filtered.into_iter().all(|(wanted, filter)| may_hold(handle, filter, wanted.as_bytes())) {
                 continue;
             }
             found.read += 1;
-            let handle = handle.try_clone().map_err(|error| error.to_string())?;
-            let rows = read(handle, group.at, query, number.as_deref());
-            found.add(rows.map_err(|error| format!("{}: {error}", file.file.path(&self.root).display()))?, query.limit);
+            let known = match metadata {
+                Some(known) => known,
+                None => metadata.insert(metadata_of(handle).map_err(|error| fault(&error))?),
+            };
+            let handle = handle.try_clone().map_err(|error| fault(&error))?;
+            let rows = read(handle, known.clone(), group.at, query, number.as_deref());
+            found.add(rows.map_err(|error| fault(&error))?, query.limit);
         }
         Ok(Some(found))
     }
@@ -308,13 +315,15 @@ pub fn ends(path: &std::path::Path) -> Result<Vec<(i64, u8)>, String> {
     Ok(ends)
 }
 
-fn read(handle: File, group: usize, query: &Query, number: Option<&str>) -> Result<Vec<Row>, String> {
-    let fault = |error: parquet::errors::ParquetError| error.to_string();
+fn metadata_of(handle: &File) -> Result<ArrowReaderMetadata, String> {
     let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
-    let metadata = ArrowReaderMetadata::load(&handle, options).map_err(fault)?;
-    if metadata.schema().fields() != columns::schema().fields() {
-        return Err("these are no records of this version".to_owned());
-    }
+    let metadata = ArrowReaderMetadata::load(handle, options).map_err(|error| error.to_string())?;
+    let known = metadata.schema().fields() == columns::schema().fields();
+    known.then_some(metadata).ok_or_else(|| "these are no records of this version".to_owned())
+}
+
+fn read(handle: File, metadata: ArrowReaderMetadata, group: usize, query: &Query, number: Option<&str>) -> Result<Vec<Row>, String> {
+    let fault = |error: parquet::errors::ParquetError| error.to_string();
     let schema = metadata.parquet_schema();
     let (from, to) = query.ids();
     let mut predicates: Vec<Box<dyn ArrowPredicate>> = Vec::new();

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 /// A file of fewer rows is small.
-const SMALL_ROWS: u64 = columns::ROW_GROUP_ROWS as u64;
+const SMALL_ROWS: u64 = 4 * columns::ROW_GROUP_ROWS as u64;
 /// Rows that become one file: all of them are in memory at once.
 const MERGED_ROWS: u64 = 4 * SMALL_ROWS;
 /// Small files of the hour that runs at which it is not waited for its end.
