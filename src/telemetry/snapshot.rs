@@ -159,6 +159,8 @@ pub struct QualityFigures {
     pub sent: u64,
     /// Messages that ended with it, by state.
     pub ends: [u64; State::ALL.len()],
+    /// Those that failed, by state and cause.
+    pub failures: Vec<(State, String, u64)>,
     /// Messages that it took long enough ago for their receipts to be there.
     pub matured: u64,
     /// Of these, delivered by then.

@@ -164,6 +164,12 @@ pub(super) const QUALITY_ENDED: Metric = metric(
     &["carrier", "country", "operator", "region", "state"],
     "Messages that ended with a carrier, by final state (one in doubt that is settled later counts again) and by where their numbers are",
 );
+pub(super) const QUALITY_FAILED: Metric = metric(
+    "hongyan_quality_failed_total",
+    Counter,
+    &["carrier", "country", "operator", "region", "state", "cause"],
+    "Messages that ended with a carrier undelivered, by final state and cause: err_ and a receipt's error, status_ and a refusal's; none: none is told",
+);
 pub(super) const QUALITY_MATURED: Metric = metric(
     "hongyan_quality_matured_total",
     Counter,
@@ -352,6 +358,7 @@ pub const METRICS: &[Metric] = &[
     CHANGES_IN_FORCE,
     QUALITY_SENT,
     QUALITY_ENDED,
+    QUALITY_FAILED,
     QUALITY_MATURED,
     QUALITY_MATURED_DELIVERED,
     CARRIER_MESSAGES,

@@ -31,6 +31,7 @@ fn each_stop_of_the_way_is_timed_and_the_end_counts_where_the_number_is() {
     let [row] = &figures.quality[..] else { panic!("{:?}", figures.quality) };
     let ends = [State::Delivered, State::Undelivered].map(|state| row.ends[state as usize]);
     assert_eq!((row.sent, ends, &*row.country), (2, [1, 1], "CN"));
+    assert_eq!(row.failures, [(State::Undelivered, "none".to_owned(), 1)], "its receipt names no error");
     assert_eq!([row.matured, row.matured_delivered], [0, 0]);
     bench.pass(bench.engine.plan().bounds.matured_after_ms + 60_000);
     let row = &bench.engine.snapshot().quality[0];
