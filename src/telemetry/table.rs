@@ -41,8 +41,12 @@ pub(super) const ACCEPTED: Metric = metric(
 pub(super) const MESSAGES: Metric = metric("hongyan_messages", Gauge, &["account", "state"], "Accepted messages by the state they are in");
 pub(super) const REFUSALS: Metric =
     metric("hongyan_refusals_total", Counter, &["account", "cause"], "Requests of a bound upstream answered with a refusal, by cause");
-pub(super) const BINDS_REFUSED: Metric =
-    metric("hongyan_binds_refused_total", Counter, &["cause"], "Binds of upstreams that were refused, by cause");
+pub(super) const BINDS_REFUSED: Metric = metric(
+    "hongyan_binds_refused_total",
+    Counter,
+    &["cause"],
+    "Binds of upstreams, and passwords at the HTTP doors, that were refused, by cause",
+);
 pub(super) const SESSIONS: Metric = metric("hongyan_sessions", Gauge, &["account"], "Bound upstream sessions");
 pub(super) const OUTBOX: Metric =
     metric("hongyan_outbox", Gauge, &["account"], "Receipts and inbound messages that wait for a receiver of the account");
