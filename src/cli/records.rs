@@ -2,7 +2,9 @@
 
 use super::Output;
 use super::admin::Where;
+use super::counts::counted;
 use super::tables::{list, table, text, time};
+use crate::model::State;
 use crate::records::files::hour_name;
 use crate::records::find::Files;
 use crate::records::numbers::Numbers;
@@ -159,10 +161,21 @@ fn find(args: &FindArgs, output: &mut Output) -> Result<(), String> {
     if let Some(next) = value["next"].as_str() {
         output.line(&format!("more: --before {next}"));
     }
+    if let Some(told) = not_looked_at(&value, args.state.as_deref()) {
+        output.warning(&told);
+    }
     if value["partial"] == Value::Bool(true) {
         output.warning("not all files were looked at in time; narrow it down with --from and --to");
     }
     Ok(())
+}
+
+/// What a list leaves out: messages under way that are in no file yet and not in memory any more. None of them has ended.
+fn not_looked_at(value: &Value, state: Option<&str>) -> Option<String> {
+    let has_ended = State::ALL.into_iter().any(|known| known.is_final() && Some(known.name()) == state);
+    let messages = value["not_looked_at"].as_u64().filter(|&messages| messages > 0 && !has_ended)?;
+    let who = counted(messages, "message that has", "messages that have");
+    Some(format!("{who} been under way for some minutes can't be listed before the end; `hongyan explain ID` tells of each"))
 }
 
 fn files(root: &std::path::Path, as_json: bool, output: &mut Output) -> Result<(), String> {
@@ -177,7 +190,7 @@ fn files(root: &std::path::Path, as_json: bool, output: &mut Output) -> Result<(
         }
     }
     if !as_json {
-        output.line(&format!("{rows:>10} rows in {} files", all.len()));
+        output.line(&format!("{rows:>10} rows in {}", counted(all.len() as u64, "file", "files")));
     }
     Ok(())
 }
@@ -206,13 +219,30 @@ fn verify(root: &std::path::Path, output: &mut Output) -> Result<(), String> {
     ends.sort_unstable();
     ends.dedup();
     if ends.len() != rows {
-        problems.push(format!("{} rows are there twice", rows - ends.len()));
+        problems.push(counted((rows - ends.len()) as u64, "row is there twice", "rows are there twice"));
     }
     match problems.is_empty() {
         true => {
-            output.line(&format!("sound: {rows} rows in {} files, each end of each message once", listed.len()));
+            output.line(&format!(
+                "sound: {} in {}, each end of each message once",
+                counted(rows as u64, "row", "rows"),
+                counted(listed.len() as u64, "file", "files")
+            ));
             Ok(())
         }
         false => Err(problems.join("\n")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_says_what_it_leaves_out_unless_that_could_not_be_meant() {
+        let value = json!({ "not_looked_at": 1 });
+        assert!(not_looked_at(&value, Some("sent_waiting")).unwrap().starts_with("1 message that has been under way"));
+        assert!(not_looked_at(&json!({ "not_looked_at": 2 }), None).unwrap().starts_with("2 messages that have"));
+        assert_eq!((not_looked_at(&value, Some("delivered")), not_looked_at(&json!({ "not_looked_at": 0 }), None)), (None, None));
     }
 }
