@@ -26,7 +26,7 @@ pub(super) enum Operate {
     /// Accounts with their sessions, limits and what waits
     #[command(after_help = "Example:\n  hongyan accounts")]
     Accounts(Plain),
-    /// Lanes: what waits where, and for what
+    /// Lanes: what waits where, and for what; when each will be empty at its speed of late, or `-` while nothing leaves
     #[command(after_help = "Example:\n  hongyan lanes")]
     Lanes(Plain),
     /// What is changed while running and in force: pauses, drains, reroutes, unbinds, cancels, limits

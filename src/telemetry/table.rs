@@ -139,7 +139,7 @@ pub(super) const LANE_OLDEST: Metric = metric(
     "hongyan_lane_oldest_seconds",
     Gauge,
     &["carrier", "class"],
-    "Age of the oldest message at the head of a lane that is neither paused nor out of its hours; 0: none waits in memory",
+    "Age of the oldest message at the head of a lane, on disk or not, that is neither paused nor out of its hours; 0: none waits",
 );
 pub(super) const WAITING: Metric = metric(
     "hongyan_waiting",
@@ -154,7 +154,7 @@ pub(super) const LANE_DRAIN: Metric = metric(
     "hongyan_lane_drain_seconds",
     Gauge,
     &["carrier", "class"],
-    "When all that waits will have left, at the speed of late or else at the rate that is allowed; absent: nobody can say",
+    "When all that waits will have left, at the speed of late, or at the allowed rate where that is what it waits for; absent while part of it can't leave",
 );
 pub(super) const QUALITY_SENT: Metric = metric(
     "hongyan_quality_sent_total",

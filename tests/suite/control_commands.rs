@@ -74,6 +74,13 @@ fn a_bind_that_is_down_tells_since_when_it_was_lost_and_what_went_wrong() {
     let lost = bind();
     until("it was tried again", || bind()["failure"].as_str().is_some_and(|failure| failure.contains("127.0.0.1")));
     assert_eq!(bind()["since_ms"], lost["since_ms"], "a try that fails is no news");
+    send(&mut RawPeer::bound(gateway.address, BindKind::Transmitter, "shop", "secret"), 2);
+    let status = done(gateway.admin, &["status"]);
+    let [north] = &status["carriers_not_up"].as_array().unwrap()[..] else { panic!("{status}") };
+    assert_eq!((&north["carrier"], &north["standing"], &north["waiting"]), (&"north".into(), &"down".into(), &2.into()), "{north}");
+    assert!(north["cause"].as_str().unwrap().contains("127.0.0.1") && north["since_ms"].is_u64(), "{north}");
+    let lane = done(gateway.admin, &["lanes"])[0].clone();
+    assert!(lane["drains_in_s"].is_null() && lane.as_object().unwrap().contains_key("drains_in_s"), "nothing leaves: {lane}");
     assert!(gateway.terminate().success());
 }
 
