@@ -302,6 +302,15 @@ pub struct SessionView {
     pub window: u32,
 }
 
+/// What a rebind did to the binds that were meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Rebinding {
+    /// They were up, and bind anew.
+    pub closed: usize,
+    /// They waited for the next try, and make it at once.
+    pub hurried: usize,
+}
+
 /// What only the links know and do. They register it with whoever answers operators.
 pub trait Links: Send + Sync {
     /// Every configured bind.
@@ -310,8 +319,8 @@ pub trait Links: Send + Sync {
     fn sessions(&self) -> Vec<SessionView>;
     /// Ends an upstream session gracefully; false if there is none.
     fn kick(&self, session: u64) -> bool;
-    /// Closes a bind (or all of the carrier) that is up, which then binds anew; how many.
-    fn rebind(&self, carrier: CarrierId, bind: Option<u16>) -> usize;
+    /// Closes a bind (or all of the carrier) that is up, which then binds anew; one that waits for its next try makes it at once.
+    fn rebind(&self, carrier: CarrierId, bind: Option<u16>) -> Rebinding;
 }
 
 impl Engine {

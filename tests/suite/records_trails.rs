@@ -78,7 +78,7 @@ fn refusals_and_our_own_verdicts_stand_in_the_trail_with_their_codes() {
     let smsc = Smsc::start(SmscSettings::default()).unwrap();
     let config = configure(directory.path(), smsc.local_addr(), "");
     let gateway = GatewayProcess::start(&config);
-    done(gateway.admin, &["pause", "--carrier", "north"]);
+    done(gateway.admin, &["pause", "--carrier", "north", "--yes"]);
     let mut client = RawPeer::bound(gateway.address, BindKind::Transmitter, "shop", "secret");
     let id = send(&mut client, b"8613800138000");
     done(gateway.admin, &["cancel", "--message", &id, "--reason", "wrong", "--yes"]);
