@@ -94,7 +94,7 @@ fn show(client: &Client, balance: &Value, output: &mut Output) {
 /// `12.345` from thousandths.
 pub(super) fn credits(thousandths: i64) -> String {
     let (sign, size) = (if thousandths < 0 { "-" } else { "" }, thousandths.unsigned_abs());
-    format!("{sign}{}.{:03}", super::ranges::grouped(size / 1000), size % 1000)
+    format!("{sign}{}.{:03}", super::counts::grouped(size / 1000), size % 1000)
 }
 
 /// Thousandths from `12.345`.

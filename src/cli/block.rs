@@ -2,6 +2,7 @@
 
 use super::Output;
 use super::admin::{Client, Where};
+use super::counts::counted;
 use super::numbers::column;
 use crate::number::list::{Column, List};
 use crate::number::unpack;
@@ -175,13 +176,13 @@ fn change(change: &Change, path: &str, verb: &str, output: &mut Output) -> Resul
     if client.json {
         output.json(&json!({ "changed": changed, "total": total, "bad_lines": bad.len() }), false);
     } else {
-        output.line(&format!("{changed} numbers {verb}; {total} stand in the list now"));
+        output.line(&format!("{} {verb}; the list holds {total} now", counted(changed, "number", "numbers")));
     }
     for (line, why) in bad.iter().take(SHOWN_MAX) {
         output.warning(&format!("line {line}: {why}; passed over"));
     }
     if bad.len() > SHOWN_MAX {
-        output.warning(&format!("... and {} lines more", bad.len() - SHOWN_MAX));
+        output.warning(&format!("... and {} more", counted((bad.len() - SHOWN_MAX) as u64, "line", "lines")));
     }
     Ok(())
 }
@@ -223,7 +224,7 @@ fn counts(client: &Client, output: &mut Output) -> Result<(), String> {
         output.line("nobody stands in any list");
     }
     for list in lists {
-        output.line(&format!("{:<40} {:>13}", words(list), super::ranges::grouped(list["numbers"].as_u64().unwrap_or(0))));
+        output.line(&format!("{:<40} {:>13}", words(list), super::counts::grouped(list["numbers"].as_u64().unwrap_or(0))));
     }
     Ok(())
 }

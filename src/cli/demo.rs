@@ -91,8 +91,8 @@ pub(super) fn run(args: &Args, output: &mut Output) -> Result<(), String> {
 /// A simulated carrier with the habits of a shipped profile and receipts that take a moment.
 fn carrier(profile: &str) -> Result<Smsc, String> {
     let habits = Profile::shipped(profile).ok_or("a shipped profile is missing")?;
-    let behaviour =
-        Behaviour { receipt_delay_ms: 300, receipt_jitter_ms: 1_500, ..behaviour_of(&habits, SystemClock::start().now().wall_ms) };
+    let wall_ms = SystemClock::start().now().wall_ms;
+    let behaviour = Behaviour { receipt_delay_ms: 300, receipt_jitter_ms: 1_500, ..behaviour_of(&habits, wall_ms) }.begin_ids_at(wall_ms);
     let settings = SmscSettings { name: profile.to_owned(), behaviour, ..SmscSettings::default() };
     Smsc::start(settings).map_err(|error| format!("starting a simulated carrier: {error}"))
 }

@@ -7,6 +7,7 @@ mod balance;
 mod block;
 mod check;
 mod completions;
+mod counts;
 mod demo;
 mod inspect;
 pub mod inspect_number;

@@ -1,7 +1,8 @@
 //! `hongyan numbers`: normalises a list of any size, drops duplicates exactly, and tells what was kept, what was double and what is no number.
 
 use super::Output;
-use super::ranges::{grouped, region, table};
+use super::counts::{counted, grouped};
+use super::ranges::{region, table};
 use crate::model::address::mask;
 use crate::number::dedupe::NumberSet;
 use crate::number::list::{Column, LineError, List};
@@ -266,7 +267,7 @@ impl Found {
     }
 
     fn show(&self, output: &mut Output) {
-        output.heading(&format!("{} numbers", grouped(self.kept + self.duplicates + self.invalid)));
+        output.heading(&counted(self.kept + self.duplicates + self.invalid, "number", "numbers"));
         for (name, count) in [("kept", self.kept), ("duplicates", self.duplicates), ("invalid", self.invalid)] {
             output.line(&format!("  {name:<12} {:>13}", grouped(count)));
         }

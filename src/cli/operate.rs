@@ -1,13 +1,14 @@
 //! The commands that see and change a running gateway: `status`, `carriers`, `accounts`, `lanes`, `pauses`, `message`, `pause`, `resume`, `drain`, `reroute`, `unbind`,
-//! `rebind`, `cancel`, `limit`, `test-message`, `kick`, `reload`, `audit`, `config export`. What hurts asks first.
+//! `rebind`, `cancel`, `limit`, `test-message`, `kick`, `reload`, `audit`, `config export`. What hurts asks first, and says what it will hit.
 
 mod acts;
 mod words;
 
 use super::Output;
 use super::admin::Where;
+use super::counts::counted;
 use super::tables;
-use acts::{begin, limit, reload, resume, test_message, told};
+use acts::{begin, limit, rebound, reload, resume, test_message, told};
 pub(super) use acts::{escaped, show};
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
@@ -26,7 +27,7 @@ pub(super) enum Operate {
     /// Accounts with their sessions, limits and what waits
     #[command(after_help = "Example:\n  hongyan accounts")]
     Accounts(Plain),
-    /// Lanes: what waits where, and for what
+    /// Lanes: what waits where, and for what; when each will be empty at its speed of late, or `-` while nothing leaves
     #[command(after_help = "Example:\n  hongyan lanes")]
     Lanes(Plain),
     /// What is changed while running and in force: pauses, drains, reroutes, unbinds, cancels, limits
@@ -42,7 +43,7 @@ pub(super) enum Operate {
     },
     /// Let something wait: an account, campaign, class, carrier, bind, range or number
     #[command(
-        after_help = "Examples:\n  hongyan pause --carrier north --reason maintenance --for 2h\n  hongyan pause --account shop --class marketing --until 08:00\n  hongyan pause --campaign spring --account shop\n  hongyan pause --prefix 86138"
+        after_help = "Examples:\n  hongyan pause --carrier north --reason maintenance --for 2h --yes\n  hongyan pause --account shop --class marketing --until 08:00 --yes\n  hongyan pause --campaign spring --account shop --yes\n  hongyan pause --prefix 86138 --yes"
     )]
     Pause(Begin),
     /// Lift what is in force: by its number, or pauses and drains of exactly this scope
@@ -59,7 +60,7 @@ pub(super) enum Operate {
         at: Where,
     },
     /// Let a carrier or bind take no more, and its window empty; what waits there goes to the next carrier
-    #[command(after_help = "Examples:\n  hongyan drain north --then-unbind\n  hongyan drain north/1")]
+    #[command(after_help = "Examples:\n  hongyan drain north --then-unbind --yes\n  hongyan drain north/1 --yes")]
     Drain {
         #[command(flatten)]
         link: LinkArgs,
@@ -69,10 +70,14 @@ pub(super) enum Operate {
         #[command(flatten)]
         terms: Terms,
         #[command(flatten)]
+        sure: Sure,
+        #[command(flatten)]
         at: Where,
     },
     /// Send what waits at a carrier, or what is meant otherwise, to another carrier
-    #[command(after_help = "Examples:\n  hongyan reroute --carrier north --to south\n  hongyan reroute --prefix 86138 --to south --for 1h")]
+    #[command(
+        after_help = "Examples:\n  hongyan reroute --carrier north --to south --yes\n  hongyan reroute --prefix 86138 --to south --for 1h --yes"
+    )]
     Reroute {
         #[command(flatten)]
         scope: ScopeArgs,
@@ -100,7 +105,7 @@ pub(super) enum Operate {
         #[command(flatten)]
         at: Where,
     },
-    /// Bind again what was unbound, or close and bind anew what is up
+    /// Bind again what was unbound, close and bind anew what is up, and let what waits for its next try make it at once
     #[command(after_help = "Example:\n  hongyan rebind north/0")]
     Rebind {
         #[command(flatten)]
@@ -252,19 +257,27 @@ pub(super) fn run(operate: &Operate, output: &mut Output) -> Result<(), String> 
             show(at, &format!("/v1/messages/{id}"), tables::message, output)
         }
         Operate::Audit { last, at } => show(at, &format!("/v1/audit?last={last}"), tables::audit, output),
-        Operate::Pause(Begin { scope, terms, at }) => begin(at, terms.on(json!({ "action": "pause", "scope": scope.value()? })), output),
+        Operate::Pause(Begin { scope, terms, sure, at }) => {
+            let (scope, client) = (scope.value()?, at.client()?);
+            sure.ask_of(&format!("all of {} is held back", tables::scope(&scope)), &scope, &client)?;
+            begin(&client, terms.on(json!({ "action": "pause", "scope": scope })), output)
+        }
         Operate::Resume { id, scope, reason, at } => resume(*id, scope, reason, &at.client()?, output),
-        Operate::Drain { link, then_unbind, terms, at } => {
-            begin(at, terms.on(json!({ "action": "drain", "scope": link.value()?, "then_unbind": then_unbind })), output)
+        Operate::Drain { link, then_unbind, terms, sure, at } => {
+            let (scope, client) = (link.value()?, at.client()?);
+            let unbound = if *then_unbind { " and is unbound once nothing is in flight" } else { "" };
+            sure.ask_of(&format!("{} takes no more messages{unbound}", link.link), &scope, &client)?;
+            begin(&client, terms.on(json!({ "action": "drain", "scope": scope, "then_unbind": then_unbind })), output)
         }
         Operate::Reroute { scope, to, terms, sure, at } => {
-            let scope = scope.value()?;
-            sure.ask(&format!("everything of {} goes to {to}", tables::scope(&scope)))?;
-            begin(at, terms.on(json!({ "action": "reroute", "scope": scope, "to": to })), output)
+            let (scope, client) = (scope.value()?, at.client()?);
+            sure.ask_of(&format!("everything of {} goes to {to}", tables::scope(&scope)), &scope, &client)?;
+            begin(&client, terms.on(json!({ "action": "reroute", "scope": scope, "to": to })), output)
         }
         Operate::Unbind { link, terms, sure, at } => {
-            sure.ask(&format!("{} is unbound and stays down", link.link))?;
-            begin(at, terms.on(json!({ "action": "unbind", "scope": link.value()? })), output)
+            let (scope, client) = (link.value()?, at.client()?);
+            sure.ask_of(&format!("{} is unbound and stays down", link.link), &scope, &client)?;
+            begin(&client, terms.on(json!({ "action": "unbind", "scope": scope })), output)
         }
         Operate::Rebind { link, reason, at } => {
             let (carrier, bind) = link_of(&link.link)?;
@@ -272,21 +285,12 @@ pub(super) fn run(operate: &Operate, output: &mut Output) -> Result<(), String> 
             put(&mut body, "carrier", Some(carrier));
             put(&mut body, "bind", bind);
             put(&mut body, "reason", Some(reason.clone()));
-            told(
-                &at.client()?,
-                "/v1/rebind",
-                &Value::Object(body),
-                |value| {
-                    let (lifted, closed) = (value["lifted"].as_array().map_or(0, Vec::len), value["closed"].as_u64().unwrap_or(0));
-                    format!("{lifted} changes lifted, {closed} binds closed to bind anew")
-                },
-                output,
-            )
+            told(&at.client()?, "/v1/rebind", &Value::Object(body), rebound, output)
         }
         Operate::Cancel { scope, reason, sure, at } => {
-            let scope = scope.value()?;
-            sure.ask(&format!("all that waits of {} is cancelled for good", tables::scope(&scope)))?;
-            begin(at, json!({ "action": "cancel", "scope": scope, "reason": reason }), output)
+            let (scope, client) = (scope.value()?, at.client()?);
+            sure.ask_of(&format!("all that waits of {} is cancelled for good", tables::scope(&scope)), &scope, &client)?;
+            begin(&client, json!({ "action": "cancel", "scope": scope, "reason": reason }), output)
         }
         Operate::Limit(args) => limit(args, output),
         Operate::Explain { to, account: None, at, .. } => {
@@ -324,7 +328,8 @@ pub(super) fn run(operate: &Operate, output: &mut Output) -> Result<(), String> 
             put(&mut body, "session", *session);
             put(&mut body, "account", account.clone());
             put(&mut body, "reason", Some(reason.clone()));
-            told(&at.client()?, "/v1/kick", &Value::Object(body), |value| format!("{} sessions unbound", value["kicked"]), output)
+            let say = |value: &Value| counted(value["kicked"].as_u64().unwrap_or(0), "session unbound", "sessions unbound");
+            told(&at.client()?, "/v1/kick", &Value::Object(body), say, output)
         }
         Operate::Reload { dry_run, reason, sure, at } => reload(*dry_run, reason, sure, &at.client()?, output),
         Operate::Config(ConfigCommand::Export { secrets, at }) => {

@@ -1,6 +1,7 @@
 //! `hongyan ranges check|diff|lookup`: what a range table says, whether it is sound, and what a new one would change.
 
 use super::Output;
+use super::counts::{counted, grouped};
 use crate::app::ranges::{load, of_files};
 use crate::config::{Config, Ranges};
 use crate::model::address::mask;
@@ -137,12 +138,16 @@ fn check(args: &CheckArgs, output: &mut Output) -> Result<(), String> {
         output.json(&found, false);
         return Ok(());
     }
-    output.heading(&format!("valid: {prefixes} prefixes and {ported} ported numbers, the shipped ones included"));
+    output.heading(&format!(
+        "valid: {} and {}, the shipped ones included",
+        counted(prefixes as u64, "prefix", "prefixes"),
+        counted(ported as u64, "ported number", "ported numbers")
+    ));
     output.line(&format!("  version       {}", version(&table)));
     output.line(&format!("  attributes    {sets} distinct sets"));
     output.line(&format!("  memory        {:.1} MiB, {:.1} MiB of them for look-ups", mib(octets), mib(hot)));
     for (operator, count) in by_operator(&table) {
-        output.line(&format!("  {:<12}  {count} prefixes", or_none(&operator)));
+        output.line(&format!("  {:<12}  {}", or_none(&operator), counted(count as u64, "prefix", "prefixes")));
     }
     Ok(())
 }
@@ -176,7 +181,7 @@ fn compare(args: &DiffArgs, output: &mut Output) -> Result<(), String> {
     }
     let count = |old: bool, new: bool| diff.prefixes.iter().filter(|c| (c.old.is_some(), c.new.is_some()) == (old, new)).count();
     let (appear, go, change) = (count(false, true), count(true, false), count(true, true));
-    output.heading(&format!("{appear} prefixes appear, {go} go, {change} change"));
+    output.heading(&format!("prefixes: {appear} appear, {go} go, {change} change"));
     for changed in diff.prefixes.iter().take(limit) {
         output.line(&changed_line(&old, &new, changed));
     }
@@ -184,8 +189,8 @@ fn compare(args: &DiffArgs, output: &mut Output) -> Result<(), String> {
         output.line(&format!("  ... and {} more (--limit 0 shows all)", diff.prefixes.len() - limit));
     }
     let [appear, go, change] = diff.ported;
-    output.heading(&format!("{appear} ported numbers appear, {go} go, {change} change"));
-    output.heading(&format!("{} numbers get another operator or region", grouped(diff.numbers)));
+    output.heading(&format!("ported numbers: {appear} appear, {go} go, {change} change"));
+    output.heading(&counted(diff.numbers, "number gets another operator or region", "numbers get another operator or region"));
     for ((from, to), count) in diff.operators.iter().chain(&diff.regions) {
         output.line(&format!("  {} -> {}  {}", or_none(from), or_none(to), grouped(*count)));
     }
@@ -266,11 +271,4 @@ fn lookup(args: &LookupArgs, output: &mut Output) -> Result<(), String> {
         output.line(&format!("{digits}  {}  ({}..., {})", words(&table, found.range), String::from_utf8_lossy(&prefix), source(&found)));
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
-}
-
-/// Digits in groups of three.
-pub(super) fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or_default()).collect();
-    groups.join(",")
 }

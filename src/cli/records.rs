@@ -2,6 +2,7 @@
 
 use super::Output;
 use super::admin::Where;
+use super::counts::counted;
 use super::tables::{list, table, text, time};
 use crate::records::files::hour_name;
 use crate::records::find::Files;
@@ -159,10 +160,20 @@ fn find(args: &FindArgs, output: &mut Output) -> Result<(), String> {
     if let Some(next) = value["next"].as_str() {
         output.line(&format!("more: --before {next}"));
     }
+    if let Some(told) = not_looked_at(&value) {
+        output.warning(&told);
+    }
     if value["partial"] == Value::Bool(true) {
         output.warning("not all files were looked at in time; narrow it down with --from and --to");
     }
     Ok(())
+}
+
+/// What a list leaves out: messages under way on disk, beyond those that one look-up goes through.
+fn not_looked_at(value: &Value) -> Option<String> {
+    let messages = value["not_looked_at"].as_u64().filter(|&messages| messages > 0)?;
+    let who = counted(messages, "older message under way was", "older messages under way were");
+    Some(format!("{who} not looked at; narrow it down with --from and --to, or ask for one: hongyan explain ID"))
 }
 
 fn files(root: &std::path::Path, as_json: bool, output: &mut Output) -> Result<(), String> {
@@ -177,7 +188,7 @@ fn files(root: &std::path::Path, as_json: bool, output: &mut Output) -> Result<(
         }
     }
     if !as_json {
-        output.line(&format!("{rows:>10} rows in {} files", all.len()));
+        output.line(&format!("{rows:>10} rows in {}", counted(all.len() as u64, "file", "files")));
     }
     Ok(())
 }
@@ -206,13 +217,29 @@ fn verify(root: &std::path::Path, output: &mut Output) -> Result<(), String> {
     ends.sort_unstable();
     ends.dedup();
     if ends.len() != rows {
-        problems.push(format!("{} rows are there twice", rows - ends.len()));
+        problems.push(counted((rows - ends.len()) as u64, "row is there twice", "rows are there twice"));
     }
     match problems.is_empty() {
         true => {
-            output.line(&format!("sound: {rows} rows in {} files, each end of each message once", listed.len()));
+            output.line(&format!(
+                "sound: {} in {}, each end of each message once",
+                counted(rows as u64, "row", "rows"),
+                counted(listed.len() as u64, "file", "files")
+            ));
             Ok(())
         }
         false => Err(problems.join("\n")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_says_what_it_leaves_out() {
+        assert!(not_looked_at(&json!({ "not_looked_at": 1 })).unwrap().starts_with("1 older message under way was not"));
+        assert!(not_looked_at(&json!({ "not_looked_at": 2_000 })).unwrap().starts_with("2,000 older messages under way were not"));
+        assert_eq!(not_looked_at(&json!({ "not_looked_at": 0 })), None);
     }
 }

@@ -10,9 +10,10 @@ mod template;
 
 use super::Output;
 use super::admin::{Client, Where};
+use super::counts::{counted, grouped};
 use super::numbers::{column, refuse_same_files};
 use super::operate::{instant, seconds};
-use super::ranges::{grouped, region};
+use super::ranges::region;
 use crate::number::dedupe::NumberSet;
 use crate::number::list::{Column, LineError, List, same_name};
 use dry::Dry;
@@ -252,8 +253,8 @@ fn tell(client: &Client, post: &Post<'_>, lines: u64, rejects: &Rejects<'_>, pro
         });
         return output.json(&told, false);
     }
-    output.heading(&format!("{} lines in {seconds:.1} s", grouped(lines)));
-    output.line(&format!("  {:<24} {:>13}  in {} segments", "taken", grouped(post.accepted), grouped(post.segments)));
+    output.heading(&format!("{} in {seconds:.1} s", counted(lines, "line", "lines")));
+    output.line(&format!("  {:<24} {:>13}  in {}", "taken", grouped(post.accepted), counted(post.segments, "segment", "segments")));
     if post.repeated > 0 {
         output.line(&format!("  {:<24} {:>13}", "taken before in this job", grouped(post.repeated)));
     }

@@ -1,5 +1,6 @@
 //! What the admin port answers, as tables for people.
 
+use super::counts::counted;
 use serde_json::Value;
 
 /// Columns, the first of them to the left; the last one is as long as it likes.
@@ -72,19 +73,61 @@ pub(super) fn change(change: &Value) -> String {
     format!("{} {}: {}{until}{reason}", text(&change["action"]), text(&change["id"]), about(change))
 }
 
+/// How a carrier stands: while it is up, with how many of its binds.
+pub(super) fn carrier_standing(carrier: &Value) -> String {
+    let binds = list(&carrier["binds"]);
+    match carrier["standing"].as_str() {
+        Some("up") => format!("{}/{} up", binds.iter().filter(|bind| bind["state"] == "up").count(), binds.len()),
+        standing => standing.unwrap_or_default().to_owned(),
+    }
+}
+
+/// A carrier that isn't up, or not whole, in one line: `north: down since ... (127.0.0.1:2776: Connection refused); 12 messages wait there`.
+fn not_up(carrier: &Value) -> String {
+    let standing = match carrier["standing"].as_str() {
+        Some("up") => format!("{} of {} binds up", carrier["binds_up"], carrier["binds"]),
+        standing => standing.unwrap_or_default().to_owned(),
+    };
+    let since = time(&carrier["since_ms"]);
+    let since = if since.is_empty() { since } else { format!(" since {since}") };
+    let cause = carrier["cause"].as_str().map_or(String::new(), |cause| format!(" ({cause})"));
+    let waiting = match carrier["waiting"].as_u64() {
+        Some(0) | None => "nothing waits there".to_owned(),
+        Some(waiting) => counted(waiting, "message waits there", "messages wait there"),
+    };
+    format!("{}: {standing}{since}{cause}; {waiting}", text(&carrier["carrier"]))
+}
+
 pub(super) fn status(value: &Value) -> Vec<String> {
     let stopping = if value["stopping"] == Value::Bool(true) { ", stopping" } else { "" };
     let row = |name: &str, what: String| format!("{name:<10} {what}");
-    vec![
-        row("gateway", format!("node {}, version {}, up {} s{stopping}", value["node"], text(&value["version"]), value["uptime_s"])),
+    let troubled = list(&value["carriers_not_up"]);
+    let (carriers, well) = (value["carriers"].as_u64().unwrap_or(0), value["carriers"].as_u64().unwrap_or(0) - troubled.len() as u64);
+    let all = match well == carriers {
+        true => format!("all {carriers} up"),
+        false => format!("{well} of {carriers} up"),
+    };
+    let mut lines =
+        vec![row("gateway", format!("node {}, version {}, up {} s{stopping}", value["node"], text(&value["version"]), value["uptime_s"]))];
+    lines.push(row("carriers", all));
+    lines.extend(troubled.iter().map(|carrier| row("", not_up(carrier))));
+    lines.extend([
         row("accepted", value["accepted"].to_string()),
         row("states", counts(&value["states"])),
         row("lost", value["lost"].to_string()),
-        row("on disk", format!("{} messages out of memory", value["on_disk"])),
-        row("held", format!("{} messages by {} changes in force", value["held"], value["changes"])),
+        row("on disk", format!("{} out of memory", messages(&value["on_disk"]))),
+        row(
+            "held",
+            format!("{} by {} in force", messages(&value["held"]), counted(value["changes"].as_u64().unwrap_or(0), "change", "changes")),
+        ),
         row("journal", format!("{} octets, disk {}", value["journal_bytes"], text(&value["disk"]))),
         row("receipts", format!("{} parked", value["parked_receipts"])),
-    ]
+    ]);
+    lines
+}
+
+fn messages(value: &Value) -> String {
+    counted(value.as_u64().unwrap_or(0), "message", "messages")
 }
 
 pub(super) fn carriers(value: &Value) -> Vec<String> {
@@ -93,7 +136,7 @@ pub(super) fn carriers(value: &Value) -> Vec<String> {
         let window = format!("{}/{}", carrier["in_flight"], carrier["window"]);
         rows.push(vec![
             text(&carrier["carrier"]),
-            if carrier["usable"] == Value::Bool(true) { "usable" } else { "not usable" }.to_owned(),
+            carrier_standing(carrier),
             String::new(),
             window,
             rate(&carrier["rate_per_s"]),
@@ -106,7 +149,7 @@ pub(super) fn carriers(value: &Value) -> Vec<String> {
         for bind in list(&carrier["binds"]) {
             rows.push(vec![
                 format!("  {}/{} {}", text(&carrier["carrier"]), bind["bind"], text(&bind["kind"])),
-                text(&bind["state"]),
+                text(&bind["standing"]),
                 time(&bind["since_ms"]),
                 format!("{}/{}", bind["in_flight"], bind["window"]),
                 String::new(),
@@ -126,7 +169,7 @@ pub(super) fn accounts(value: &Value) -> Vec<String> {
     for account in list(value) {
         rows.push(vec![
             text(&account["account"]),
-            format!("{} binds", account["sessions"]),
+            counted(account["sessions"].as_u64().unwrap_or(0), "bind", "binds"),
             String::new(),
             rate(&account["rate_per_s"]),
             format!("{}/{}", account["waiting"], account["max_waiting"]),
@@ -148,7 +191,7 @@ pub(super) fn accounts(value: &Value) -> Vec<String> {
 
 pub(super) fn lanes(value: &Value) -> Vec<String> {
     let row = |lane: &Value| {
-        let drains = lane["drains_in_s"].as_f64().map_or(String::new(), |s| format!("{s:.0} s"));
+        let drains = lane["drains_in_s"].as_f64().map_or("-".to_owned(), |s| format!("{s:.0} s"));
         vec![
             text(&lane["carrier"]),
             text(&lane["class"]),
@@ -236,7 +279,7 @@ pub(super) fn explained(value: &Value) -> Vec<String> {
     let mut lines: Vec<String> = [
         row("number", text(&value["number"])),
         row("range", range.join(", ")),
-        row("text", format!("{}, {} segment(s)", text(&value["encoding"]), value["segments"])),
+        row("text", format!("{}, {}", text(&value["encoding"]), counted(value["segments"].as_u64().unwrap_or(0), "segment", "segments"))),
         row("repeats", text(&value["repeats"])),
         row("price", price),
     ]
@@ -310,6 +353,20 @@ mod tests {
         assert_eq!(change(&drain), "drain 3: carrier north, bind 1, then unbind (why)");
         let limit = json!({ "id": 4, "action": "limit", "limit": { "account": "shop", "rate_per_s": 0 }, "reason": "" });
         assert_eq!(change(&limit), "limit 4: account shop, rate_per_s 0");
+    }
+
+    #[test]
+    fn the_status_tells_of_carriers_that_are_not_up_and_what_waits_for_that() {
+        let mut value = json!({ "carriers": 2, "carriers_not_up": [], "held": 1, "changes": 2, "on_disk": 0 });
+        assert!(status(&value).contains(&"carriers   all 2 up".to_owned()));
+        value["carriers_not_up"] =
+            json!([{ "carrier": "north", "standing": "down", "binds": 2, "binds_up": 0, "cause": "refused", "waiting": 1 }]);
+        let told = status(&value);
+        assert_eq!((told[1].as_str(), told[2].trim_start()), ("carriers   1 of 2 up", "north: down (refused); 1 message waits there"));
+        assert!(told.contains(&"held       1 message by 2 changes in force".to_owned()), "{told:?}");
+        value["carriers_not_up"][0]["standing"] = "up".into();
+        value["carriers_not_up"][0]["waiting"] = 0.into();
+        assert_eq!(status(&value)[2].trim_start(), "north: 0 of 2 binds up (refused); nothing waits there");
     }
 
     #[test]

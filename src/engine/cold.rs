@@ -179,6 +179,11 @@ impl Cold {
         self.lingering.iter().any(|&(_, chunk, _)| chunk == id)
     }
 
+    /// The oldest message of a chunk of a lane, and the earliest time, wall milliseconds, at which one of them is due.
+    pub(super) fn head_of(&self, chunk: u64) -> Option<(MessageId, u64)> {
+        self.chunks.get(&chunk).map(|c| (c.first, c.times_ms[0]))
+    }
+
     /// The id of the oldest message in `chunk`.
     pub(super) fn first_of(&self, chunk: u64) -> Option<MessageId> {
         self.chunks.get(&chunk).map(|c| c.first)

@@ -214,13 +214,17 @@ impl Engine {
         if limit.rate_per_s.is_some_and(|rate| rate > 1_000_000) {
             return refuse("rate_per_s", "is out of range", "0 (paused) to 1000000");
         }
-        if limit.burst.is_some_and(|burst| burst > 1_000_000) || (limit.burst.is_some() && limit.carrier.is_none()) {
-            return refuse("burst", "is out of range, or not a carrier's", "0 to 1000000 segments of a carrier");
+        if limit.burst.is_some() && limit.carrier.is_none() {
+            return refuse("burst", "an account has none", "a carrier, or without it");
         }
-        if limit.max_waiting.is_some_and(|most| !(1..=1_000_000_000).contains(&most))
-            || (limit.max_waiting.is_some() && limit.account.is_none())
-        {
-            return refuse("max_waiting", "is out of range, or not an account's", "1 to 1000000000 messages of an account");
+        if limit.burst.is_some_and(|burst| burst > 1_000_000) {
+            return refuse("burst", "is out of range", "0 to 1000000 segments");
+        }
+        if limit.max_waiting.is_some() && limit.account.is_none() {
+            return refuse("max_waiting", "a carrier has none", "an account, or without it");
+        }
+        if limit.max_waiting.is_some_and(|most| !(1..=1_000_000_000).contains(&most)) {
+            return refuse("max_waiting", "is out of range", "1 to 1000000000 messages");
         }
         Ok(limit)
     }

@@ -173,7 +173,7 @@ impl Engine {
         let report = self.lane_reports().into_iter().find(|report| report.carrier == carrier && report.lane == lane);
         let before_it = report.as_ref().map_or(0, |report| report.in_memory + report.on_disk);
         let pause = self.overlay.holds(message, carrier).and_then(|id| self.overlay.change(id));
-        let pause = pause.map(|change| format!("pause {} ({})", change.id, change.reason));
+        let pause = pause.map(super::overlay::Change::brief);
         let turn = (before_it > 0).then(|| "its turn in its lane".to_owned());
         (buckets, before_it, pause.or_else(|| self.carrier_waits_on(carrier.0 as usize)).or(turn))
     }

@@ -138,6 +138,8 @@ pub struct CarrierView {
     pub health: &'static str,
     /// Why it was taken out last: none, answers, receipts, slow or probe.
     pub health_cause: &'static str,
+    /// Since when it thinks so, wall milliseconds; 0: since the start.
+    pub health_since_ms: u64,
     /// Binds that can send.
     pub binds_up: usize,
     /// Slots of their windows, and how many are in use.
@@ -184,14 +186,14 @@ pub struct LaneView {
     pub in_memory: u64,
     /// Messages on disk.
     pub on_disk: u64,
-    /// When its first message was accepted, wall milliseconds; 0 if that one is on disk.
+    /// When its first message was accepted, wall milliseconds; on disk: the oldest of the first chunk. 0: nothing is known.
     pub oldest_ms: u64,
     /// What it waits for.
     pub waits_on: String,
     /// Segments a second that it has sent of late.
     pub per_s: f64,
-    /// When it will be empty at that rate, seconds; absent: nobody can say.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// When it will be empty at that rate, seconds, or at the allowed rate where that is what it waits for and nothing has left yet; null: nothing leaves, or
+    /// nobody can say.
     pub drains_in_s: Option<f64>,
 }
 
@@ -300,6 +302,15 @@ pub struct SessionView {
     pub window: u32,
 }
 
+/// What a rebind did to the binds that were meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Rebinding {
+    /// They were up, and bind anew.
+    pub closed: usize,
+    /// They waited for the next try, and make it at once.
+    pub hurried: usize,
+}
+
 /// What only the links know and do. They register it with whoever answers operators.
 pub trait Links: Send + Sync {
     /// Every configured bind.
@@ -308,8 +319,8 @@ pub trait Links: Send + Sync {
     fn sessions(&self) -> Vec<SessionView>;
     /// Ends an upstream session gracefully; false if there is none.
     fn kick(&self, session: u64) -> bool;
-    /// Closes a bind (or all of the carrier) that is up, which then binds anew; how many.
-    fn rebind(&self, carrier: CarrierId, bind: Option<u16>) -> usize;
+    /// Closes a bind (or all of the carrier) that is up, which then binds anew; one that waits for its next try makes it at once.
+    fn rebind(&self, carrier: CarrierId, bind: Option<u16>) -> Rebinding;
 }
 
 impl Engine {
@@ -361,7 +372,7 @@ impl Engine {
     pub(super) fn closed_by(&self, at: usize) -> Option<String> {
         let carrier = CarrierId(at as u16);
         let (id, _, _) = self.overlay.closed.iter().find(|(_, of, bind)| *of == carrier && bind.is_none())?;
-        self.overlay.change(*id).map(|change| format!("{} {id} ({})", change.action.name(), change.reason))
+        self.overlay.change(*id).map(Change::brief)
     }
 
     /// What keeps a carrier from taking the next message, if anything does.
@@ -385,6 +396,7 @@ impl Engine {
             throttled_ms: figures.throttled_us / 1000,
             health: health.state.name(),
             health_cause: if health.cause.is_empty() { "none" } else { health.cause },
+            health_since_ms: health.since_ms,
             binds_up,
             window,
             in_flight,
@@ -446,7 +458,7 @@ impl Engine {
             Phase::Deferred if message.due_ms > self.now.wall_ms => Some("its time".to_owned()),
             Phase::Deferred => Some("its next try".to_owned()),
             Phase::Waiting(carrier) => match self.overlay.holds(message, carrier) {
-                Some(id) => Some(format!("pause {id} ({})", self.overlay.change(id).map_or("", |change| &change.reason))),
+                Some(id) => self.overlay.change(id).map(Change::brief),
                 None => self.carrier_waits_on(carrier.0 as usize).or_else(|| Some("its turn".to_owned())),
             },
             Phase::InFlight(_) => Some("the carrier's answer".to_owned()),

@@ -124,6 +124,14 @@ pub struct Change {
     pub action: Action,
 }
 
+impl Change {
+    /// Which and why, in a few words: `pause 3 (maintenance)`.
+    pub fn brief(&self) -> String {
+        let reason = if self.reason.is_empty() { String::new() } else { format!(" ({})", self.reason) };
+        format!("{} {}{reason}", self.action.name(), self.id)
+    }
+}
+
 /// One line of the audit, and what the journal holds of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]

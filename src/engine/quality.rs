@@ -1,6 +1,9 @@
 //! How carriers deliver, by operator and region of the numbers: what was sent, how it ended, and of what was sent long enough ago how much was delivered
 //! by then. A rate of that kind isn't lowered by receipts that are still on their way, which a quotient of counters is.
 //!
+//! What failed is told by cause too: the error of the carrier's receipt, or the status of its refusal, of each row as many as [`CAUSES_MAX`]; one that hasn't
+//! come for an hour goes.
+//!
 //! Labels are bounded: so many rows stand alone, the rest of a carrier is one row, `other`. Once a minute a row that has been idle for an hour goes, and one
 //! in `other` with twice the traffic of the quietest row takes its place. Counts live in memory and begin with the process. Receipts for what
 //! was sent under `other` before its range came to stand alone reach no cohort: `other` reads low for the time that a message needs to mature.
@@ -20,6 +23,8 @@ const SLICES: u64 = 20;
 const TURN_MS: u64 = 60_000;
 /// A row without traffic for so long goes, milliseconds.
 const IDLE_MS: u64 = 3_600_000;
+/// Causes of failure that are told apart in one row; the rest is one, `other`.
+const CAUSES_MAX: usize = 12;
 /// Ranges whose row is remembered; at the bound all are forgotten, and looked up again.
 const MEMO_MAX: usize = 65_536;
 /// Label of what is too little to stand alone, and of what nobody knows.
@@ -37,11 +42,60 @@ struct Cohort {
     delivered: u32,
 }
 
+/// Why a message failed, as its carrier put it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Nobody says.
+    None,
+    /// The three characters of its receipt's `err`.
+    Error([u8; 3]),
+    /// The status of its answer.
+    Status(u32),
+    /// What is too rare to stand alone, or no word.
+    Other,
+}
+
+impl Cause {
+    /// By a receipt's error.
+    pub fn of_error(error: [u8; 3]) -> Cause {
+        match error.to_ascii_uppercase()[..] {
+            [b'0', b'0', b'0'] => Cause::None,
+            [a, b, c] if [a, b, c].iter().all(u8::is_ascii_alphanumeric) => Cause::Error([a, b, c]),
+            _ => Cause::Other,
+        }
+    }
+
+    /// By the status of an answer, 0 for none.
+    pub fn of_status(status: u32) -> Cause {
+        if status == 0 { Cause::None } else { Cause::Status(status) }
+    }
+
+    /// As in metrics.
+    fn label(self) -> String {
+        match self {
+            Cause::None => "none".to_owned(),
+            Cause::Error(error) => format!("err_{}", String::from_utf8_lossy(&error)),
+            Cause::Status(status) => format!("status_{status:#x}"),
+            Cause::Other => OTHER.to_owned(),
+        }
+    }
+}
+
+/// How often messages of a row failed so.
+#[derive(Debug)]
+struct Failures {
+    state: State,
+    cause: Cause,
+    count: u64,
+    touched_ms: u64,
+}
+
 #[derive(Debug)]
 struct Row {
     key: Key,
     sent: u64,
     ends: [u64; State::ALL.len()],
+    failures: Vec<Failures>,
     matured: u64,
     matured_delivered: u64,
     cohorts: VecDeque<Cohort>,
@@ -56,6 +110,7 @@ impl Row {
             key,
             sent: 0,
             ends: [0; State::ALL.len()],
+            failures: Vec::new(),
             matured: 0,
             matured_delivered: 0,
             cohorts: VecDeque::new(),
@@ -66,6 +121,17 @@ impl Row {
 
     fn is_other(&self) -> bool {
         *self.key.1[0] == *OTHER
+    }
+
+    /// One message failed.
+    fn failed(&mut self, state: State, cause: Cause, now_ms: u64) {
+        let is = |of: &Failures, cause: Cause| (of.state, of.cause) == (state, cause);
+        let is_full = self.failures.iter().filter(|of| of.cause != Cause::Other).count() >= CAUSES_MAX;
+        let cause = if is_full && !self.failures.iter().any(|of| is(of, cause)) { Cause::Other } else { cause };
+        match self.failures.iter_mut().find(|of| is(of, cause)) {
+            Some(of) => (of.count, of.touched_ms) = (of.count + 1, now_ms),
+            None => self.failures.push(Failures { state, cause, count: 1, touched_ms: now_ms }),
+        }
     }
 
     /// The cohort of what was sent then, if it hasn't matured yet.
@@ -144,11 +210,14 @@ impl Quality {
         }
     }
 
-    /// A message to this number has ended with the carrier, which took it at `sent_ms` (0: never).
-    pub fn ended(&mut self, carrier: CarrierId, number: u64, sent_ms: u64, state: State, now_ms: u64) {
+    /// A message to this number has ended with the carrier, which took it at `sent_ms` (0: never). `cause`: why it failed, if it did.
+    pub fn ended(&mut self, carrier: CarrierId, number: u64, sent_ms: u64, (state, cause): (State, Cause), now_ms: u64) {
         let slice = self.slice_of(sent_ms);
         let row = self.row(carrier, number, now_ms);
         row.ends[state as usize] += 1;
+        if !matches!(state, State::Delivered | State::SentFinal | State::Cancelled) {
+            row.failed(state, cause, now_ms);
+        }
         match (state, row.cohort(slice)) {
             // What was sent before the start, or under another row, is not in the cohort.
             (State::Delivered, Some(cohort)) => cohort.delivered = (cohort.delivered + 1).min(cohort.sent),
@@ -224,6 +293,7 @@ impl Quality {
 
     fn turn(&mut self, now_ms: u64) {
         let before = self.rows.len();
+        self.rows.iter_mut().for_each(|row| row.failures.retain(|of| now_ms.saturating_sub(of.touched_ms) < IDLE_MS));
         self.rows.retain(|row| row.is_other() || !row.cohorts.is_empty() || now_ms.saturating_sub(row.touched_ms) < IDLE_MS);
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.traffic));
@@ -257,6 +327,7 @@ impl Quality {
             region: text(&row.key.1[2]),
             sent: row.sent,
             ends: row.ends,
+            failures: row.failures.iter().map(|of| (of.state, of.cause.label(), of.count)).collect(),
             matured: row.matured,
             matured_delivered: row.matured_delivered,
         };
@@ -266,9 +337,9 @@ impl Quality {
 
 impl Engine {
     /// A message to this number has ended with a carrier, which took it at `sent_ms` (0: never); maybe only for now.
-    pub(super) fn quality_ended(&mut self, carrier: CarrierId, number: u64, sent_ms: u64, state: State) {
+    pub(super) fn quality_ended(&mut self, carrier: CarrierId, number: u64, sent_ms: u64, end: (State, Cause)) {
         if !self.replaying {
-            self.quality.ended(carrier, number, sent_ms, state, self.now.wall_ms);
+            self.quality.ended(carrier, number, sent_ms, end, self.now.wall_ms);
         }
     }
 }
@@ -307,19 +378,44 @@ mod tests {
         let mut quality = quality(10);
         let to = number(NUMBERS[0]);
         (0..10).for_each(|_| quality.sent(CarrierId(0), to, START_MS));
-        (0..7).for_each(|_| quality.ended(CarrierId(0), to, START_MS, State::Delivered, START_MS + 1_000));
-        quality.ended(CarrierId(0), to, START_MS, State::SentFinal, START_MS + 1_000);
+        (0..7).for_each(|_| quality.ended(CarrierId(0), to, START_MS, (State::Delivered, Cause::None), START_MS + 1_000));
+        quality.ended(CarrierId(0), to, START_MS, (State::SentFinal, Cause::None), START_MS + 1_000);
         quality.sweep(START_MS + 59_000);
         assert_eq!(matured(&quality), [0, 0], "one may still be delivered");
-        quality.ended(CarrierId(0), to, START_MS, State::Undelivered, START_MS + 59_000);
+        quality.ended(CarrierId(0), to, START_MS, (State::Undelivered, Cause::None), START_MS + 59_000);
         quality.sweep(START_MS + 70_000);
         assert_eq!(matured(&quality), [9, 7], "of one nobody awaits a receipt");
-        quality.ended(CarrierId(0), to, START_MS, State::Delivered, START_MS + 80_000);
+        quality.ended(CarrierId(0), to, START_MS, (State::Delivered, Cause::None), START_MS + 80_000);
         quality.sweep(START_MS + 200_000);
         assert_eq!(matured(&quality), [9, 7], "one that comes later changes nothing");
         let row = &quality.figures()[0];
         assert_eq!((row.sent, row.ends[State::Delivered as usize], row.ends[State::Undelivered as usize]), (10, 8, 1));
         assert_eq!((&*row.country, row.operator.is_empty()), ("CN", false));
+    }
+
+    #[test]
+    fn failures_are_told_by_cause_and_causes_are_bounded_and_forgotten() {
+        let mut quality = quality(10);
+        let to = number(NUMBERS[0]);
+        let ended = |quality: &mut Quality, end, now_ms| quality.ended(CarrierId(0), to, START_MS, end, now_ms);
+        ended(&mut quality, (State::Delivered, Cause::of_error(*b"000")), START_MS);
+        for error in [*b"00a", *b"00A", *b"000", *b"0-1"] {
+            ended(&mut quality, (State::Undelivered, Cause::of_error(error)), START_MS);
+        }
+        ended(&mut quality, (State::Rejected, Cause::of_status(0x45)), START_MS);
+        let told = |quality: &Quality| quality.figures()[0].failures.clone();
+        let of = |state, cause: &str, count| (state, cause.to_owned(), count);
+        let expected = [("err_00A", 2), ("none", 1), ("other", 1)].map(|(cause, count)| of(State::Undelivered, cause, count));
+        assert_eq!(told(&quality)[..3], expected);
+        assert_eq!(told(&quality)[3], of(State::Rejected, "status_0x45", 1));
+        for status in 0x400..0x500 {
+            ended(&mut quality, (State::Undelivered, Cause::Status(status)), START_MS + 1);
+        }
+        assert_eq!(told(&quality).len(), CAUSES_MAX + 1, "and other");
+        assert_eq!(told(&quality)[2], of(State::Undelivered, "other", 1 + 0x100 - (CAUSES_MAX as u64 - 3)));
+        ended(&mut quality, (State::Undelivered, Cause::None), START_MS + IDLE_MS);
+        quality.sweep(START_MS + 1 + IDLE_MS);
+        assert_eq!(told(&quality), [of(State::Undelivered, "none", 2)], "what hasn't come for an hour makes room");
     }
 
     #[test]

@@ -8,12 +8,16 @@ use super::messages::{PartState, Parts, Phase};
 use super::outbox;
 use super::parked::ParkedReceipt;
 use super::port::{BindCommand, BindId, CarrierId, Delivery, ReceiptFacts, Received};
+use super::quality::Cause;
 use super::seek::Arrived;
 use super::{Effect, Engine};
 use crate::model::state::ReceiptState;
 use crate::model::{Class, MessageId, State};
 use crate::number;
 use arrayvec::ArrayVec;
+
+/// Errors of verdicts that are our own (`Refusal::receipt_error`), not the status of a carrier's answer.
+const OWN_ERRORS: std::ops::RangeInclusive<u32> = 901..=999;
 
 impl Engine {
     /// Something a carrier delivered; answered once it is on record.
@@ -229,16 +233,16 @@ impl Engine {
         let from = entry.phase.state();
         self.forget_doubt(id);
         self.report(id, worst.state, &worst, at_ms, false);
-        self.leave(id, from, state, None);
+        self.leave(id, from, (state, Cause::of_error(worst.error)), None);
     }
 
     /// The end of a message: counted, and out of the table. `carrier`: which one ended it, if it isn't with that.
-    pub(super) fn leave(&mut self, id: MessageId, from: State, to: State, carrier: Option<CarrierId>) {
+    pub(super) fn leave(&mut self, id: MessageId, from: State, (to, cause): (State, Cause), carrier: Option<CarrierId>) {
         if let Some(entry) = self.remove(id) {
             self.count(entry.message.account, Some(from), to);
             if let Some(carrier) = carrier.or(entry.phase.carrier()) {
                 self.dispatchers[carrier.0 as usize].ended(to);
-                self.quality_ended(carrier, entry.message.number, entry.sent_ms, to);
+                self.quality_ended(carrier, entry.message.number, entry.sent_ms, (to, cause));
             }
         }
     }
@@ -247,6 +251,13 @@ impl Engine {
     pub(super) fn apply_verdict(&mut self, id: MessageId, state: State, carrier: CarrierId, at_ms: u64, error: u32) {
         let Some(entry) = self.messages.get(&id) else { return };
         let (from, number, sent_ms) = (entry.phase.state(), entry.message.number, entry.sent_ms);
+        let failed = entry.failed_receipt(state);
+        let cause = match failed {
+            Some(receipt) => Cause::of_error(receipt.error),
+            // What is ours, not a carrier's, has numbers of its own.
+            None if OWN_ERRORS.contains(&error) => Cause::of_error(error_digits(error)),
+            None => Cause::of_status(error),
+        };
         let told = match state {
             State::Expired => ReceiptState::Expired,
             State::Cancelled => ReceiptState::Deleted,
@@ -258,14 +269,14 @@ impl Engine {
         };
         if state != State::SentFinal {
             let ours = PartReceipt { state: told, is_final: true, error: error_digits(error), network_error: None, done_ms: at_ms };
-            let receipt = entry.failed_receipt(state).unwrap_or(ours);
+            let receipt = failed.unwrap_or(ours);
             self.report(id, receipt.state, &receipt, at_ms, false);
         }
         if state == State::InDoubt {
             // Provisional: it stays for a late answer or receipt.
             self.doubt_open_parts(id);
             self.touch(id);
-            self.quality_ended(carrier, number, sent_ms, State::InDoubt);
+            self.quality_ended(carrier, number, sent_ms, (State::InDoubt, cause));
             self.set_phase(id, Phase::Settled(carrier, State::InDoubt));
             if let Some(entry) = self.messages.get_mut(&id) {
                 let (account, charge) = (entry.message.account, std::mem::take(&mut entry.charge));
@@ -273,7 +284,7 @@ impl Engine {
             }
         } else {
             self.forget_doubt(id);
-            self.leave(id, from, state, None);
+            self.leave(id, from, (state, cause), None);
         }
     }
 

@@ -10,6 +10,7 @@ use super::index::Key;
 use super::messages::{Entry, PartState, Parts, Phase};
 use super::outcome::Refused;
 use super::port::{CarrierId, ReceiptFacts};
+use super::quality::Cause;
 use super::routes::CARRIERS_MAX;
 use super::why::Nobody;
 use crate::model::{MessageId, State};
@@ -183,7 +184,7 @@ impl Engine {
         past.failed = Some(*receipt);
         entry.start_over();
         (entry.key, entry.sent_ms, entry.reference) = (0, 0, 0);
-        self.quality_ended(carrier, number, sent_ms, receipt.state.message_state());
+        self.quality_ended(carrier, number, sent_ms, (receipt.state.message_state(), Cause::of_error(receipt.error)));
         self.set_phase(id, Phase::Accepting);
     }
 
@@ -244,7 +245,7 @@ impl Engine {
         if let Some(entry) = self.messages.get_mut(&id) {
             entry.parts = flying;
         }
-        self.leave(id, from, State::Delivered, Some(carrier));
+        self.leave(id, from, (State::Delivered, Cause::None), Some(carrier));
     }
 
     // ---- carried into the ledger ----

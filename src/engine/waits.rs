@@ -73,7 +73,7 @@ pub enum LaneWait {
     Passing,
     /// Its class may not be sent at this hour of its recipients, or leaves spread over the time after an opening; until then.
     Hours(u64),
-    /// Its messages are on disk and on their way into memory.
+    /// Its first message is on disk and on its way into memory.
     Disk,
     /// Nothing but its turn among the other lanes.
     Turn,
@@ -92,13 +92,13 @@ pub struct LaneReport {
     pub in_memory: u64,
     /// Messages on disk.
     pub on_disk: u64,
-    /// When its first message was accepted, wall milliseconds; 0 if that one is on disk.
+    /// When its first message was accepted, wall milliseconds; on disk: the oldest of the first chunk. 0: nothing is known.
     pub oldest_ms: u64,
     /// What it waits for.
     pub cause: LaneWait,
     /// Segments a second that it has sent of late.
     pub per_s: f64,
-    /// When it will be empty at that rate, or at the rate that its limits allow while it sends nothing: seconds. `None`: nobody can say.
+    /// When it will be empty, seconds; see [`LaneWait::drains_in_s`].
     pub drains_in_s: Option<f64>,
 }
 
@@ -114,6 +114,26 @@ impl LaneWait {
             LaneWait::Disk => "on_disk",
             LaneWait::Turn => "turn",
         }
+    }
+
+    /// Nothing leaves, at whatever rate, until somebody or something opens it.
+    fn is_shut(&self) -> bool {
+        use CarrierWait::{NoBind, RateZero, SaidNo};
+        matches!(self, LaneWait::Paused | LaneWait::Hours(_) | LaneWait::Carrier(NoBind | RateZero | SaidNo(_)))
+    }
+
+    /// It goes on as fast as it is allowed.
+    fn is_paced(&self) -> bool {
+        use CarrierWait::{Answers, BindRate, Rate};
+        matches!(self, LaneWait::Limit(..) | LaneWait::Carrier(Rate(_) | Answers(_) | BindRate(_)))
+    }
+
+    /// When so many messages will have left, seconds: at the rate of late, or where nothing has left yet and the allowed rate is what they wait for, at that.
+    /// `None` while nothing leaves: a time would be invented.
+    fn drains_in_s(&self, messages: u64, per_s: f64, allowed_per_s: f64) -> Option<f64> {
+        let per_s = if per_s >= 0.01 { per_s } else { Some(allowed_per_s).filter(|_| self.is_paced())? };
+        let seconds = Some(messages as f64 / per_s).filter(|seconds| per_s.is_finite() && seconds.is_finite());
+        seconds.filter(|_| !self.is_shut())
     }
 }
 
@@ -132,15 +152,15 @@ impl CarrierWait {
     }
 }
 
-/// What a lane waits on. `hold`: by itself; `whole`: with everything before its carrier; `in_memory`: its messages there; `limit`: the name of a limit.
-fn cause(hold: Option<(Hold, u64)>, whole: Option<CarrierWait>, in_memory: usize, limit: impl Fn(u16) -> String) -> LaneWait {
+/// What a lane waits on. `hold`: by itself; `whole`: with everything before its carrier; `has_head`: its first message is in memory; `limit`: the name of a limit.
+fn cause(hold: Option<(Hold, u64)>, whole: Option<CarrierWait>, has_head: bool, limit: impl Fn(u16) -> String) -> LaneWait {
     match (hold, whole) {
         (Some((Hold::Limit(at), until)), _) => LaneWait::Limit(limit(at), until),
         (Some((Hold::Paused, _)), _) => LaneWait::Paused,
         (Some((Hold::Passing, _)), _) => LaneWait::Passing,
         (Some((Hold::Hours, until)), _) => LaneWait::Hours(until),
         (None, Some(whole)) => LaneWait::Carrier(whole),
-        (None, None) if in_memory == 0 => LaneWait::Disk,
+        (None, None) if !has_head => LaneWait::Disk,
         (None, None) => LaneWait::Turn,
     }
 }
@@ -151,16 +171,16 @@ impl Engine {
         let mut reports = Vec::new();
         for (at, dispatcher) in self.dispatchers.iter().enumerate() {
             let carrier = CarrierId(at as u16);
-            let whole = dispatcher.waits_for(self.now);
+            let (closed, whole) = (self.closed_by(at).is_some(), dispatcher.waits_for(self.now));
             let first = reports.len();
             for lane in dispatcher.lanes.heads() {
                 let in_memory = lane.queue.depth();
-                let cause = cause(lane.hold, whole, in_memory, |limit| self.limits.name(limit).to_owned());
+                let limit = |limit| self.limits.name(limit).to_owned();
+                let cause = if closed { LaneWait::Paused } else { cause(lane.hold, whole, lane.queue.first().is_some(), limit) };
                 let on_disk = self.on_disk(lane.queue);
                 let limits = self.limits.of(lane.key.split);
                 let allowed = limits.iter().filter_map(|&limit| self.limits.bucket(limit).per_s()).fold(f64::INFINITY, f64::min);
                 let allowed = allowed.min(dispatcher.rate_per_s().unwrap_or(f64::INFINITY));
-                let per_s = if lane.per_s >= 0.01 { lane.per_s } else { allowed };
                 let messages = in_memory as u64 + on_disk;
                 reports.push(LaneReport {
                     carrier,
@@ -168,10 +188,10 @@ impl Engine {
                     limits: limits.iter().map(|&limit| self.limits.name(limit).to_owned()).collect(),
                     in_memory: in_memory as u64,
                     on_disk,
-                    oldest_ms: lane.queue.first().and_then(|id| self.messages.get(&id)).map_or(0, |entry| entry.message.accepted_ms),
+                    oldest_ms: self.head_ms(lane.queue)[0],
+                    drains_in_s: cause.drains_in_s(messages, lane.per_s, allowed),
                     cause,
                     per_s: lane.per_s,
-                    drains_in_s: Some(messages as f64 / per_s).filter(|seconds| per_s > 0.0 && per_s.is_finite() && seconds.is_finite()),
                 });
             }
             reports[first..].sort_unstable_by_key(|report: &LaneReport| report.lane);
@@ -184,31 +204,48 @@ impl Engine {
         queue.chunks().map(|chunk| self.cold.count_of(chunk)).sum()
     }
 
+    /// When the first message of a lane was accepted and is due. Of one on disk its chunk knows the oldest id, which tells when it was made, and the earliest
+    /// due time: it has waited so long at most. 0: nothing is known.
+    fn head_ms(&self, queue: &Queue) -> [u64; 2] {
+        let head = match queue.first() {
+            Some(id) => self.messages.get(&id).map(|entry| [entry.message.accepted_ms, entry.message.due_ms]),
+            None => queue.chunks().next().and_then(|chunk| self.cold.head_of(chunk)).map(|(first, due_ms)| [first.made_at_ms(), due_ms]),
+        };
+        head.unwrap_or_default()
+    }
+
     /// What waits in front of a carrier, by class, for the metrics.
     pub(super) fn wait_figures(&self, at: usize) -> [WaitFigures; Class::ALL.len()] {
         let dispatcher = &self.dispatchers[at];
         let (closed, whole) = (self.closed_by(at).is_some(), dispatcher.waits_for(self.now));
         let (mut figures, mut speeds) = ([WaitFigures::default(); Class::ALL.len()], [0.0; Class::ALL.len()]);
+        let (mut are_shut, mut are_paced) = ([false; Class::ALL.len()], [false; Class::ALL.len()]);
         for head in dispatcher.lanes.heads() {
             let may_leave = !closed && !matches!(head.hold, Some((Hold::Hours | Hold::Paused, _)));
             let in_memory = head.queue.depth();
-            let cause = if closed { LaneWait::Paused } else { cause(head.hold, whole, in_memory, |_| String::new()) };
-            let figures = &mut figures[head.key.class as usize];
+            let cause = if closed { LaneWait::Paused } else { cause(head.hold, whole, head.queue.first().is_some(), |_| String::new()) };
+            let class = head.key.class as usize;
+            are_shut[class] |= cause.is_shut();
+            are_paced[class] |= cause.is_paced();
+            let figures = &mut figures[class];
             let place = WAIT_CAUSES.iter().position(|of| *of == cause.name());
             debug_assert!(place.is_some(), "{} is declared with the metrics", cause.name());
             if let Some(place) = place {
                 figures.causes[place] += in_memory as u64 + self.on_disk(head.queue);
             }
-            if let Some(entry) = head.queue.first().and_then(|id| self.messages.get(&id)).filter(|_| may_leave) {
-                let since_ms = entry.message.accepted_ms.max(entry.message.due_ms);
+            let [accepted_ms, due_ms] = self.head_ms(head.queue);
+            let since_ms = accepted_ms.max(due_ms);
+            if may_leave && since_ms > 0 {
                 figures.oldest_ms = figures.oldest_ms.max(self.now.wall_ms.saturating_sub(since_ms));
             }
-            speeds[head.key.class as usize] += head.per_s;
+            speeds[class] += head.per_s;
         }
         for (class, figures) in figures.iter_mut().enumerate() {
             let waiting = dispatcher.waiting[class].max(0) as f64;
-            let per_s = if speeds[class] >= 0.01 { Some(speeds[class]) } else { dispatcher.rate_per_s() };
-            figures.drains_in_s = if waiting == 0.0 { Some(0.0) } else { per_s.filter(|&per_s| per_s > 0.0).map(|per_s| waiting / per_s) };
+            let allowed = dispatcher.rate_per_s().filter(|&per_s| are_paced[class] && per_s > 0.0);
+            let per_s = if speeds[class] >= 0.01 { Some(speeds[class]) } else { allowed };
+            let seconds = per_s.filter(|_| !are_shut[class]).map(|per_s| waiting / per_s);
+            figures.drains_in_s = if waiting == 0.0 { Some(0.0) } else { seconds };
         }
         figures
     }

@@ -6,6 +6,7 @@ use super::instant::now_ms;
 use super::look::odd;
 use super::problem::Problem;
 use crate::engine::control::{Answer, Ask, Which};
+use crate::engine::look::Rebinding;
 use crate::engine::overlay::{Action, Change};
 use crate::engine::scope::{Fault, Scope};
 use crate::engine::trial::Trial;
@@ -137,11 +138,12 @@ pub struct BindOf {
 pub struct Rebound {
     /// Changes that kept it down, and do no more.
     lifted: Vec<Change>,
-    /// Binds that were up, and bind anew.
-    closed: usize,
+    /// What was done to binds that nothing kept down.
+    #[serde(flatten)]
+    binds: Rebinding,
 }
 
-/// `POST /v1/rebind`: what an operator wanted down comes up; what is up is closed and binds anew.
+/// `POST /v1/rebind`: what an operator wanted down comes up; what is up is closed and binds anew; what waits for its next try makes it at once.
 pub(super) async fn rebind(State(backstage): State<Backstage>, Who(who): Who, Body(body): Body) -> Result<Json<Rebound>, Problem> {
     let BindOf { carrier, bind, reason } = parse(&body)?;
     let at = carrier_at(&backstage, &carrier).await?;
@@ -150,11 +152,11 @@ pub(super) async fn rebind(State(backstage): State<Backstage>, Who(who): Who, Bo
     }
     let scope = Scope::of_carrier(&carrier, bind);
     match backstage.operator.ask(&who, &reason, Ask::End(Which::Unbinds(scope))).await {
-        Ok(Answer::Ended(lifted)) => Ok(Json(Rebound { lifted, closed: 0 })),
+        Ok(Answer::Ended(lifted)) => Ok(Json(Rebound { lifted, binds: Rebinding { closed: 0, hurried: 0 } })),
         Err(fault) if fault.code == "not_in_force" => {
             let name = bind.map_or(carrier.clone(), |bind| format!("{carrier}/{bind}"));
             backstage.operator.ask(&who, &reason, Ask::Note { what: format!("rebind {name}") }).await?;
-            Ok(Json(Rebound { lifted: Vec::new(), closed: backstage.links.rebind(at, bind) }))
+            Ok(Json(Rebound { lifted: Vec::new(), binds: backstage.links.rebind(at, bind) }))
         }
         Err(fault) => Err(fault.into()),
         Ok(_) => Err(odd()),

@@ -4,9 +4,10 @@ use super::admin::Backstage;
 use super::desk::Operator;
 use super::extract::{Body, Parameters, Who};
 use super::problem::Problem;
+use super::standing::{Carrier, NotUp};
 use crate::engine::control::{Answer, Ask};
 use crate::engine::explain::Question;
-use crate::engine::look::{AccountView, BindView, CarrierView, Look, SessionView, StatusView, View};
+use crate::engine::look::{AccountView, Look, SessionView, StatusView, View};
 use crate::engine::overlay::Action;
 use axum::Json;
 use axum::extract::State;
@@ -14,21 +15,16 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 
-/// The gateway, with what the process knows.
+/// The gateway, with what the process and the links know.
 #[derive(Debug, Serialize)]
 pub struct Status {
     version: &'static str,
     uptime_s: u64,
     #[serde(flatten)]
     status: StatusView,
-}
-
-/// A carrier with its binds.
-#[derive(Debug, Serialize)]
-pub struct Carrier {
-    #[serde(flatten)]
-    carrier: CarrierView,
-    binds: Vec<BindView>,
+    carriers: usize,
+    /// Those that are down, out, or not whole.
+    carriers_not_up: Vec<NotUp>,
 }
 
 /// An account with its sessions.
@@ -59,23 +55,33 @@ pub(super) fn odd() -> Problem {
 
 pub(super) async fn status(State(backstage): State<Backstage>) -> Result<Json<Status>, Problem> {
     let View::Status(status) = ask(&backstage, Look::Status).await? else { return Err(odd()) };
-    Ok(Json(Status { version: env!("CARGO_PKG_VERSION"), uptime_s: backstage.started.elapsed().as_secs(), status }))
+    let carriers = standing(&backstage).await?;
+    Ok(Json(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_s: backstage.started.elapsed().as_secs(),
+        status,
+        carriers: carriers.len(),
+        carriers_not_up: carriers.iter().filter_map(Carrier::not_up).collect(),
+    }))
 }
 
 pub(super) async fn carriers(State(backstage): State<Backstage>) -> Result<Json<Vec<Carrier>>, Problem> {
-    let View::Carriers(carriers) = ask(&backstage, Look::Carriers).await? else { return Err(odd()) };
+    standing(&backstage).await.map(Json)
+}
+
+/// The carriers with their binds and how they stand.
+async fn standing(backstage: &Backstage) -> Result<Vec<Carrier>, Problem> {
+    let View::Carriers(carriers) = ask(backstage, Look::Carriers).await? else { return Err(odd()) };
+    let View::Changes(changes) = ask(backstage, Look::Changes).await? else { return Err(odd()) };
     let binds = backstage.links.binds();
     let with_binds = carriers.into_iter().enumerate().map(|(at, carrier)| {
         let binds = binds.iter().filter(|bind| usize::from(bind.carrier.0) == at).cloned().collect();
-        Carrier { carrier, binds }
+        Carrier::new(carrier, binds, &changes)
     });
     let config = backstage.configured.config();
     // One that is configured no more is told of as long as something waits there.
-    let told = |c: &Carrier| {
-        let waits = || c.carrier.waiting.0.iter().any(|&(_, waiting)| waiting > 0);
-        config.carriers.iter().any(|known| known.name == c.carrier.carrier) || waits()
-    };
-    Ok(Json(with_binds.filter(told).collect()))
+    let told = |c: &Carrier| config.carriers.iter().any(|known| known.name == c.view.carrier) || c.waiting() > 0;
+    Ok(with_binds.filter(told).collect())
 }
 
 pub(super) async fn accounts(State(backstage): State<Backstage>) -> Result<Json<Vec<Account>>, Problem> {

@@ -22,6 +22,7 @@ pub mod problem;
 mod recordings;
 mod records;
 mod refusal;
+mod standing;
 mod tables;
 
 pub use guard::USER_HEADER;

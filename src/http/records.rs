@@ -138,7 +138,7 @@ pub(super) async fn messages(State(backstage): State<Backstage>, Parameters(want
     let rows: Vec<Value> = looked.rows.iter().map(|row| shown(&records, row)).collect();
     let figures = records.figures();
     Ok(Json(
-        json!({ "messages": rows, "next": next, "partial": looked.partial, "behind_groups": figures.behind_groups, "not_looked_at": figures.on_disk }),
+        json!({ "messages": rows, "next": next, "partial": looked.partial, "behind_groups": figures.behind_groups, "not_looked_at": looked.not_looked_at }),
     ))
 }
 

@@ -83,6 +83,24 @@ impl BindCause {
     }
 }
 
+/// Where credentials were shown.
+#[derive(Debug, Clone, Copy)]
+pub enum Door {
+    /// With a bind of this session.
+    Smpp(SessionId),
+    /// With a request, at the HTTP door of this name: kannel, jasmin, twilio.
+    Http(&'static str),
+}
+
+/// One line, with the same fields for each kind of door. `untold`: refusals of this peer that had none before it.
+fn tell_refused(door: Door, system_id: &[u8], cause: &str, peer: IpAddr, untold: u64) {
+    let system_id = system_id.escape_ascii();
+    match door {
+        Door::Smpp(session) => tracing::warn!(door = "smpp", session = session.0, %peer, %system_id, cause, untold, "bind refused"),
+        Door::Http(door) => tracing::warn!(door, %peer, %system_id, cause, untold, "http login refused"),
+    }
+}
+
 /// A client that binds and goes a hundred times a second fills no disk with it; one that opens all its sessions at once has a line for each.
 #[derive(Debug)]
 struct SessionLines(LineGate);
@@ -295,13 +313,21 @@ impl Accounts {
             BindKind::Transceiver => BindType::Trx,
         };
         self.judge(session, Some(kind), system_id, password, peer, now)
-            .unwrap_or_else(|cause| self.refused(cause, session, system_id, peer, now))
+            .unwrap_or_else(|cause| self.refused(cause, Door::Smpp(session), system_id, peer, now))
     }
 
-    /// Looks at credentials that came with a request instead of a bind. What must be asked is told by [`Accounts::finish`], of session 0.
-    pub fn check_request(&self, system_id: &[u8], password: &[u8], peer: IpAddr, now: Now) -> BindCheck {
-        let none = SessionId(0);
-        self.judge(none, None, system_id, password, peer, now).unwrap_or_else(|cause| self.refused(cause, none, system_id, peer, now))
+    /// Looks at credentials that came with a request at an HTTP door instead of a bind. What must be asked is told by [`Accounts::finish`].
+    pub fn check_request(&self, door: &'static str, system_id: &[u8], password: &[u8], peer: IpAddr, now: Now) -> BindCheck {
+        self.judge(SessionId(0), None, system_id, password, peer, now)
+            .unwrap_or_else(|cause| self.refused(cause, Door::Http(door), system_id, peer, now))
+    }
+
+    /// Tells of credentials that an HTTP door looked at itself and refused. `name`: whose they were to be.
+    pub fn login_refused(&self, door: &'static str, name: &[u8], cause: &str, peer: IpAddr, now: Now) {
+        let passes = self.state().lines.pass(peer, now.mono_ms());
+        if let Some(untold) = passes {
+            tell_refused(Door::Http(door), name, cause, peer, untold);
+        }
     }
 
     fn judge(
@@ -346,13 +372,13 @@ impl Accounts {
         }
     }
 
-    /// Takes note of a finished check of `session` and says what the bind gets.
-    pub fn finish(&self, session: SessionId, done: Authenticated, peer: IpAddr, now: Now) -> BindCheck {
+    /// Takes note of a finished check and says what the bind or request gets.
+    pub fn finish(&self, door: Door, done: Authenticated, peer: IpAddr, now: Now) -> BindCheck {
         if done.right {
             self.state().per_account.entry(done.account.id).or_default().verified = Some(done.mark);
             return BindCheck::Right(done.account);
         }
-        self.refused(BindCause::WrongPassword, session, done.account.settings.system_id.as_bytes(), peer, now)
+        self.refused(BindCause::WrongPassword, door, done.account.settings.system_id.as_bytes(), peer, now)
     }
 
     /// `Some` if the beginning (and then the end) of a session of `peer` may be told in the log: with how many were not told before it.
@@ -361,7 +387,7 @@ impl Accounts {
     }
 
     /// Counts and tells a refusal, and what the bind gets for it.
-    fn refused(&self, cause: BindCause, session: SessionId, system_id: &[u8], peer: IpAddr, now: Now) -> BindCheck {
+    fn refused(&self, cause: BindCause, door: Door, system_id: &[u8], peer: IpAddr, now: Now) -> BindCheck {
         let failed = matches!(cause, BindCause::UnknownSystemId | BindCause::WrongPassword);
         self.bind_refusals[cause as usize].fetch_add(1, Ordering::Relaxed);
         let passes = {
@@ -372,8 +398,7 @@ impl Accounts {
             state.lines.pass(peer, now.mono_ms())
         };
         if let Some(untold) = passes {
-            let system_id = system_id.escape_ascii();
-            tracing::warn!(session = session.0, %peer, %system_id, cause = cause.name(), untold, "bind refused");
+            tell_refused(door, system_id, cause.name(), peer, untold);
         }
         BindCheck::Refused { status: cause.status(), failed }
     }
@@ -397,7 +422,7 @@ impl Accounts {
         if self.count_bind(entry) {
             return Ok(());
         }
-        Err(self.refused(BindCause::Limit, session, entry.settings.system_id.as_bytes(), peer, now))
+        Err(self.refused(BindCause::Limit, Door::Smpp(session), entry.settings.system_id.as_bytes(), peer, now))
     }
 
     fn count_bind(&self, entry: &AccountEntry) -> bool {

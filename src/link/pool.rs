@@ -149,26 +149,23 @@ impl BindLoop {
                 continue;
             }
             self.set(Doing::Connecting);
-            let ended = self.hold().await;
-            match ended {
-                Ended::Lost => {
-                    self.standing.lost(self.shared.clock.now().wall_ms);
-                    self.standing.failed(Some("the connection was lost".to_owned()));
-                }
-                Ended::Refused(code) => {
-                    let what = crate::smpp::status::name(code).unwrap_or("a status of its own");
-                    self.standing.failed(Some(format!("the carrier refuses the bind: {what} ({code:#x})")));
-                }
-                Ended::Unreachable => {}
+            let (ended, error) = self.hold().await;
+            if ended == Ended::Lost {
+                self.standing.lost(self.shared.clock.now().wall_ms);
             }
-            if *self.stopped.borrow() || self.shared.engine.is_closed() {
-                break;
-            }
-            if is_down(self.id, &self.down.borrow()) {
-                continue;
+            self.standing.failed(Some(error.clone()));
+            let carrier = &self.context.settings.name;
+            let is_stopped = *self.stopped.borrow() || self.shared.engine.is_closed();
+            // One line for each try that ended.
+            if is_stopped || is_down(self.id, &self.down.borrow()) {
+                tracing::info!(%carrier, bind = self.id.index, cause = ?ended, %error, "bind ended");
+                match is_stopped {
+                    true => break,
+                    false => continue,
+                }
             }
             let delay_ms = backoff.delay_ms(ended, &self.context.settings.reconnect, rand::random::<f64>());
-            tracing::warn!(carrier = %self.context.settings.name, bind = self.id.index, cause = ?ended, delay_ms, "bind is down");
+            tracing::warn!(%carrier, bind = self.id.index, cause = ?ended, %error, delay_ms, "bind is down");
             self.set(Doing::Waiting);
             let id = self.id;
             tokio::select! {
@@ -201,34 +198,35 @@ impl BindLoop {
         self.standing.set(doing, self.shared.clock.now().wall_ms);
     }
 
-    /// One round over the hosts, in order, until one takes the bind; returns when it is over.
-    async fn hold(&mut self) -> Ended {
+    /// One round over the hosts, in order, until one takes the bind; returns when it is over, with what went wrong in words.
+    async fn hold(&mut self) -> (Ended, String) {
         let context = Arc::clone(&self.context);
+        let mut failures = Vec::new();
         for host in &context.settings.hosts {
             let stream = tokio::select! {
                 stream = connect(host, &context) => stream,
-                _ = self.stopped.changed() => return Ended::Unreachable,
+                _ = self.stopped.changed() => return (Ended::Unreachable, "it was stopped".to_owned()),
             };
             match stream {
                 Ok(stream) => match self.drive(stream).await {
-                    Bound::Yes => return Ended::Lost,
-                    Bound::Refused(status) => return Ended::Refused(status),
-                    Bound::No => self.standing.failed(Some(format!("{host} takes the connection and no bind"))),
+                    (Bound::Yes, cause) => return (Ended::Lost, format!("the connection was lost: {cause}")),
+                    (Bound::Refused(code), _) => {
+                        let what = crate::smpp::status::name(code).unwrap_or("a status of its own");
+                        return (Ended::Refused(code), format!("the carrier refuses the bind: {what} ({code:#x})"));
+                    }
+                    (Bound::No, cause) => failures.push(format!("{host} takes the connection and no bind: {cause}")),
                 },
-                Err(error) => {
-                    self.standing.failed(Some(format!("{host}: {error}")));
-                    tracing::warn!(carrier = %context.settings.name, bind = self.id.index, host, %error, "can't connect");
-                }
+                Err(error) => failures.push(format!("{host}: {error}")),
             }
             if *self.stopped.borrow() {
                 break;
             }
         }
-        Ended::Unreachable
+        (Ended::Unreachable, failures.join("; "))
     }
 
-    /// Drives one connection to its end.
-    async fn drive(&mut self, stream: TcpStream) -> Bound {
+    /// Drives one connection to its end: how far the bind came, and why it ended.
+    async fn drive(&mut self, stream: TcpStream) -> (Bound, &'static str) {
         self.id.generation = self.shared.registry.next_generation();
         let id = self.id;
         let progress = Arc::new(BindProgress::counting(Arc::clone(&self.standing.counts)));
@@ -251,12 +249,11 @@ impl BindLoop {
                 driving.await
             }
         };
-        tracing::info!(carrier = %self.context.settings.name, bind = id.index, cause = cause.name(), "bind ended");
         if let Some(left) = registry.remove_bind(id) {
             // A closed channel means that the engine is gone, and what it knew with it.
             let _ = engine.send(vec![left]).await;
         }
-        progress.bound()
+        (progress.bound(), cause.name())
     }
 }
 

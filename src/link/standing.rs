@@ -2,7 +2,7 @@
 
 use super::carrier::Bound;
 use super::registry::Registry;
-use crate::engine::look::{BindView, Links, SessionView};
+use crate::engine::look::{BindView, Links, Rebinding, SessionView};
 use crate::engine::port::SessionId;
 use crate::model::{AccountId, CarrierId};
 use crate::smpp::BindKind;
@@ -177,10 +177,15 @@ impl Links for Registry {
         })
     }
 
-    fn rebind(&self, carrier: CarrierId, bind: Option<u16>) -> usize {
+    fn rebind(&self, carrier: CarrierId, bind: Option<u16>) -> Rebinding {
         let meant = |of: CarrierId, index: u16| of == carrier && bind.is_none_or(|bind| bind == index);
-        self.standings.iter().filter(|s| meant(s.key().0, s.key().1)).for_each(|standing| standing.at_once.notify_one());
+        let mut hurried = 0;
+        for standing in self.standings.iter().filter(|s| meant(s.key().0, s.key().1)) {
+            hurried += usize::from(standing.doing.load(Ordering::Relaxed) == Doing::Waiting as u8);
+            // One that is closed now finds it too, and doesn't wait.
+            standing.at_once.notify_one();
+        }
         let live = self.binds.iter().filter(|live| meant(live.key().carrier, live.key().index));
-        live.map(|live| live.mailbox.close()).count()
+        Rebinding { closed: live.map(|live| live.mailbox.close()).count(), hurried }
     }
 }

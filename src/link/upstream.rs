@@ -7,7 +7,7 @@ mod about;
 mod deliveries;
 mod multi;
 
-use super::accounts::{AccountEntry, Accounts, Authenticated, BindCheck, Verifier};
+use super::accounts::{AccountEntry, Accounts, Authenticated, BindCheck, Door, Verifier};
 use super::driver::Handler;
 use super::standing::SessionStanding;
 use super::translate::receipt::{self, DeliveryWriter};
@@ -381,7 +381,7 @@ impl Handler for Upstream {
             }
             UpstreamCommand::AccountsChanged => self.follow_account(session, now),
             UpstreamCommand::Authenticated(done) => {
-                let check = self.context.accounts.finish(self.id, done, self.peer, now);
+                let check = self.context.accounts.finish(Door::Smpp(self.id), done, self.peer, now);
                 if let Some(bind) = self.pending.take() {
                     self.decide(bind, check, session, now);
                 }

@@ -269,7 +269,7 @@ pub(super) fn id_at(ms: u64) -> u64 {
 
 impl Query {
     /// Ids that can be meant: from, and up to but without.
-    fn ids(&self) -> (u64, u64) {
+    pub(super) fn ids(&self) -> (u64, u64) {
         if let Some(id) = self.id {
             return (id, id.saturating_add(1));
         }

@@ -31,6 +31,8 @@ const LIVE_MAX: usize = 400_000;
 const OCTETS_MAX: usize = 256 << 20;
 /// A message that has not ended goes there after so long: the journal is kept for it no longer.
 const LIVE_AGE: Duration = Duration::from_secs(300);
+/// Messages there that one look-up goes through, newest first: some milliseconds.
+const OPEN_LOOK_MAX: usize = 10_000;
 /// An end is written after so long although its sender has not taken the report.
 const TOLD_AGE: Duration = Duration::from_secs(20);
 /// Least time between two writes only because too much journal is needed.
@@ -90,12 +92,34 @@ pub struct KeeperFigures {
 pub(super) enum Ask {
     /// One message.
     Message(MessageId, Sender<Option<Row>>),
-    /// All that fit, newest first, at most so many.
-    Where(Box<dyn Fn(&Row) -> bool + Send>, Option<u64>, usize, Sender<Vec<Row>>),
+    /// All that fit.
+    Where(Where, Sender<UnderWay>),
     /// Names that are new.
     Names(Vec<String>, Vec<String>),
     /// Write everything that is over, now.
     Flush(Sender<Result<(), String>>),
+}
+
+/// Which messages under way are meant.
+pub(super) struct Where {
+    /// Whether a row is.
+    pub fits: Box<dyn Fn(&Row) -> bool + Send>,
+    /// To this packed number.
+    pub number: Option<u64>,
+    /// From this id, and up to but without the other.
+    pub ids: (u64, u64),
+    /// They may have left memory: not if an end is asked for, which is in a file.
+    pub also_on_disk: bool,
+    /// At most so many from memory, and so many from disk.
+    pub most: usize,
+}
+
+/// Messages under way.
+pub(super) struct UnderWay {
+    /// In no order.
+    pub rows: Vec<Row>,
+    /// On disk, and not looked at; those that could not have been meant are among them.
+    pub not_looked_at: u64,
 }
 
 /// The thread's own.
@@ -447,7 +471,7 @@ impl Keeper {
         // Whoever asked may have gone away.
         match ask {
             Ask::Message(id, answer) => drop(answer.send(self.message(id))),
-            Ask::Where(fits, number, most, answer) => drop(answer.send(self.all_where(&*fits, number, most))),
+            Ask::Where(wanted, answer) => drop(answer.send(self.all_where(&wanted))),
             Ask::Names(accounts, carriers) => {
                 (self.names.accounts, self.names.carriers) = (accounts, carriers);
                 self.shared = Shared::new(&self.names);
@@ -473,11 +497,31 @@ impl Keeper {
         self.row(id, kept.revision, &kept.octets)
     }
 
-    fn all_where(&self, fits: &dyn Fn(&Row) -> bool, number: Option<u64>, most: usize) -> Vec<Row> {
-        let mut candidates: Vec<_> = self.trails.all().filter(|live| number.is_none_or(|number| live.number() == Some(number))).collect();
+    fn all_where(&self, wanted: &Where) -> UnderWay {
+        let is_to = |number: Option<u64>| wanted.number.is_none_or(|wanted| number == Some(wanted));
+        let mut candidates: Vec<_> = self.trails.all().filter(|live| is_to(live.number())).collect();
         candidates.sort_unstable_by_key(|live| std::cmp::Reverse(live.message));
         let rows = candidates.into_iter().filter_map(|live| self.row(live.message, live.revision, live.octets));
-        rows.filter(|row| fits(row)).take(most).collect()
+        let mut rows: Vec<Row> = rows.filter(|row| (wanted.fits)(row)).take(wanted.most).collect();
+        let mut not_looked_at = 0;
+        if wanted.also_on_disk && self.places.open_messages() > 0 {
+            let enough = rows.len() + wanted.most;
+            let looked = self.places.newest(wanted.ids, OPEN_LOOK_MAX, &mut |kept| {
+                // What is in memory too is newer there.
+                if is_to(kept.number()) && self.trails.get(kept.message).is_none() {
+                    let row = self.row(kept.message, kept.revision, &kept.octets);
+                    rows.extend(row.filter(|row| (wanted.fits)(row)));
+                }
+                rows.len() >= enough
+            });
+            not_looked_at = match looked {
+                Ok(true) => self.places.open_messages().saturating_sub(OPEN_LOOK_MAX as u64),
+                Ok(false) => 0,
+                // Where it can't be read none of it was looked at.
+                Err(_) => self.places.open_messages(),
+            };
+        }
+        UnderWay { rows, not_looked_at }
     }
 
     fn publish(&self) {

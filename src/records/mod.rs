@@ -38,11 +38,11 @@ pub mod numbers;
 pub mod place;
 pub mod row;
 
-use crate::model::MessageId;
+use crate::model::{MessageId, State};
 use crate::store::tail::Feed;
 use crossbeam::channel::{Sender, bounded};
 use find::{Files, Found, Query};
-use keeper::{Ask, Keeper, KeeperFigures, Start};
+use keeper::{Ask, Keeper, KeeperFigures, Start, UnderWay, Where};
 use row::Row;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -71,6 +71,8 @@ pub struct Looked {
     pub rows: Vec<Row>,
     /// Time was over before all was looked at.
     pub partial: bool,
+    /// Messages under way that are on disk and were not looked at.
+    pub not_looked_at: u64,
 }
 
 impl Records {
@@ -134,7 +136,7 @@ impl Records {
         Ok(rows.pop())
     }
 
-    /// All that fit: in memory, then in files. Messages under way that have left memory are not among them.
+    /// All that fit: under way in memory, then under way on disk (so many of the newest), then in files.
     ///
     /// # Errors
     /// In words.
@@ -144,14 +146,16 @@ impl Records {
             .number
             .as_ref()
             .and_then(|digits| crate::number::from_text(format!("+{digits}").as_bytes(), crate::number::HomeRegion::default()).ok());
-        let wanted = query.clone();
+        let (wanted, ids) = (query.clone(), query.ids());
         let fits = Box::new(move |row: &Row| wanted.fits(row, None));
-        let mut rows = self.asked(|answer| Ask::Where(fits, packed, query.limit, answer))?;
+        let has_ended = State::ALL.into_iter().any(|state| state.is_final() && query.state.as_deref() == Some(state.name()));
+        let wanted = Where { fits, number: packed, ids, also_on_disk: !has_ended, most: query.limit };
+        let UnderWay { mut rows, not_looked_at } = self.asked(|answer| Ask::Where(wanted, answer))?;
         let found = self.files.find(&query, PATIENCE)?;
         rows.extend(found.rows);
         rows.sort_by(|a, b| b.message.cmp(&a.message).then(b.revision.cmp(&a.revision)));
         rows.dedup_by_key(|row| row.message);
         rows.truncate(query.limit);
-        Ok(Looked { rows, partial: found.partial })
+        Ok(Looked { rows, partial: found.partial, not_looked_at })
     }
 }

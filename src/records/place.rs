@@ -49,6 +49,11 @@ fn id(message: MessageId) -> i64 {
     message.0 as i64
 }
 
+/// A bound of ids, which are below 2^63.
+fn bound(id: u64) -> i64 {
+    i64::try_from(id).unwrap_or(i64::MAX)
+}
+
 impl Places {
     /// Opens or creates it.
     ///
@@ -105,6 +110,29 @@ impl Places {
                 found.extend(kept.optional()?);
             }
             Ok(found)
+        };
+        run().map_err(|error| error.to_string())
+    }
+
+    /// The newest with ids from the first of `ids` up to but without the other, at most so many, until `each` has enough. True if there may be
+    /// more that nobody has looked at.
+    pub fn newest(&self, ids: (u64, u64), most: usize, each: &mut dyn FnMut(Kept) -> bool) -> Result<bool, String> {
+        let mut run = || -> rusqlite::Result<bool> {
+            let sql = "SELECT id, revision, octets FROM open WHERE id >= ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut rows = statement.query(params![bound(ids.0), bound(ids.1), most as i64])?;
+            let mut looked_at = 0;
+            while let Some(row) = rows.next()? {
+                let message = MessageId(row.get::<_, i64>(0)? as u64);
+                looked_at += 1;
+                if each(Kept { message, revision: row.get::<_, i64>(1)? as u8, octets: row.get(2)? }) {
+                    return Ok(false);
+                }
+                if looked_at == most {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
         };
         run().map_err(|error| error.to_string())
     }
@@ -173,6 +201,18 @@ mod tests {
             [kept(10, 3), kept(30, 4)],
             "replaced, deleted, put"
         );
+        let newest = |ids, most, enough: usize| {
+            let mut found = Vec::new();
+            let more = places.newest(ids, most, &mut |kept| {
+                found.push(kept.message.0);
+                found.len() == enough
+            });
+            (found, more.unwrap())
+        };
+        assert_eq!(newest((0, u64::MAX), 9, 9), (vec![30, 10], false), "all of them, newest first");
+        assert_eq!(newest((0, 30), 9, 9), (vec![10], false));
+        assert_eq!(newest((0, u64::MAX), 9, 1), (vec![30], false), "enough");
+        assert_eq!(newest((0, u64::MAX), 1, 9), (vec![30], true), "there may be more");
         assert_eq!(places.known(12).unwrap().len(), 2);
         assert_eq!(places.known(13).unwrap().len(), 0);
         assert_eq!((places.forget_before(11).unwrap(), places.open_messages()), (1, 1));

@@ -175,7 +175,7 @@ pub struct Behaviour {
     pub receipt_swapped: bool,
     /// Share of messages of which ACCEPTD is said first.
     pub accepted_first: f64,
-    /// The number of the first id.
+    /// The number of the first id. A carrier that lives more than once begins by the clock ([`Behaviour::begin_ids_at`]), or gives the same ids again.
     pub id_start: u64,
     /// The carrier's clock against UTC, minutes.
     pub zone_min: i32,
@@ -195,6 +195,28 @@ pub struct Behaviour {
     pub redeliver_tries: u8,
     /// Receipts and inbound messages that may wait in all; further ones are dropped and counted.
     pub waiting_max: usize,
+}
+
+/// 1 January 2020, wall milliseconds.
+const EPOCH_MS: u64 = 1_577_836_800_000;
+/// So long receipts are awaited at most by default, seconds; and ids a second that a padded form has room for in that time.
+const PADDED_S: u64 = 72 * 3_600;
+const PADDED_PER_S: u64 = 1_000;
+
+impl Behaviour {
+    /// Ids that no earlier life of the carrier has given, if this one begins at that time: they follow the clock, a million a second. Where a form is filled
+    /// with zeros they must be short enough to need them: a thousand a second, and the same again after three days.
+    #[must_use]
+    pub fn begin_ids_at(self, wall_ms: u64) -> Behaviour {
+        let is_padded =
+            [self.id_answer, self.id_receipt, self.id_tlv].iter().any(|form| matches!(form, IdForm::Padded | IdForm::HexPadded));
+        let since_ms = wall_ms.saturating_sub(EPOCH_MS);
+        let id_start = match is_padded {
+            true => self.id_start + since_ms / 1000 % PADDED_S * PADDED_PER_S,
+            false => self.id_start + since_ms * 1000,
+        };
+        Behaviour { id_start, ..self }
+    }
 }
 
 impl Default for Behaviour {
@@ -309,6 +331,20 @@ pub fn scramble(mut x: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_later_life_begins_behind_the_ids_of_the_one_before_and_padded_ones_still_need_their_zeros() {
+        use crate::sim::delivery::write_id;
+        let at_ms = 1_790_000_000_000;
+        for form in [IdForm::Decimal, IdForm::HexUpper, IdForm::Padded, IdForm::HexPadded] {
+            let habits = Behaviour { id_answer: form, id_receipt: form, id_tlv: form, ..Behaviour::default() };
+            let [first, second] = [at_ms, at_ms + 10_000].map(|at_ms| habits.clone().begin_ids_at(at_ms).id_start);
+            assert!(second >= first + 10_000, "{form:?}: {first} {second}");
+            let is_padded = matches!(form, IdForm::Padded | IdForm::HexPadded);
+            let most = habits.clone().begin_ids_at(EPOCH_MS + PADDED_S * 1000 - 1).id_start + 1_000_000;
+            assert_eq!(write_id(if is_padded { most } else { 1 }, form)[0] == b'0', is_padded, "{form:?}");
+        }
+    }
 
     #[test]
     fn shares_are_read_and_kept_to() {

@@ -70,6 +70,18 @@ fn quality(page: &mut Page, names: &[String], engine: &EngineSnapshot) {
             family.sample(&[carrier, country, operator, region, state.name()], row.ends[state as usize] as f64);
         }
     }
+    let mut family = page.family(&table::QUALITY_FAILED);
+    for ([carrier, country, operator, region], row) in rows() {
+        let mut sample = |state: State, cause: &str, count: u64| {
+            family.sample(&[carrier, country, operator, region, state.name(), cause], count as f64);
+        };
+        // The commonest one is there before it grows, so that its first step counts.
+        let is_first = |(state, cause, _): &(State, String, u64)| *state == State::Undelivered && cause == "none";
+        if !row.failures.iter().any(is_first) {
+            sample(State::Undelivered, "none", 0);
+        }
+        row.failures.iter().for_each(|(state, cause, count)| sample(*state, cause, *count));
+    }
     let mut family = page.family(&table::QUALITY_MATURED);
     rows().for_each(|(labels, row)| family.sample(&labels, row.matured as f64));
     let mut family = page.family(&table::QUALITY_MATURED_DELIVERED);

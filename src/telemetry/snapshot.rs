@@ -136,11 +136,12 @@ pub const WAIT_CAUSES: [&str; 13] = [
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct WaitFigures {
     /// Age of the oldest message at the head of a lane that is neither paused nor out of its hours, milliseconds since its acceptance (or its time, if it has
-    /// one); 0: none waits, or it is on disk.
+    /// one), on disk or not; 0: none waits.
     pub oldest_ms: u64,
     /// Messages by what holds their lane back, in the order of [`WAIT_CAUSES`]; in lanes, where some may have ended since.
     pub causes: [u64; WAIT_CAUSES.len()],
-    /// When all of it will have left, at the speed of late or else at the rate that is allowed, seconds. `None`: nobody can say.
+    /// When all of it will have left, seconds: at the speed of late, or at the allowed rate where that is what it waits for. `None`: part of it can't leave,
+    /// or nobody can say.
     pub drains_in_s: Option<f64>,
 }
 
@@ -159,6 +160,8 @@ pub struct QualityFigures {
     pub sent: u64,
     /// Messages that ended with it, by state.
     pub ends: [u64; State::ALL.len()],
+    /// Those that failed, by state and cause.
+    pub failures: Vec<(State, String, u64)>,
     /// Messages that it took long enough ago for their receipts to be there.
     pub matured: u64,
     /// Of these, delivered by then.

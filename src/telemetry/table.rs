@@ -41,8 +41,12 @@ pub(super) const ACCEPTED: Metric = metric(
 pub(super) const MESSAGES: Metric = metric("hongyan_messages", Gauge, &["account", "state"], "Accepted messages by the state they are in");
 pub(super) const REFUSALS: Metric =
     metric("hongyan_refusals_total", Counter, &["account", "cause"], "Requests of a bound upstream answered with a refusal, by cause");
-pub(super) const BINDS_REFUSED: Metric =
-    metric("hongyan_binds_refused_total", Counter, &["cause"], "Binds of upstreams that were refused, by cause");
+pub(super) const BINDS_REFUSED: Metric = metric(
+    "hongyan_binds_refused_total",
+    Counter,
+    &["cause"],
+    "Binds of upstreams, and passwords at the HTTP doors, that were refused, by cause",
+);
 pub(super) const SESSIONS: Metric = metric("hongyan_sessions", Gauge, &["account"], "Bound upstream sessions");
 pub(super) const OUTBOX: Metric =
     metric("hongyan_outbox", Gauge, &["account"], "Receipts and inbound messages that wait for a receiver of the account");
@@ -135,7 +139,7 @@ pub(super) const LANE_OLDEST: Metric = metric(
     "hongyan_lane_oldest_seconds",
     Gauge,
     &["carrier", "class"],
-    "Age of the oldest message at the head of a lane that is neither paused nor out of its hours; 0: none waits in memory",
+    "Age of the oldest message at the head of a lane, on disk or not, that is neither paused nor out of its hours; 0: none waits",
 );
 pub(super) const WAITING: Metric = metric(
     "hongyan_waiting",
@@ -150,7 +154,7 @@ pub(super) const LANE_DRAIN: Metric = metric(
     "hongyan_lane_drain_seconds",
     Gauge,
     &["carrier", "class"],
-    "When all that waits will have left, at the speed of late or else at the rate that is allowed; absent: nobody can say",
+    "When all that waits will have left, at the speed of late, or at the allowed rate where that is what it waits for; absent while part of it can't leave",
 );
 pub(super) const QUALITY_SENT: Metric = metric(
     "hongyan_quality_sent_total",
@@ -163,6 +167,12 @@ pub(super) const QUALITY_ENDED: Metric = metric(
     Counter,
     &["carrier", "country", "operator", "region", "state"],
     "Messages that ended with a carrier, by final state (one in doubt that is settled later counts again) and by where their numbers are",
+);
+pub(super) const QUALITY_FAILED: Metric = metric(
+    "hongyan_quality_failed_total",
+    Counter,
+    &["carrier", "country", "operator", "region", "state", "cause"],
+    "Messages that ended with a carrier undelivered, by final state and cause: err_ and a receipt's error, status_ and a refusal's; none: none is told",
 );
 pub(super) const QUALITY_MATURED: Metric = metric(
     "hongyan_quality_matured_total",
@@ -352,6 +362,7 @@ pub const METRICS: &[Metric] = &[
     CHANGES_IN_FORCE,
     QUALITY_SENT,
     QUALITY_ENDED,
+    QUALITY_FAILED,
     QUALITY_MATURED,
     QUALITY_MATURED_DELIVERED,
     CARRIER_MESSAGES,

@@ -16,8 +16,8 @@ fn a_campaign_is_paused_and_cancelled_by_its_name_whoever_handed_it_in_also_afte
         std::fs::read_to_string(&config).unwrap().replacen("system_id = \"shop\"\n", "system_id = \"shop\"\ncampaign_tlv = 0x1500\n", 1);
     std::fs::write(&config, text).unwrap();
     let gateway = GatewayProcess::start(&config);
-    assert!(refused(gateway.admin, &["pause", "--campaign", "spring"]).contains("campaign: no campaign is called 'spring'"));
-    done(gateway.admin, &["pause", "--carrier", "north"]);
+    assert!(refused(gateway.admin, &["pause", "--campaign", "spring", "--yes"]).contains("campaign: no campaign is called 'spring'"));
+    done(gateway.admin, &["pause", "--carrier", "north", "--yes"]);
     let file = directory.path().join("list.txt");
     std::fs::write(&file, (0..20).map(|n| format!("138000000{n:02}\n")).collect::<String>()).unwrap();
     let send = |account: &str, campaign: &str| {
@@ -34,7 +34,7 @@ fn a_campaign_is_paused_and_cancelled_by_its_name_whoever_handed_it_in_also_afte
     assert_eq!(header(&answer).status, 0);
     let id = message_id(&answer);
     assert_eq!(done(gateway.admin, &["message", &id])["campaign"], "spring");
-    let paused = done(gateway.admin, &["pause", "--campaign", "spring", "--account", "shop", "--reason", "a mistake in it"]);
+    let paused = done(gateway.admin, &["pause", "--campaign", "spring", "--account", "shop", "--reason", "a mistake in it", "--yes"]);
     assert_eq!(paused["scope"]["campaign"], "spring", "{paused}");
     done(gateway.admin, &["resume", "--carrier", "north"]);
     until("the others leave", || smsc.stats().submits == 40);

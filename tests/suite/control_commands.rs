@@ -28,7 +28,7 @@ fn send(client: &mut RawPeer, messages: usize) -> Vec<String> {
 fn a_pause_is_still_in_force_after_kill_9_and_what_waited_leaves_when_it_is_lifted() {
     let directory = tempfile::tempdir().unwrap();
     let (smsc, config, gateway) = start(directory.path());
-    let paused = done(gateway.admin, &["pause", "--account", "shop", "--reason", "they asked for it"]);
+    let paused = done(gateway.admin, &["pause", "--account", "shop", "--reason", "they asked for it", "--yes"]);
     assert_eq!((paused["action"].as_str(), paused["who"].as_str()), (Some("pause"), Some("local:ada")), "{paused}");
     let ids = send(&mut RawPeer::bound(gateway.address, BindKind::Transmitter, "shop", "secret"), 5);
     let message = done(gateway.admin, &["message", &ids[0]]);
@@ -52,9 +52,12 @@ fn a_pause_is_still_in_force_after_kill_9_and_what_waited_leaves_when_it_is_lift
 fn a_bind_that_does_not_exist_is_refused_with_those_that_do() {
     let directory = tempfile::tempdir().unwrap();
     let (_smsc, _, gateway) = start(directory.path());
-    for arguments in
-        [["drain", "north/7"].as_slice(), &["unbind", "north/7", "--yes"], &["rebind", "north/7"], &["pause", "--carrier", "north/7"]]
-    {
+    for arguments in [
+        ["drain", "north/7", "--yes"].as_slice(),
+        &["unbind", "north/7", "--yes"],
+        &["rebind", "north/7"],
+        &["pause", "--carrier", "north/7", "--yes"],
+    ] {
         let told = refused(gateway.admin, arguments);
         assert!(told.contains("north has no bind 7") && told.contains("north/0"), "{arguments:?}: {told}");
     }
@@ -74,6 +77,13 @@ fn a_bind_that_is_down_tells_since_when_it_was_lost_and_what_went_wrong() {
     let lost = bind();
     until("it was tried again", || bind()["failure"].as_str().is_some_and(|failure| failure.contains("127.0.0.1")));
     assert_eq!(bind()["since_ms"], lost["since_ms"], "a try that fails is no news");
+    send(&mut RawPeer::bound(gateway.address, BindKind::Transmitter, "shop", "secret"), 2);
+    let status = done(gateway.admin, &["status"]);
+    let [north] = &status["carriers_not_up"].as_array().unwrap()[..] else { panic!("{status}") };
+    assert_eq!((&north["carrier"], &north["standing"], &north["waiting"]), (&"north".into(), &"down".into(), &2.into()), "{north}");
+    assert!(north["cause"].as_str().unwrap().contains("127.0.0.1") && north["since_ms"].is_u64(), "{north}");
+    let lane = done(gateway.admin, &["lanes"])[0].clone();
+    assert!(lane["drains_in_s"].is_null() && lane.as_object().unwrap().contains_key("drains_in_s"), "nothing leaves: {lane}");
     assert!(gateway.terminate().success());
 }
 
@@ -81,9 +91,15 @@ fn a_bind_that_is_down_tells_since_when_it_was_lost_and_what_went_wrong() {
 fn what_is_cancelled_never_leaves_whatever_is_killed() {
     let directory = tempfile::tempdir().unwrap();
     let (smsc, config, gateway) = start(directory.path());
-    done(gateway.admin, &["pause", "--carrier", "north"]);
+    done(gateway.admin, &["pause", "--carrier", "north", "--yes"]);
     send(&mut RawPeer::bound(gateway.address, BindKind::Transmitter, "shop", "secret"), 50);
-    assert!(refused(gateway.admin, &["cancel", "--account", "shop"]).contains("--yes"), "nothing that hurts without a yes");
+    for arguments in
+        [["cancel", "--account", "shop"].as_slice(), &["pause", "--account", "shop"], &["drain", "north"], &["unbind", "north"]]
+    {
+        let told = refused(gateway.admin, arguments);
+        assert!(told.contains("--yes") && told.contains("50 messages wait now"), "nothing that hurts without a yes: {told}");
+    }
+    assert_eq!(done(gateway.admin, &["pauses"]).as_array().unwrap().len(), 1);
     done(gateway.admin, &["cancel", "--account", "shop", "--reason", "wrong price", "--yes"]);
     gateway.kill();
     let gateway = GatewayProcess::start(&config);
@@ -106,12 +122,37 @@ fn a_bind_is_unbound_stays_down_and_binds_again_and_a_test_message_goes_through_
     assert!(refused(gateway.admin, &test).contains("isn't up"));
     done(gateway.admin, &["rebind", "north/0"]);
     until("it is up again", || state(0) == "up");
-    done(gateway.admin, &["pause", "--carrier", "north/0"]);
+    done(gateway.admin, &["pause", "--carrier", "north/0", "--yes"]);
+    let bind = |bind: usize| done(gateway.admin, &["carriers"])[0]["binds"][bind].clone();
+    assert_eq!((bind(0)["standing"].as_str(), bind(0)["state"].as_str()), (Some("paused"), Some("up")));
     let told = done(gateway.admin, &test);
     assert!(told["outcome"].as_str().unwrap().starts_with("sent"), "{told}");
     assert_eq!(smsc.stats().submits, 1);
-    done(gateway.admin, &["drain", "north/1", "--then-unbind"]);
+    done(gateway.admin, &["drain", "north/1", "--then-unbind", "--yes"]);
     until("a drained bind with nothing in flight is unbound", || state(1) == "down");
+    assert_eq!(bind(1)["standing"], "unbound");
+}
+
+#[test]
+fn a_bind_that_waits_for_its_next_try_is_told_to_make_it_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let smsc = Smsc::start(SmscSettings::default()).unwrap();
+    let address = smsc.local_addr();
+    let config = configure(directory.path(), address, "");
+    let text = std::fs::read_to_string(&config).unwrap().replace("min_ms = 100\nmax_ms = 1000", "min_ms = 600000\nmax_ms = 600000");
+    std::fs::write(&config, text).unwrap();
+    let gateway = GatewayProcess::start(&config);
+    let states = || {
+        let carriers = done(gateway.admin, &["carriers"]);
+        carriers[0]["binds"].as_array().unwrap().iter().map(|bind| bind["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    until("all binds are up", || states().iter().all(|state| state == "up"));
+    drop(smsc);
+    until("all wait", || states().iter().all(|state| state == "waiting"));
+    let _smsc = Smsc::start(SmscSettings { listen: address, ..SmscSettings::default() }).unwrap();
+    let told = done(gateway.admin, &["rebind", "north"]);
+    assert_eq!((&told["hurried"], &told["closed"]), (&states().len().into(), &0.into()), "{told}");
+    until("they are up long before their time", || states().iter().all(|state| state == "up"));
 }
 
 #[test]
@@ -141,18 +182,22 @@ fn what_is_wrong_is_told_with_field_and_fix_and_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let (_smsc, _, gateway) = start(directory.path());
     for (arguments, said) in [
-        (&["pause", "--account", "nobody"][..], "account: no account is called 'nobody'; one of: shop, codes"),
-        (&["pause"], "scope: nothing says what to pause"),
-        (&["pause", "--number", "12x"], "number: "),
+        (&["pause", "--account", "nobody", "--yes"][..], "account: no account is called 'nobody'; one of: shop, codes"),
+        (&["pause", "--yes"], "scope: nothing says what to pause"),
+        (&["pause", "--number", "12x", "--yes"], "number: "),
         (&["reroute", "--carrier", "north", "--to", "north", "--yes"], "to: that is where it goes already"),
         (&["limit", "--carrier", "north"], "rate_per_s: no limit is named"),
+        (&["limit", "--account", "shop", "--burst", "5"], "burst: an account has none; a carrier, or without it"),
+        (&["limit", "--carrier", "north", "--rate", "2000000"], "rate_per_s: is out of range; 0 (paused) to 1000000"),
         (&["message", "17"], "no message 0000000000000000017 is alive"),
         (&["resume", "7"], "no such change is in force"),
     ] {
         let error = refused(gateway.admin, arguments);
         assert!(error.contains(said), "{arguments:?}: {error}");
     }
-    assert_eq!(hongyan(gateway.admin, &["pause", "--for", "2w", "--account", "shop"]).0, 2, "wrong usage");
+    assert_eq!(hongyan(gateway.admin, &["pause", "--for", "2w", "--account", "shop", "--yes"]).0, 2, "wrong usage");
+    let (code, _, told) = hongyan(gateway.admin, &["limit", "--carrier", "north", "--rate", "-5"]);
+    assert!(code == 2 && told.contains("--rate") && told.contains("a whole number from 0, such as 500"), "{told}");
     assert_eq!(done(gateway.admin, &["audit"]).as_array().unwrap().len(), 0);
     let nobody = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
     assert!(refused(nobody, &["status"]).contains("no gateway answers at http://127.0.0.1:1"));
@@ -169,6 +214,6 @@ fn an_admin_port_with_a_token_asks_for_it() {
     std::fs::write(&token, "a-token-of-sixteen\n").unwrap();
     let gateway = GatewayProcess::start(&config);
     assert!(refused(gateway.admin, &["status"]).contains("the token is missing or wrong"));
-    let told = done(gateway.admin, &["pause", "--account", "shop", "--token-file", token.to_str().unwrap()]);
+    let told = done(gateway.admin, &["pause", "--account", "shop", "--token-file", token.to_str().unwrap(), "--yes"]);
     assert_eq!(told["who"], "token:ada");
 }

@@ -14,7 +14,7 @@ fn a_number_that_is_blocked_by_command_line_is_refused_and_what_waits_for_it_nev
     let config = configure(directory.path(), smsc.local_addr(), "");
     let gateway = GatewayProcess::start(&config);
     let status = |client: &mut RawPeer, to: &[u8]| header(&client.ask(&Pdu::SubmitSm(submit(to, b"hello")))).status;
-    done(gateway.admin, &["pause", "--carrier", "north"]);
+    done(gateway.admin, &["pause", "--carrier", "north", "--yes"]);
     let mut client = RawPeer::bound(gateway.address, BindKind::Transmitter, "shop", "secret");
     for to in [b"8613800138001", b"8613800138002", b"8613800138003"] {
         assert_eq!(status(&mut client, to), 0);

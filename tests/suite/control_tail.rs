@@ -52,7 +52,7 @@ fn changes_binds_sessions_and_masked_messages_are_followed_and_a_lost_gateway_is
     let other = Tail::start(gateway.admin, &[]);
     // Once it has had its first look it tells what comes.
     until("a change is told", || {
-        done(gateway.admin, &["pause", "--account", "codes", "--reason", "look"]);
+        done(gateway.admin, &["pause", "--account", "codes", "--reason", "look", "--yes"]);
         done(gateway.admin, &["resume", "--account", "codes"]);
         tail.has("control", "pause") && other.has("control", "lifted")
     });
@@ -73,12 +73,12 @@ fn changes_binds_sessions_and_masked_messages_are_followed_and_a_lost_gateway_is
 fn every_command_that_asks_a_gateway_speaks_json_and_what_hurts_asks_first() {
     for command in [
         "status", "carriers", "accounts", "lanes", "pauses", "pause", "resume", "drain", "cancel", "reroute", "reload", "explain", "tail",
-        "limit", "kick",
+        "limit", "kick", "unbind",
     ] {
         let help = Command::new(BINARY).args([command, "--help"]).output().unwrap();
         let help = String::from_utf8_lossy(&help.stdout).into_owned();
         assert!(help.contains("--json") && help.contains("--admin") && help.contains("--token-file"), "{command}: {help}");
-        let hurts = ["cancel", "reroute", "reload", "kick"].contains(&command);
+        let hurts = ["pause", "drain", "unbind", "cancel", "reroute", "reload", "kick"].contains(&command);
         assert_eq!(help.contains("--yes"), hurts, "{command}: {help}");
     }
 }

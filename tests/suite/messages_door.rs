@@ -21,7 +21,7 @@ fn a_batch_is_answered_item_by_item_and_is_not_lost_or_doubled_by_kill_9() {
     let smsc = Smsc::start(SmscSettings::default()).unwrap();
     let config = configure(directory.path(), smsc.local_addr(), "");
     let gateway = GatewayProcess::start(&config);
-    done(gateway.admin, &["pause", "--carrier", "north"]);
+    done(gateway.admin, &["pause", "--carrier", "north", "--yes"]);
     let mut items: Vec<Value> = (0..1_000).map(|n| json!({ "to": format!("138{n:08}"), "identity": format!("spring/{n}") })).collect();
     items[3]["to"] = json!("12x");
     items[4]["text"] = json!("雁".repeat(100));

@@ -109,7 +109,7 @@ fn a_diff_tells_prefixes_and_how_many_numbers_change_hands() {
     let (code, said, error) = run(dir, &["ranges", "diff", "old.csv", "new.csv"]);
     assert_eq!(code, 0, "{error}");
     for piece in [
-        "1 prefixes appear, 1 go, 1 change",
+        "prefixes: 1 appear, 1 go, 1 change",
         "  - 861380           CN, China Mobile, Guangdong",
         "  ~ 861381           CN, China Mobile, Guangdong, mobile, Asia/Shanghai  ->  CN, China Unicom",
         "  + 8613900          CN, China Mobile, Beijing",

@@ -78,7 +78,7 @@ fn refusals_and_our_own_verdicts_stand_in_the_trail_with_their_codes() {
     let smsc = Smsc::start(SmscSettings::default()).unwrap();
     let config = configure(directory.path(), smsc.local_addr(), "");
     let gateway = GatewayProcess::start(&config);
-    done(gateway.admin, &["pause", "--carrier", "north"]);
+    done(gateway.admin, &["pause", "--carrier", "north", "--yes"]);
     let mut client = RawPeer::bound(gateway.address, BindKind::Transmitter, "shop", "secret");
     let id = send(&mut client, b"8613800138000");
     done(gateway.admin, &["cancel", "--message", &id, "--reason", "wrong", "--yes"]);
@@ -86,4 +86,31 @@ fn refusals_and_our_own_verdicts_stand_in_the_trail_with_their_codes() {
     let told = done(gateway.admin, &["explain", &id]);
     assert_eq!(steps(&told), ["accepted", "verdict"], "{told}");
     assert_eq!((told["trail"][1]["state"].as_str(), told["attempts"].as_u64()), (Some("cancelled"), Some(0)), "{told}");
+}
+
+#[test]
+fn messages_that_wait_so_long_that_they_left_memory_are_listed_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let smsc = Smsc::start(SmscSettings::default()).unwrap();
+    // The least that may be set: what needs more than half of it leaves memory.
+    let config = configure(directory.path(), smsc.local_addr(), "");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{text}[records]\nmax_behind_bytes = {}\n", 16 << 20)).unwrap();
+    let gateway = GatewayProcess::start(&config);
+    done(gateway.admin, &["pause", "--account", "shop", "--yes"]);
+    let numbers: Vec<String> = (0..800).map(|n| format!("138{n:08}")).collect();
+    for (at, numbers) in numbers.chunks(200).enumerate() {
+        let file = directory.path().join(format!("numbers-{at}.txt"));
+        std::fs::write(&file, numbers.join("\n")).unwrap();
+        let sent = done(gateway.admin, &["send", file.to_str().unwrap(), "--account", "shop", "--text", &"x".repeat(20_000)]);
+        assert_eq!(sent["accepted"], 200, "{sent}");
+    }
+    until("some have left memory", || done(gateway.admin, &["records", "status"])["on_disk"].as_u64().unwrap() > 100);
+    let find = |more: &[&str]| done(gateway.admin, &[&["records", "find", "--account", "shop", "--limit", "1000"], more].concat());
+    let found = find(&["--state", "waiting"]);
+    let mut ids: Vec<&str> = found["messages"].as_array().unwrap().iter().map(|row| row["message"].as_str().unwrap()).collect();
+    assert_eq!((ids.len(), ids.is_sorted_by(|a, b| a > b), &found["not_looked_at"]), (800, true, &0.into()), "newest first, each once");
+    assert_eq!(find(&["--number", &numbers[0]])["messages"][0]["message"], *ids.pop().unwrap(), "the oldest by its number");
+    assert_eq!(find(&["--state", "delivered"])["messages"], Value::Array(Vec::new()));
+    assert!(gateway.terminate().success());
 }

@@ -82,7 +82,7 @@ fn a_carrier_is_drained_and_an_account_paused_by_keys_and_a_lost_gateway_is_foun
     let mut client = RawPeer::bound(gateway.address, BindKind::Transmitter, "shop", "secret");
     client.ask(&Pdu::SubmitSm(submit(b"8613800138000", b"hello")));
     screen.shows("shop (paused)");
-    screen.shows("1 changes in force, 1 messages held");
+    screen.shows("1 change in force, 1 message held");
     screen.press(&["Enter"]);
     screen.shows("in force: pause");
     screen.press(&["q", "?"]);

@@ -1,6 +1,7 @@
 //! The log for machines: every line is one JSON object with the same fields each time, and a client that binds and goes without end doesn't fill it.
 
-use super::crash_rig::{BINARY, configure, terminate};
+use super::api_rig::with_http;
+use super::crash_rig::{BINARY, terminate};
 use super::peers_rig::{RawPeer, header, submit};
 use hongyan::sim::smsc::{Smsc, SmscSettings};
 use hongyan::smpp::{BindKind, Pdu};
@@ -14,7 +15,7 @@ use std::time::Instant;
 fn lines_have_stable_fields_and_a_client_that_binds_without_end_has_few_of_them() {
     let carrier = Smsc::start(SmscSettings::default()).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let config = configure(directory.path(), carrier.local_addr(), "");
+    let config = with_http(directory.path(), carrier.local_addr(), "", "");
     let text = std::fs::read_to_string(&config).unwrap().replace("level = \"warn\"", "level = \"info\"\nformat = \"json\"");
     std::fs::write(&config, text).unwrap();
     let mut command = Command::new(BINARY);
@@ -28,6 +29,8 @@ fn lines_have_stable_fields_and_a_client_that_binds_without_end_has_few_of_them(
     });
     let listening = lines.by_ref().find(|event| event["message"] == "listening for SMPP").unwrap();
     let address: SocketAddr = listening["address"].as_str().unwrap().parse().unwrap();
+    let http = lines.by_ref().find(|event| event["message"] == "HTTP API").unwrap();
+    let public = http["address"].as_str().unwrap().to_owned();
 
     let (cycles, started) = (100, Instant::now());
     for _ in 0..cycles {
@@ -38,6 +41,11 @@ fn lines_have_stable_fields_and_a_client_that_binds_without_end_has_few_of_them(
     let mut client = RawPeer::bound(address, BindKind::Transceiver, "codes", "secret");
     let refused = submit(b"12345678901234567", b"hello");
     assert_ne!(header(&client.ask(&Pdu::SubmitSm(refused))).status, 0);
+    // A wrong password at an HTTP door, and a carrier that is lost.
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let send = format!("http://{public}/cgi-bin/sendsms?username=shop&password=wrong&to=13800138000&text=x");
+    assert_eq!(agent.get(&send).call().unwrap().status(), 403);
+    carrier.stop();
     std::thread::sleep(std::time::Duration::from_millis(2_500));
     terminate(gateway.id());
     let events: Vec<Value> = lines.collect();
@@ -53,5 +61,17 @@ fn lines_have_stable_fields_and_a_client_that_binds_without_end_has_few_of_them(
     let [told] = of("requests refused")[..] else { panic!("{events:#?}") };
     assert_eq!((&told["account"], &told["requests"]), (&"codes".into(), &1.into()));
     assert!(!events.iter().any(|event| event.to_string().contains("12345678901234567")), "a number is in the log");
-    carrier.stop();
+    let [login] = of("http login refused")[..] else { panic!("{events:#?}") };
+    assert_eq!((&login["door"], &login["system_id"], &login["cause"]), (&"kannel".into(), &"shop".into(), &"wrong_password".into()));
+    assert!(login["peer"].is_string() && login["untold"] == 0 && login["session"].is_null(), "{login}");
+    let down = of("bind is down");
+    assert!(down.len() >= 2, "{events:#?}");
+    for event in &down {
+        let has = |field: &str| !event[field].is_null();
+        assert!(["carrier", "bind", "cause", "error", "delay_ms"].into_iter().all(has), "{event}");
+    }
+    // One line for each try that ended: its cause, and what was said of it, stand together.
+    let told = |event: &&Value| event["target"].as_str().unwrap().contains("link::pool") && event["message"] != "bind is down";
+    let others: Vec<_> = events.iter().filter(told).map(|event| event["message"].clone()).collect();
+    assert!(others.iter().all(|message| message == "bind ended"), "{others:?}");
 }

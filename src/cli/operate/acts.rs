@@ -2,6 +2,7 @@
 
 use super::super::Output;
 use super::super::admin::{Client, Where};
+use super::super::counts::counted;
 use super::super::tables;
 use super::words::{LimitArgs, ScopeArgs, Sure, put};
 use serde_json::{Map, Value, json};
@@ -27,8 +28,8 @@ pub(super) fn told(client: &Client, path: &str, body: &Value, say: impl Fn(&Valu
     Ok(())
 }
 
-pub(super) fn begin(at: &Where, body: Value, output: &mut Output) -> Result<(), String> {
-    told(&at.client()?, "/v1/changes", &body, |change| format!("in force: {}", tables::change(change)), output)
+pub(super) fn begin(client: &Client, body: Value, output: &mut Output) -> Result<(), String> {
+    told(client, "/v1/changes", &body, |change| format!("in force: {}", tables::change(change)), output)
 }
 
 pub(super) fn resume(id: Option<u64>, scope: &ScopeArgs, reason: &str, client: &Client, output: &mut Output) -> Result<(), String> {
@@ -51,6 +52,19 @@ pub(in crate::cli) fn escaped(text: &str) -> String {
     text.bytes().map(|octet| if octet.is_ascii_alphanumeric() { char::from(octet).to_string() } else { format!("%{octet:02X}") }).collect()
 }
 
+/// What a rebind came to.
+pub(super) fn rebound(value: &Value) -> String {
+    let lifted = value["lifted"].as_array().map_or(0, Vec::len) as u64;
+    let [closed, hurried] = ["closed", "hurried"].map(|field| value[field].as_u64().unwrap_or(0));
+    let told = [
+        (lifted, counted(lifted, "change lifted", "changes lifted")),
+        (closed, counted(closed, "bind closed to bind anew", "binds closed to bind anew")),
+        (hurried, counted(hurried, "bind that waited tries at once", "binds that waited try at once")),
+    ];
+    let told: Vec<String> = told.into_iter().filter(|(of, _)| *of > 0).map(|(_, told)| told).collect();
+    if told.is_empty() { "nothing to do: it is connecting already".to_owned() } else { told.join(", ") }
+}
+
 pub(super) fn limit(args: &LimitArgs, output: &mut Output) -> Result<(), String> {
     let mut whose = Map::new();
     put(&mut whose, "account", args.account.clone());
@@ -63,7 +77,7 @@ pub(super) fn limit(args: &LimitArgs, output: &mut Output) -> Result<(), String>
     put(&mut whose, "unlimited", args.unlimited.then_some(true));
     put(&mut whose, "burst", args.burst);
     put(&mut whose, "max_waiting", args.max_waiting);
-    begin(&args.at, args.terms.on(json!({ "action": "limit", "limit": whose })), output)
+    begin(&args.at.client()?, args.terms.on(json!({ "action": "limit", "limit": whose })), output)
 }
 
 /// Sends it, then looks until the carrier has said something, or for some seconds.

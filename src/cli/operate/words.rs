@@ -1,6 +1,8 @@
 //! The words that the operating commands share: scopes, terms, times, the confirmation; and what they are to the admin port.
 
-use super::super::admin::Where;
+use super::super::admin::{Client, Where};
+use super::super::counts::counted;
+use super::super::tables::list;
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::io::{BufRead, IsTerminal};
@@ -68,6 +70,8 @@ pub(in crate::cli) struct Begin {
     #[command(flatten)]
     pub(super) terms: Terms,
     #[command(flatten)]
+    pub(super) sure: Sure,
+    #[command(flatten)]
     pub(super) at: Where,
 }
 
@@ -89,17 +93,17 @@ pub(in crate::cli) struct LimitArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "account")]
     pub(super) carrier: Option<String>,
     /// Segments a second; 0 pauses
-    #[arg(long, value_name = "N", conflicts_with = "unlimited")]
+    #[arg(long, value_name = "N", conflicts_with = "unlimited", value_parser = whole_number, allow_hyphen_values = true)]
     pub(super) rate: Option<u32>,
     /// No limit of the rate
     #[arg(long)]
     pub(super) unlimited: bool,
     /// Segments at once, of a carrier
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole_number, allow_hyphen_values = true)]
     pub(super) burst: Option<u32>,
     /// Messages that may wait, of an account
-    #[arg(long, value_name = "N")]
-    pub(super) max_waiting: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = whole_number, allow_hyphen_values = true)]
+    pub(super) max_waiting: Option<u32>,
     /// What the configuration says again
     #[arg(long, conflicts_with_all = ["rate", "unlimited", "burst", "max_waiting"])]
     pub(super) default: bool,
@@ -107,6 +111,11 @@ pub(in crate::cli) struct LimitArgs {
     pub(super) terms: Terms,
     #[command(flatten)]
     pub(super) at: Where,
+}
+
+/// Bounds are the gateway's to tell.
+fn whole_number(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "a whole number from 0, such as 500".to_owned())
 }
 
 /// `90s`, `30m`, `2h`, `1d`, `90` (seconds).
@@ -194,6 +203,18 @@ impl Terms {
 }
 
 impl Sure {
+    /// As [`Sure::ask`], with how many messages of that scope wait, as far as it can be told.
+    pub(super) fn ask_of(&self, what: &str, scope: &Value, client: &Client) -> Result<(), String> {
+        if self.yes {
+            return Ok(());
+        }
+        let waiting = match waiting(scope, client)? {
+            Some(waiting) => format!("; {} now", counted(waiting, "message waits", "messages wait")),
+            None => String::new(),
+        };
+        self.ask(&format!("{what}{waiting}"))
+    }
+
     /// Asks on a terminal; elsewhere `--yes` must say it.
     pub(super) fn ask(&self, what: &str) -> Result<(), String> {
         if self.yes {
@@ -210,6 +231,23 @@ impl Sure {
             false => Err("nothing was changed".to_owned()),
         }
     }
+}
+
+/// Messages of a scope that wait; `None` where neither accounts nor lanes tell them apart: one message, a number, a range, a bind, a name that is unknown.
+fn waiting(scope: &Value, client: &Client) -> Result<Option<u64>, String> {
+    let Some(conditions) = scope.as_object().filter(|conditions| !conditions.is_empty()) else { return Ok(None) };
+    if let (Some(account), 1) = (conditions.get("account"), conditions.len()) {
+        let accounts = client.get("/v1/accounts")?;
+        return Ok(list(&accounts).iter().find(|of| of["account"] == *account).and_then(|of| of["waiting"].as_u64()));
+    }
+    if !conditions.keys().all(|key| matches!(key.as_str(), "account" | "campaign" | "class" | "carrier")) {
+        return Ok(None);
+    }
+    let lanes = client.get("/v1/lanes")?;
+    let meant = list(&lanes).iter().filter(|lane| conditions.iter().all(|(key, value)| lane[key] == *value));
+    let messages = |lane: &Value| ["in_memory", "on_disk"].iter().filter_map(|place| lane[place].as_u64()).sum::<u64>();
+    // What lies elsewhere (scheduled, held by a pause) no lane tells of.
+    Ok(Some(meant.map(messages).sum()).filter(|&waiting| waiting > 0))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::{DUPLICATE, show_rejects};
 use crate::cli::Output;
 use crate::cli::admin::Client;
 use crate::cli::balance::credits;
-use crate::cli::ranges::grouped;
+use crate::cli::counts::{counted, grouped};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -128,8 +128,13 @@ impl<'a> Dry<'a> {
         if self.client.json {
             return output.json(&self.to_json(lines, slowest, rejects), false);
         }
-        output.heading(&format!("{} lines; nothing is sent", grouped(lines)));
-        output.line(&format!("  {:<24} {:>13}  in {} segments", "would be sent", grouped(sums.taken), grouped(sums.segments)));
+        output.heading(&format!("{}; nothing is sent", counted(lines, "line", "lines")));
+        output.line(&format!(
+            "  {:<24} {:>13}  in {}",
+            "would be sent",
+            grouped(sums.taken),
+            counted(sums.segments, "segment", "segments")
+        ));
         if sums.repeated > 0 {
             output.line(&format!("  {:<24} {:>13}", "handed in before", grouped(sums.repeated)));
         }

@@ -1,6 +1,6 @@
 //! How far a file is: a bar on a terminal, a line now and then elsewhere. On standard error: standard output has the result.
 
-use crate::cli::ranges::grouped;
+use crate::cli::counts::{counted, grouped};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Read, Result};
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl Progress {
         }
         let per_s = lines as f64 / self.begun.elapsed().as_secs_f64().max(0.001);
         let note = if note.is_empty() { String::new() } else { format!(" - {note}") };
-        let said = format!("{} lines, {} not sent, {per_s:.0}/s{note}", grouped(lines), grouped(rejected));
+        let said = format!("{}, {} not sent, {per_s:.0}/s{note}", counted(lines, "line", "lines"), grouped(rejected));
         match &self.bar {
             Some(bar) => {
                 bar.set_position(self.octets.load(Ordering::Relaxed));

@@ -1,5 +1,6 @@
 //! What is wrong, worst first, each with what to do; computed from what the admin port says, so that they stand even where no Prometheus is.
 
+use super::super::counts::counted;
 use super::super::tables::{list, text};
 use super::look::{Look, Looks, age_s, answers, number, seconds};
 use serde_json::Value;
@@ -58,7 +59,10 @@ fn gateway(look: &Look, found: &mut Vec<Alarm>) {
     let status = &look.status;
     let lost = number(status, &["lost"]);
     if lost != 0.0 {
-        let what = if lost > 0.0 { format!("{lost} messages are lost") } else { format!("{} messages are doubled", -lost) };
+        let what = match lost > 0.0 {
+            true => counted(lost as u64, "message is lost", "messages are lost"),
+            false => counted(-lost as u64, "message is doubled", "messages are doubled"),
+        };
         push(found, Severity::Critical, format!("conservation: {what}"), "keep the data directory; hongyan store verify");
     }
     let disk = text(&status["disk"]);
@@ -76,7 +80,12 @@ fn gateway(look: &Look, found: &mut Vec<Alarm>) {
     }
     let (held, changes) = (number(status, &["held"]), number(status, &["changes"]));
     if changes > 0.0 {
-        push(found, Severity::Note, format!("{changes} changes in force, {held} messages held"), "hongyan pauses");
+        push(
+            found,
+            Severity::Note,
+            format!("{} in force, {} held", counted(changes as u64, "change", "changes"), counted(held as u64, "message", "messages")),
+            "hongyan pauses",
+        );
     }
 }
 
@@ -90,7 +99,8 @@ fn of_carrier(looks: &Looks, look: &Look, carrier: &Value, found: &mut Vec<Alarm
         let longest = down.iter().filter_map(|bind| age_s(look, &bind["since_ms"])).fold(0.0, f64::max);
         let which = if down.len() == binds.len() { "all".to_owned() } else { down.len().to_string() };
         let failure = down.iter().find_map(|bind| bind["failure"].as_str()).map_or(String::new(), |failure| format!(", {failure}"));
-        let what = format!("{name}: {which} of {} binds down for {}{failure}", binds.len(), seconds(longest));
+        let of = counted(binds.len() as u64, "bind", "binds");
+        let what = format!("{name}: {which} of {of} down for {}{failure}", seconds(longest));
         let (severity, hint) = match (wanted, down.len() == binds.len()) {
             (true, _) => (Severity::Note, "an operator wants it so; hongyan rebind"),
             (false, true) => (Severity::Critical, "network, password, the carrier's side: see the log"),
@@ -143,7 +153,7 @@ fn of_account(account: &Value, found: &mut Vec<Alarm>) {
         push(
             found,
             Severity::Note,
-            format!("{name}: {outbox} receipts wait, nobody is bound to take them"),
+            format!("{name}: {}, nobody is bound to take them", counted(outbox as u64, "receipt waits", "receipts wait")),
             "its client must bind as rx or trx",
         );
     }

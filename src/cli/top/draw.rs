@@ -248,10 +248,10 @@ mod tests {
             status: json!({ "node": 1, "version": "0.1.0", "uptime_s": 100.0 + at_s, "disk": "ok", "lost": 0, "accepted": 1_000 + sent,
                 "now_ms": 1_790_000_060_000u64, "states": { "waiting": 12, "delivered": sent } }),
             carriers: json!([
-                { "carrier": "north", "usable": true, "health": "well", "waiting": { "otp": 3 }, "rate_per_s": 100, "allowed_per_s": 42.5,
+                { "carrier": "north", "standing": "up", "usable": true, "health": "well", "waiting": { "otp": 3 }, "rate_per_s": 100, "allowed_per_s": 42.5,
                   "in_flight": 7, "window": 20, "answers": { "sent": sent, "throttled": sent / 10 }, "waits_on": "permits: 12 ms",
-                  "binds": [{ "bind": 0, "kind": "trx", "state": "up", "since_ms": 1_790_000_000_000u64, "in_flight": 7, "window": 10 },
-                            { "bind": 1, "kind": "trx", "state": "connecting", "since_ms": 1_790_000_000_000u64, "in_flight": 0, "window": 10 }] },
+                  "binds": [{ "bind": 0, "kind": "trx", "standing": "up", "state": "up", "since_ms": 1_790_000_000_000u64, "in_flight": 7, "window": 10 },
+                            { "bind": 1, "kind": "trx", "standing": "connecting", "state": "connecting", "since_ms": 1_790_000_000_000u64, "in_flight": 0, "window": 10 }] },
             ]),
             accounts: json!([{ "account": "shop", "sessions": 2, "rate_per_s": 500, "waiting": 12, "max_waiting": 1_000_000, "outbox": 4,
                 "states": { "delivered": sent, "waiting": 12 }, "binds": [{ "session": 1, "kind": "trx", "window": 10 }] }]),

@@ -1,6 +1,6 @@
 //! The rows of the three panels, as text by column, from the looks. Which columns stand where is for `draw`.
 
-use super::super::tables::{list, text};
+use super::super::tables::{carrier_standing, list, text};
 use super::look::{Look, Looks, accepted, age_s, answers, number, seconds, short};
 use serde_json::{Map, Value, json};
 
@@ -106,22 +106,14 @@ pub fn rows(panel: Panel, looks: &Looks) -> Vec<Row> {
     }
 }
 
-/// An action that is in force for exactly this carrier (or bind).
-fn in_force(look: &Look, scope: &Value) -> Option<&'static str> {
-    let of = |action: &'static str| {
-        let meant = |change: &&Value| change["action"] == action && change["scope"] == *scope;
-        list(&look.changes).iter().find(meant).map(|_| action)
-    };
-    of("pause").or_else(|| of("drain")).or_else(|| of("unbind"))
+/// A pause in force of exactly this.
+fn is_paused(look: &Look, scope: &Value) -> bool {
+    list(&look.changes).iter().any(|change| change["action"] == "pause" && change["scope"] == *scope)
 }
 
-fn said(action: &str) -> String {
-    match action {
-        "pause" => "paused",
-        "drain" => "drained",
-        _ => "unbound",
-    }
-    .to_owned()
+/// An operator wanted it so.
+fn is_wanted(standing: &str) -> bool {
+    matches!(standing, "paused" | "drained" | "unbound")
 }
 
 fn limit(value: &Value) -> String {
@@ -131,16 +123,8 @@ fn limit(value: &Value) -> String {
 fn carrier_rows(looks: &Looks, look: &Look, carrier: &Value) -> Vec<Row> {
     let name = text(&carrier["carrier"]);
     let scope = json!({ "carrier": name });
-    let of_all = in_force(look, &scope);
     let binds = list(&carrier["binds"]);
-    let up = binds.iter().filter(|bind| bind["state"] == "up").count();
-    let health = text(&carrier["health"]);
-    let state = match of_all {
-        Some(action) => said(action),
-        None if up == 0 => "down".to_owned(),
-        None if health == "well" || health.is_empty() => format!("{up}/{} up", binds.len()),
-        None => health.clone(),
-    };
+    let standing = text(&carrier["standing"]);
     let all = looks.minute(|look| answers(look, &name, ""));
     let throttled = looks.minute(|look| answers(look, &name, "throttled"));
     let rate = |outcome: &'static str| looks.rate(|look| answers(look, &name, outcome));
@@ -154,12 +138,12 @@ fn carrier_rows(looks: &Looks, look: &Look, carrier: &Value) -> Vec<Row> {
         let (in_flight, per_s) = (number(carrier, &["in_flight"]), rate(""));
         if per_s > 0.0 && in_flight > 0.0 { format!("~{}", seconds(in_flight / per_s).replace(' ', "")) } else { String::new() }
     };
-    let bad = of_all.is_none() && (up < binds.len() || !(health == "well" || health.is_empty()));
+    let is_whole = standing == "up" && binds.iter().all(|bind| bind["state"] == "up");
     let mut rows = vec![Row {
         key: name.clone(),
         cells: vec![
             name.clone(),
-            state,
+            carrier_standing(carrier),
             format!("{}/{}", carrier["in_flight"], carrier["window"]),
             short(rate("sent")),
             allowed.map_or("-".to_owned(), short),
@@ -173,12 +157,10 @@ fn carrier_rows(looks: &Looks, look: &Look, carrier: &Value) -> Vec<Row> {
             String::new(),
             text(&carrier["waits_on"]),
         ],
-        mood: if bad {
-            Mood::Bad
-        } else if of_all.is_some() {
-            Mood::Dim
-        } else {
-            Mood::Well
+        mood: match standing.as_str() {
+            wanted if is_wanted(wanted) => Mood::Dim,
+            _ if is_whole => Mood::Well,
+            _ => Mood::Bad,
         },
         scope,
         value: carrier.clone(),
@@ -189,16 +171,15 @@ fn carrier_rows(looks: &Looks, look: &Look, carrier: &Value) -> Vec<Row> {
 
 fn bind_row(look: &Look, carrier: &str, bind: &Value) -> Row {
     let scope = json!({ "carrier": carrier, "bind": bind["bind"] });
-    let state = text(&bind["state"]);
-    let forced = in_force(look, &scope).map(said);
-    let mood = match (&forced, state.as_str()) {
-        (None, "up") => Mood::Well,
-        (Some(_), _) | (None, "down") => Mood::Dim,
-        (None, _) => Mood::Bad,
+    let standing = text(&bind["standing"]);
+    let mood = match standing.as_str() {
+        "up" => Mood::Well,
+        wanted if is_wanted(wanted) => Mood::Dim,
+        _ => Mood::Bad,
     };
     let mut cells = vec![String::new(); columns(Panel::Carriers).len()];
     cells[0] = format!(" {carrier}/{} {}", bind["bind"], text(&bind["kind"]));
-    cells[1] = forced.unwrap_or(state);
+    cells[1] = standing;
     cells[2] = format!("{}/{}", bind["in_flight"], bind["window"]);
     cells[12] = age_s(look, &bind["since_ms"]).map_or(String::new(), seconds);
     Row { key: format!("{carrier}/{}", bind["bind"]), cells, mood, scope, value: bind.clone() }
@@ -223,10 +204,9 @@ fn lane_row(look: &Look, lane: &Value) -> Row {
             class,
             text(&lane["account"]),
             short(waiting),
-            oldest.map_or(if on_disk > 0.0 { "on disk" } else { "" }.to_owned(), seconds),
+            oldest.map_or(String::new(), seconds),
             short(number(lane, &["per_s"])),
-            // While it is paused it empties at no rate.
-            lane["drains_in_s"].as_f64().filter(|_| waits_on != "paused").map_or(String::new(), seconds),
+            lane["drains_in_s"].as_f64().map_or("-".to_owned(), seconds),
             text(&lane["campaign"]),
             waits_on,
         ],
@@ -240,7 +220,7 @@ fn account_row(looks: &Looks, account: &Value) -> Row {
     let name = text(&account["account"]);
     let scope = json!({ "account": name });
     let windows: Vec<String> = list(&account["binds"]).iter().map(|bind| text(&bind["window"])).collect();
-    let paused = looks.last().and_then(|look| in_force(look, &scope)).is_some();
+    let paused = looks.last().is_some_and(|look| is_paused(look, &scope));
     Row {
         key: name.clone(),
         cells: vec![
@@ -264,12 +244,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_of_exactly_this_scope_shows_in_the_row() {
+    fn a_row_tells_how_a_carrier_or_bind_stands_and_what_an_operator_wanted_is_dim() {
         let look = Look {
-            changes: json!([{ "action": "drain", "scope": { "carrier": "north", "bind": 1 } }]),
-            carriers: json!([{ "carrier": "north", "usable": true, "waiting": {}, "health": "well", "in_flight": 0, "window": 20, "answers": {},
-                "binds": [{ "bind": 0, "kind": "trx", "state": "up", "in_flight": 0, "window": 10 },
-                          { "bind": 1, "kind": "trx", "state": "up", "in_flight": 0, "window": 10 }] }]),
+            carriers: json!([{ "carrier": "north", "standing": "up", "usable": true, "waiting": {}, "health": "well", "in_flight": 0, "window": 20, "answers": {},
+                "binds": [{ "bind": 0, "kind": "trx", "standing": "up", "state": "up", "in_flight": 0, "window": 10 },
+                          { "bind": 1, "kind": "trx", "standing": "drained", "state": "up", "in_flight": 0, "window": 10 }] }]),
             ..Look::default()
         };
         let mut looks = Looks::default();
@@ -278,7 +257,7 @@ mod tests {
         let states: Vec<(&str, &str)> = rows.iter().map(|row| (row.key.as_str(), row.cells[1].as_str())).collect();
         assert_eq!(states, [("north", "2/2 up"), ("north/0", "up"), ("north/1", "drained")]);
         assert!(rows.iter().all(|row| row.cells.len() == columns(Panel::Carriers).len()));
-        assert_eq!(rows[2].scope, json!({ "carrier": "north", "bind": 1 }));
+        assert_eq!((&rows[2].scope, rows[2].mood), (&json!({ "carrier": "north", "bind": 1 }), Mood::Dim));
     }
 
     #[test]
@@ -286,5 +265,6 @@ mod tests {
         let lane = json!({ "carrier": "north", "class": "otp", "account": "shop", "campaign": "", "in_memory": 2, "on_disk": 0 });
         let row = lane_row(&Look::default(), &lane);
         assert_eq!((row.scope, row.cells.len()), (json!({ "carrier": "north", "class": "otp", "account": "shop" }), 9));
+        assert_eq!(row.cells[6], "-", "nobody can say when it will be empty");
     }
 }

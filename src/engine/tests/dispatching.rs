@@ -212,6 +212,26 @@ fn accounts_get_their_weight_and_the_urgent_go_first_with_a_share_for_the_rest()
 }
 
 #[test]
+fn a_lane_is_as_old_as_its_first_message_though_that_is_on_disk() {
+    let mut bench = planned_with(Bounds { journal_octets: 2_000, max_in_memory: 16, ..Bounds::default() }, |_| {});
+    let mut ids = Vec::new();
+    for _ in 0..200 {
+        bench.pass(50);
+        ids.extend(bench.hand_in(NOTICE, 1));
+    }
+    // What was in memory goes to a bind; the chunk behind it is asked for, and isn't read yet.
+    let mut inputs = vec![Input::BindUp { bind: BIND, window: 50 }];
+    bench.engine.step(bench.now, &mut inputs, &mut Vec::new());
+    let reports = bench.engine.lane_reports();
+    let [lane] = &reports[..] else { panic!("{reports:?}") };
+    assert_eq!((lane.on_disk > 100, lane.cause.name()), (true, "on_disk"), "{lane:?}");
+    let first = ids[ids.len() - (lane.on_disk + lane.in_memory) as usize];
+    assert_eq!(lane.oldest_ms, first.made_at_ms());
+    let age_ms = bench.engine.snapshot().carriers[0].waits[Class::Transactional as usize].oldest_ms;
+    assert_eq!(age_ms, bench.now.wall_ms - first.made_at_ms());
+}
+
+#[test]
 fn lanes_of_campaigns_keep_their_places_and_shares_out_of_memory_and_across_crashes() {
     for crash_every in [0, 9, 1] {
         let bounds = Bounds { journal_octets: 2_000, max_in_memory: 16, ..Bounds::default() };

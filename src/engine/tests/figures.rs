@@ -31,6 +31,7 @@ fn each_stop_of_the_way_is_timed_and_the_end_counts_where_the_number_is() {
     let [row] = &figures.quality[..] else { panic!("{:?}", figures.quality) };
     let ends = [State::Delivered, State::Undelivered].map(|state| row.ends[state as usize]);
     assert_eq!((row.sent, ends, &*row.country), (2, [1, 1], "CN"));
+    assert_eq!(row.failures, [(State::Undelivered, "none".to_owned(), 1)], "its receipt names no error");
     assert_eq!([row.matured, row.matured_delivered], [0, 0]);
     bench.pass(bench.engine.plan().bounds.matured_after_ms + 60_000);
     let row = &bench.engine.snapshot().quality[0];
@@ -48,6 +49,8 @@ fn what_waits_is_told_with_its_age_its_cause_and_when_it_will_have_left() {
     let causes: Vec<_> = WAIT_CAUSES.iter().zip(waits.causes).filter(|(_, messages)| *messages > 0).collect();
     assert_eq!(causes, [(&"no_bind", 2)]);
     assert!((2_000..3_000).contains(&waits.oldest_ms), "{}", waits.oldest_ms);
+    let lane = &bench.engine.lane_reports()[0];
+    assert_eq!((waits.drains_in_s, lane.drains_in_s), (None, None), "nothing leaves: any time would be invented");
     assert_eq!(bench.waits(Class::Otp), crate::telemetry::WaitFigures { drains_in_s: Some(0.0), ..Default::default() });
     bench.step(vec![Input::BindUp { bind: BIND, window: 10 }]);
     let waits = bench.waits(Class::Transactional);

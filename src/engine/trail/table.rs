@@ -84,6 +84,13 @@ pub struct Kept {
     pub octets: Vec<u8>,
 }
 
+impl Kept {
+    /// As [`Ended::number`].
+    pub fn number(&self) -> Option<u64> {
+        number_of(&self.octets)
+    }
+}
+
 /// All of them.
 #[derive(Debug, Default)]
 pub struct Trails {

@@ -151,16 +151,21 @@ pub(super) enum Denied {
     Busy,
 }
 
-/// The account that has this system_id and password, as SMPP's binds show them.
-pub(super) async fn by_password(api: &Api, system_id: &[u8], password: &[u8], peer: IpAddr) -> Result<Arc<AccountEntry>, Denied> {
-    use crate::link::accounts::BindCheck;
-    use crate::model::id::SessionId;
+/// The account that has this system_id and password, as SMPP's binds show them. `door`: where they were shown.
+pub(super) async fn by_password(
+    api: &Api,
+    door: &'static str,
+    system_id: &[u8],
+    password: &[u8],
+    peer: IpAddr,
+) -> Result<Arc<AccountEntry>, Denied> {
+    use crate::link::accounts::{BindCheck, Door};
     let (accounts, now) = (api.submissions.accounts(), api.submissions.now());
-    let checked = match accounts.check_request(system_id, password, peer, now) {
+    let checked = match accounts.check_request(door, system_id, password, peer, now) {
         BindCheck::Ask(job) => {
             // Tens of milliseconds of work, once for each password: what was found right is remembered.
             let done = tokio::task::spawn_blocking(move || job.run()).await.map_err(|_| Denied::Busy)?;
-            accounts.finish(SessionId(0), done, peer, api.submissions.now())
+            accounts.finish(Door::Http(door), done, peer, api.submissions.now())
         }
         checked => checked,
     };

@@ -110,7 +110,7 @@ pub(super) async fn send(State(api): State<Api>, form: Form) -> Response {
         return error(StatusCode::BAD_REQUEST, "content or hex-content not present.");
     }
     let [user, password] = ["username", "password"].map(|name| fields.octets(&[name]).unwrap_or_default());
-    let account = match by_password(&api, user, password, peer).await {
+    let account = match by_password(&api, "jasmin", user, password, peer).await {
         Ok(account) => account,
         Err(Denied::Busy) => return error(StatusCode::SERVICE_UNAVAILABLE, "Too many authentications at once, try again"),
         Err(Denied::Wrong) => {

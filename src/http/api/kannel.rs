@@ -75,7 +75,7 @@ fn wish<'a>(fields: &Fields, from: &'a str, text: &'a str, coding: Option<u64>, 
 pub(super) async fn sendsms(State(api): State<Api>, form: Form) -> Response {
     let Form { fields, peer } = form;
     let [user, password] = [["username", "user"], ["password", "pass"]].map(|names| fields.octets(&names).unwrap_or_default());
-    let account = match by_password(&api, user, password, peer).await {
+    let account = match by_password(&api, "kannel", user, password, peer).await {
         Ok(account) => account,
         Err(Denied::Busy) => return said(StatusCode::SERVICE_UNAVAILABLE, "Temporal failure, try again later."),
         Err(Denied::Wrong) => return said(StatusCode::FORBIDDEN, "Authorization failed for sendsms"),

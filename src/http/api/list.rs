@@ -53,7 +53,8 @@ pub(super) struct Listed {
     partial: bool,
     /// How far the list is behind: groups of the journal that are not yet in it, mostly 0.
     behind_groups: u64,
-    /// Messages wait (of a long queue, or for a time to come) that the list leaves out until they have ended. `GET /v1/messages/{id}` knows them.
+    /// So many messages wait (of a long queue, or for a time to come) that the list leaves out some of the oldest until they have ended: a narrower question, or
+    /// `GET /v1/messages/{id}`, finds them.
     leaves_out_waiting: bool,
 }
 
@@ -90,13 +91,8 @@ pub(super) async fn list(State(api): State<Api>, caller: Caller, Parameters(want
     let looked = beside(records.clone(), move |records| records.find(&query)).await?;
     let next_cursor = looked.rows.last().filter(|_| looked.rows.len() == limit).map(|row| cursor::written(CURSOR, [row.message]));
     let numbers = records.files().numbers();
+    let leaves_out_waiting = looked.not_looked_at > 0;
     let messages = looked.rows.into_iter().map(|row| MessageTold::of(MessageId(row.message), of_row(row, numbers))).collect();
     let figures = records.figures();
-    Ok(Json(Listed {
-        messages,
-        next_cursor,
-        partial: looked.partial,
-        behind_groups: figures.behind_groups,
-        leaves_out_waiting: figures.on_disk > 0,
-    }))
+    Ok(Json(Listed { messages, next_cursor, partial: looked.partial, behind_groups: figures.behind_groups, leaves_out_waiting }))
 }

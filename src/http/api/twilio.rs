@@ -107,11 +107,20 @@ async fn caller(api: &Api, sid: &str, headers: &HeaderMap, parts: &Parts) -> Res
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Basic "));
     let plain = shown.and_then(|shown| STANDARD.decode(shown.trim()).ok()).ok_or_else(unknown)?;
     let at = plain.iter().position(|&octet| octet == b':').ok_or_else(unknown)?;
-    let key = api.keys.admit(&plain[at + 1..], peer(parts), api.submissions.now().wall_ms)?;
+    let (now, peer) = (api.submissions.now(), peer(parts));
+    let refused = |cause: &str| api.submissions.accounts().login_refused("twilio", &plain[..at], cause, peer, now);
+    let key = api.keys.admit(&plain[at + 1..], peer, now.wall_ms);
+    // A right key that asks too often is no wrong login.
+    let key = key.inspect_err(|problem| {
+        if problem.status != 429 {
+            refused(&problem.code)
+        }
+    })?;
     let user = std::str::from_utf8(&plain[..at]).map_err(|_| unknown())?;
     // As with Twilio, the user is the account, or a key of it.
     let is_its = api.keys.by_sid(user) == Some(key.account) || user == key.id();
     if !is_its || api.keys.by_sid(sid) != Some(key.account) {
+        refused("other_account");
         return Err(unknown());
     }
     let caller = api.caller(key)?;

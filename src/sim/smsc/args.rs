@@ -179,10 +179,10 @@ impl SmscArgs {
     /// # Errors
     /// If the profile can't be read, in words.
     pub fn settings(&self) -> Result<SmscSettings, String> {
+        let wall_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
         let base = match &self.profile {
             Some(name) => {
                 let profile = Profile::find(name, std::path::Path::new(".")).map_err(|error| error.to_string())?;
-                let wall_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
                 settings_of(&profile, wall_ms)
             }
             None => SmscSettings::default(),
@@ -194,7 +194,8 @@ impl SmscArgs {
             window: self.window,
             no_transceiver: self.no_transceiver || base.no_transceiver,
             seed: self.seed,
-            behaviour: self.habits.over(&base.behaviour)?,
+            // Who starts it anew has messages that wait for receipts of its earlier life.
+            behaviour: self.habits.over(&base.behaviour)?.begin_ids_at(wall_ms),
             ..base
         })
     }
