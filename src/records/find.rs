@@ -15,10 +15,11 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowPredicate, ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowFilter,
 };
-use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, RowGroupMetaData};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::statistics::Statistics;
 use std::fs::File;
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -75,6 +76,8 @@ pub struct Found {
 struct Group {
     at: usize,
     ids: (u64, u64),
+    /// Where it stands in the file: offset and octets.
+    place: (u64, u64),
     /// Where the blocks of its filters begin, and how many there are; in the order of [`columns::FILTERED`].
     filters: [Option<(u64, u64)>; columns::FILTERED.len()],
 }
@@ -117,7 +120,9 @@ fn group_of(at: usize, group: &RowGroupMetaData) -> Group {
         let blocks = length / BLOCK;
         (blocks > 0).then_some((offset + length - blocks * BLOCK, blocks))
     });
-    Group { at, ids: ids.unwrap_or((0, u64::MAX)), filters }
+    let ranges = group.columns().iter().map(ColumnChunkMetaData::byte_range);
+    let (from, to) = ranges.fold((u64::MAX, 0), |(from, to), (at, octets)| (from.min(at), to.max(at + octets)));
+    Group { at, ids: ids.unwrap_or((0, u64::MAX)), place: (from, to.saturating_sub(from)), filters }
 }
 
 /// The filter may hold `value`.
@@ -241,6 +246,8 @@ impl Files {
                 continue;
             }
             found.read += 1;
+            // Half a megabyte that is read in one piece: a row's fifty columns lie scattered in it. Only a hint: what comes of it makes no difference to the answer.
+            let _ = rustix::fs::fadvise(&*handle, group.place.0, NonZeroU64::new(group.place.1), rustix::fs::Advice::WillNeed);
             let known = match metadata {
                 Some(known) => known,
                 None => metadata.insert(metadata_of(handle).map_err(|error| fault(&error))?),
