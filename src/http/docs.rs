@@ -52,11 +52,11 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>(document: OpenApi) -> Rou
         .route("/docs", get(move || async move { Html(page) }))
 }
 
-const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>Hongyan API</title><style>\
+const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><style>\
 body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#222}code,pre{font:14px monospace;background:#f3f3f3}\
 code{padding:0 .2em}pre{padding:.5rem .7rem;margin:.2rem 0 .8rem;white-space:pre-wrap;overflow-wrap:anywhere}a{color:#06c;text-decoration:none}\
 table{border-collapse:collapse;width:100%;margin:.5rem 0 1rem}td,th{text-align:left;vertical-align:top;border-bottom:1px solid #ddd;padding:.3rem .6rem .3rem 0}\
-td:first-child{white-space:nowrap}h2{margin-top:3rem;border-bottom:2px solid #222}h3{margin-top:2.2rem}h4{margin:.8rem 0 0}a code,h3 code{background:none}\
+td:first-child{white-space:nowrap}h2{margin-top:3rem;border-bottom:2px solid #222}h3{margin-top:2.2rem}h4,.of{margin:.8rem 0 0}a code,h3 code{background:none}h3 code{font-size:1em}\
 .verb{color:#06c;text-transform:uppercase}</style><body>";
 
 fn escaped(text: &str) -> String {
@@ -87,7 +87,7 @@ pub(super) fn page(document: &Value) -> String {
     let info = &document["info"];
     let _ = write!(
         out,
-        "<h1>{} {}</h1><p>{}</p><p>The same for machines: <a href=/openapi.json>/openapi.json</a></p>",
+        "<title>{0}</title><h1>{0} {1}</h1><p>{2}</p><p>The same for machines: <a href=/openapi.json>/openapi.json</a></p>",
         words(info, "title"),
         words(info, "version"),
         words(info, "description")
@@ -108,6 +108,14 @@ pub(super) fn page(document: &Value) -> String {
         );
     }
     out += "</table>";
+    let all: Vec<&Value> = operations.iter().map(|&(.., operation)| operation).collect();
+    let bodied: Vec<&Value> = all.iter().copied().filter(|operation| operation["requestBody"].is_object()).collect();
+    let of_all = problems_of(&all);
+    out += "<h2>Problems</h2><p>Any request may be answered with</p>";
+    answers(&mut out, of_all.iter().copied());
+    let of_bodied = problems_of(&bodied);
+    out += "<p>and one with a body also with</p>";
+    answers(&mut out, of_bodied.iter().copied().filter(|problem| !of_all.contains(problem)));
     let mut last = "";
     for (tag, path, verb, of) in operations {
         if tag != last {
@@ -115,7 +123,8 @@ pub(super) fn page(document: &Value) -> String {
             last = tag;
         }
         let _ = write!(out, "<h3 id='{verb}{path}'><span class=verb>{verb}</span> <code>{}</code></h3>", escaped(path));
-        operation(&mut out, of);
+        let told = if of["requestBody"].is_object() { &of_bodied } else { &of_all };
+        operation(&mut out, of, told);
     }
     out += "<h2>Bodies</h2>";
     for (name, schema) in entries(&document["components"]["schemas"]) {
@@ -125,9 +134,28 @@ pub(super) fn page(document: &Value) -> String {
     out
 }
 
-/// What an operation takes and what it answers.
-fn operation(out: &mut String, operation: &Value) {
-    let _ = write!(out, "<p>{}</p><p>{}</p>", words(operation, "summary"), words(operation, "description"));
+/// A status and what is told of it.
+type Answer<'v> = (&'v String, &'v Value);
+
+/// Problems that all of these operations are answered with, word for word: they are told once.
+fn problems_of<'v>(operations: &[&'v Value]) -> Vec<Answer<'v>> {
+    let Some((first, rest)) = operations.split_first() else { return Vec::new() };
+    let of_all = |(status, answer): &Answer<'_>| rest.iter().all(|other| other["responses"][status.as_str()] == **answer);
+    entries(&first["responses"]).filter(|(status, _)| status.starts_with(['4', '5'])).filter(of_all).collect()
+}
+
+fn answers<'v>(out: &mut String, answers: impl Iterator<Item = Answer<'v>>) {
+    *out += "<table><tr><th>Answer<th>What<th>Body</tr>";
+    for (status, answer) in answers {
+        let body = entries(&answer["content"]).next().map(|(_, content)| kind(&content["schema"]));
+        let _ = write!(out, "<tr><td>{status}<td>{}<td>{}</tr>", words(answer, "description"), body.unwrap_or_default());
+    }
+    *out += "</table>";
+}
+
+/// What an operation takes and what it answers, but for what is told once.
+fn operation(out: &mut String, operation: &Value, told: &[Answer<'_>]) {
+    let _ = write!(out, "<p><b>{}</b></p><p>{}</p>", words(operation, "summary"), words(operation, "description"));
     if operation["parameters"].is_array() {
         *out += "<table><tr><th>Parameter<th>Where<th>Type<th>Meaning</tr>";
         for parameter in list(&operation["parameters"]) {
@@ -138,18 +166,16 @@ fn operation(out: &mut String, operation: &Value) {
         *out += "</table>";
     }
     let body = &operation["requestBody"];
+    if body["description"].is_string() {
+        let _ = write!(out, "<p>{}</p>", words(body, "description"));
+    }
     for (media, content) in entries(&body["content"]) {
-        let _ = write!(out, "<p>Body: {} ({media}) {}</p>", kind(&content["schema"]), words(body, "description"));
+        let _ = write!(out, "<p>Body: {} ({media})</p>", kind(&content["schema"]));
         for (_, example) in entries(&content["examples"]) {
-            let _ = write!(out, "{}<pre>{}</pre>", words(example, "summary"), escaped(&example["value"].to_string()));
+            let _ = write!(out, "<p class=of>{}</p><pre>{}</pre>", words(example, "summary"), escaped(&example["value"].to_string()));
         }
     }
-    *out += "<table><tr><th>Answer<th>What<th>Body</tr>";
-    for (status, answer) in entries(&operation["responses"]) {
-        let body = entries(&answer["content"]).next().map(|(_, content)| kind(&content["schema"]));
-        let _ = write!(out, "<tr><td>{status}<td>{}<td>{}</tr>", words(answer, "description"), body.unwrap_or_default());
-    }
-    *out += "</table>";
+    answers(out, entries(&operation["responses"]).filter(|answer| !told.contains(answer)));
 }
 
 fn must(required: bool) -> &'static str {
@@ -178,7 +204,9 @@ fn shape(out: &mut String, schema: &Value) {
         }
         for (field, of) in entries(&part["properties"]) {
             let must = must(list(&part["required"]).any(|required| required == field));
-            let _ = write!(out, "<tr><td><code>{field}</code>{must}<td>{}<td>{}</tr>", kind(of), words(of, "description"));
+            // What is said of a field that may be absent stands with what it is else.
+            let told = std::iter::once(of).chain(list(&of["oneOf"])).map(|of| words(of, "description")).find(|told| !told.is_empty());
+            let _ = write!(out, "<tr><td><code>{field}</code>{must}<td>{}<td>{}</tr>", kind(of), told.unwrap_or_default());
         }
     }
     *out += "</table>";
