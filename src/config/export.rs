@@ -62,15 +62,17 @@ impl Serialize for OctetRule {
 }
 
 /// One key that differs between two configurations.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Difference {
     /// The key; accounts and carriers by name, routes by prefix: `account.shop.window`.
     pub key: String,
     /// Its value before; absent: it wasn't there.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub before: Option<Value>,
     /// Its value now; absent: it isn't there any more.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub after: Option<Value>,
 }
 

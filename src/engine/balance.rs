@@ -42,7 +42,7 @@ pub struct TopUp {
 }
 
 /// What an account has, for operators; in thousandths of a credit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct BalanceView {
     /// Whose.
     pub account: String,
@@ -61,7 +61,7 @@ pub struct BalanceView {
 }
 
 /// What an account has, in thousandths of a credit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, utoipa::ToSchema)]
 pub struct Balance {
     /// All top-ups together, corrections downwards included.
     pub topped_up: i64,

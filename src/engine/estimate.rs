@@ -26,7 +26,7 @@ pub struct Refused {
 }
 
 /// Something that all segments to it share, and its rate.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Pace {
     /// Which: `carrier north`, `limit night`, `account shop`.
     pub bucket: String,
@@ -39,7 +39,7 @@ pub struct Pace {
 }
 
 /// The sums.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Estimate {
     /// Messages that would be taken.
     pub taken: u64,

@@ -11,14 +11,14 @@ use crate::text::segment;
 use serde::{Deserialize, Serialize};
 
 /// What is asked about.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
     /// The number, as somebody would write it.
     pub to: String,
     /// Whose message.
     pub account: String,
-    /// Its class.
+    /// Its class: otp, transactional or marketing; absent: transactional.
     #[serde(default)]
     pub class: Option<String>,
     /// The sender.
@@ -33,7 +33,7 @@ pub struct Question {
 }
 
 /// A bucket that the message would pay.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct BucketView {
     /// Which: the carrier's own, what its answers allow, or a limit by name.
     pub bucket: String,
@@ -46,7 +46,7 @@ pub struct BucketView {
 }
 
 /// What would become of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Explained {
     /// The number in international form.
     pub number: String,

@@ -65,7 +65,8 @@ pub enum View {
 }
 
 /// Counts under names, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, utoipa::ToSchema)]
+#[schema(as = Counts, value_type = std::collections::BTreeMap<String, u64>)]
 pub struct Named(pub Vec<(&'static str, u64)>);
 
 impl Serialize for Named {
@@ -83,7 +84,7 @@ fn states(counts: &[u64; State::ALL.len()]) -> Named {
 }
 
 /// The gateway. Times are wall milliseconds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct StatusView {
     /// Its number.
     pub node: u8,
@@ -114,7 +115,7 @@ pub struct StatusView {
 }
 
 /// A carrier in the engine's eyes.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct CarrierView {
     /// Its name.
     pub carrier: String,
@@ -151,7 +152,7 @@ pub struct CarrierView {
 }
 
 /// An account in the engine's eyes.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct AccountView {
     /// Its name.
     pub account: String,
@@ -170,7 +171,7 @@ pub struct AccountView {
 }
 
 /// A lane.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct LaneView {
     /// In front of this carrier.
     pub carrier: String,
@@ -198,7 +199,7 @@ pub struct LaneView {
 }
 
 /// A change in force, and how far it is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct ChangeView {
     /// The change.
     #[serde(flatten)]
@@ -218,7 +219,7 @@ pub struct ChangeView {
 }
 
 /// A message that is alive.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct MessageView {
     /// Its id.
     pub message: String,
@@ -262,7 +263,7 @@ pub struct MessageView {
 }
 
 /// A bind as its link sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct BindView {
     /// Whose.
     #[serde(skip)]
@@ -285,7 +286,7 @@ pub struct BindView {
 }
 
 /// An upstream session as its link sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct SessionView {
     /// Its number.
     pub session: u64,
@@ -303,7 +304,7 @@ pub struct SessionView {
 }
 
 /// What a rebind did to the binds that were meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Rebinding {
     /// They were up, and bind anew.
     pub closed: usize,

@@ -33,13 +33,13 @@ pub const REASON_MAX: usize = 500;
 pub type ChangeId = u64;
 
 /// Another limit than the configuration's, of one account or one carrier. What is absent stays as configured.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limit {
-    /// Whose.
+    /// Of this account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    /// Whose.
+    /// Of this carrier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub carrier: Option<String>,
     /// Segments a second; 0 pauses it.
@@ -57,7 +57,7 @@ pub struct Limit {
 }
 
 /// What a change does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case", tag = "action", deny_unknown_fields)]
 pub enum Action {
     /// What is meant waits.
@@ -65,16 +65,22 @@ pub enum Action {
     /// A carrier or bind takes no more; once nothing is in flight it is unbound, if asked.
     Drain {
         scope: Scope,
+        /// Its binds go down once nothing is in flight.
         #[serde(default)]
         then_unbind: bool,
     },
     /// What is meant goes to another carrier.
-    Reroute { scope: Scope, to: String },
+    Reroute {
+        scope: Scope,
+        /// The other carrier.
+        to: String,
+    },
     /// A carrier's binds, or one of them, stay down.
     Unbind { scope: Scope },
     /// What is meant and was accepted up to `upto` ends.
     Cancel {
         scope: Scope,
+        /// Whatever is asked, the last one that was accepted when it began.
         #[serde(default)]
         upto: u64,
     },
@@ -106,9 +112,10 @@ impl Action {
 }
 
 /// One change in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Change {
     /// Its number.
+    #[schema(value_type = u64)]
     pub id: ChangeId,
     /// Since when, wall milliseconds.
     pub at_ms: u64,
@@ -133,13 +140,19 @@ impl Change {
 }
 
 /// One line of the audit, and what the journal holds of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum Record {
     /// A change began.
     Began(Change),
     /// Changes ended.
-    Ended { ids: Vec<ChangeId>, at_ms: u64, who: String, reason: String },
+    Ended {
+        #[schema(value_type = Vec<u64>)]
+        ids: Vec<ChangeId>,
+        at_ms: u64,
+        who: String,
+        reason: String,
+    },
     /// Somebody paid in, or took out: thousandths of a credit.
     ToppedUp { account: String, change: i64, reference: String, at_ms: u64, who: String, reason: String },
     /// Something was done that leaves nothing in force.

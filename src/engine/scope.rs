@@ -11,7 +11,7 @@ use crate::number::{normalise, unpack};
 use serde::{Deserialize, Serialize};
 
 /// What is meant: all conditions that are set must hold. None set means everything.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Scope {
     /// One message, by our id.

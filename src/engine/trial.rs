@@ -18,7 +18,7 @@ const TESTS_MAX: usize = 100;
 const WAIT_MS: u64 = 30_000;
 
 /// What is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Trial {
     /// Through which carrier.

@@ -1,5 +1,7 @@
 //! The admin port: its address, its routes, and what stands behind them. Looking is in `look`, changing in `change`.
 
+mod docs;
+
 use super::api::Keys;
 use super::balance;
 use super::change;
@@ -39,7 +41,7 @@ use tokio::net::TcpListener;
 const BODY_MAX: usize = 64 << 10;
 
 /// What a reload came to.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Reloaded {
     /// It is in force (false: only looked at, or nothing differs).
     pub applied: bool,
@@ -165,9 +167,8 @@ fn router(backstage: Backstage, guarded: Arc<Guard>) -> Router {
         .route("/v1/kick", post(change::kick))
         .route("/v1/test-messages", post(change::test_message))
         .route("/v1/reload", post(change::reload))
-        .fallback(|| async {
-            Problem::new(StatusCode::NOT_FOUND, "unknown_path", "", "there is nothing here", "/v1/status, /v1/carriers, /v1/changes ...")
-        })
+        .merge(docs::routes())
+        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "unknown_path", "", "there is nothing here", "see /docs") })
         .method_not_allowed_fallback(|| async {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,

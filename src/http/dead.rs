@@ -11,7 +11,7 @@ use crate::model::AccountId;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// Letters of a page.
 pub(super) const PAGE: usize = 100;
@@ -72,19 +72,26 @@ pub struct Replayed {
 }
 
 /// Which letters.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Wanted {
+    /// Only those of this account.
     account: Option<String>,
+    /// Goes on behind the letters before, as their `next`.
     after: u64,
 }
 
-/// Which letters are tried again: those of all that is said, or all.
-#[derive(Debug, Default, Deserialize)]
+/// Which letters are tried again: those that fit all that is said.
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Replay {
+    /// Those of this account.
     account: Option<String>,
+    /// Those of these numbers.
     ids: Option<Vec<u64>>,
+    /// Why, for the audit.
+    #[schema(required = false)]
     reason: String,
 }
 
@@ -98,14 +105,24 @@ pub fn page(found: Vec<Letter>, name: impl Fn(AccountId) -> String) -> Letters {
     Letters { letters: found.iter().map(|letter| LetterTold::of(letter, name(letter.account))).collect(), next }
 }
 
-/// `GET /v1/dead-letters`.
+/// Deliveries that no endpoint took
+///
+/// Oldest first, 100 at once, of the newest 2,000 of each account.
+#[utoipa::path(get, path = "/v1/dead-letters", tag = "dead letters", params(Wanted),
+    responses((status = 200, description = "Some, or none", body = Letters),
+        (status = 422, description = "What is wrong, with its field", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn all(State(backstage): State<Backstage>, Parameters(wanted): Parameters<Wanted>) -> Result<Json<Letters>, Problem> {
     let account = account(&backstage, wanted.account.as_deref())?;
     let found = backstage.dead.list(account, wanted.after, PAGE);
     Ok(Json(page(found, |id| backstage.submissions.account_name(id))))
 }
 
-/// `POST /v1/dead-letters/replay`: on record before anything is tried.
+/// Tries dead letters again
+///
+/// Those that fit all that is said; with nothing said, all. On record before anything is tried.
+#[utoipa::path(post, path = "/v1/dead-letters/replay", tag = "dead letters",
+    request_body(content = Replay, examples(("account" = (summary = "All of an account", value = json!({"account": "shop", "reason": "its endpoint is up again"}))), ("some" = (summary = "Some", value = json!({"ids": [7, 8]}))))),
+    responses((status = 200, description = "They are being tried", body = Replayed)))]
 pub(super) async fn replay(State(backstage): State<Backstage>, Who(who): Who, Body(body): Body) -> Result<Json<Replayed>, Problem> {
     let Replay { account: name, ids, reason } = serde_json::from_slice(&body).map_err(|error| Problem::json(&error))?;
     let of = account(&backstage, name.as_deref())?;

@@ -14,15 +14,16 @@ use crate::model::refusal::Fault as Whose;
 use serde::Serialize;
 
 /// A refusal with the place of its item.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 struct At {
+    /// Its place, from 0.
     at: usize,
     #[serde(flatten)]
     refused: Told,
 }
 
 /// What would become of a batch.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Foretold {
     #[serde(flatten)]
     estimate: Estimate,

@@ -13,21 +13,32 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 /// A key, without what would let one use it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct KeyTold {
+    /// Whose.
     account: String,
+    /// Its name, of the account's.
     id: String,
     /// configuration, or issued: made while running.
     source: &'static str,
+    /// What it may do: messages:write, messages:read.
+    #[schema(value_type = Vec<String>)]
     scopes: Vec<Scope>,
+    /// The first day (UTC) on which it is good for nothing; absent: never.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     expires: Option<Date>,
+    /// Requests a second; absent: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     rate_per_s: Option<u32>,
+    /// Networks that it may be used from; absent: any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
     allowed_addresses: Vec<Cidr>,
+    /// It is good for nothing any more.
     revoked: bool,
 }
 
@@ -39,7 +50,7 @@ impl KeyTold {
 }
 
 /// A key that was made.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct KeyMade {
     /// Shown this once; only its hash is kept.
     key: String,
@@ -48,24 +59,37 @@ pub struct KeyMade {
 }
 
 /// A key as it is asked for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct New {
+#[schema(as = NewKey)]
+pub(super) struct New {
+    /// Whose.
     account: String,
+    /// Its name: 1 to 40 of a-z, 0-9, - and _; one that the account has not had before.
     id: String,
+    /// What it may do: messages:write, messages:read; absent: both.
+    #[schema(value_type = Option<Vec<String>>)]
     scopes: Option<Vec<Scope>>,
+    /// The first day (UTC) on which it is good for nothing, as 2030-12-31; absent: never.
+    #[schema(value_type = Option<String>)]
     expires: Option<Date>,
+    /// Requests a second, 1 to 1000000; absent: no limit.
     rate_per_s: Option<u32>,
+    /// Networks that it may be used from, as 10.0.0.0/8; absent: any.
     #[serde(default)]
+    #[schema(value_type = Vec<String>)]
     allowed_addresses: Vec<Cidr>,
+    /// Why, for the audit.
     #[serde(default)]
     reason: String,
 }
 
 /// Whose keys.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Wanted {
+    /// Only those of this account.
     account: Option<String>,
 }
 
@@ -87,14 +111,26 @@ fn all(backstage: &Backstage) -> Vec<KeyTold> {
     told
 }
 
-/// `GET /v1/keys`.
+/// Keys of the public port, those of the configuration first
+///
+/// Without what would let one use them.
+#[utoipa::path(get, path = "/v1/keys", tag = "keys", params(Wanted),
+    responses((status = 200, description = "Each key", body = Vec<KeyTold>),
+        (status = 422, description = "What is wrong, with its field", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list(State(backstage): State<Backstage>, Parameters(wanted): Parameters<Wanted>) -> Json<Vec<KeyTold>> {
     let mut told = all(&backstage);
     told.retain(|key| wanted.account.as_ref().is_none_or(|account| *account == key.account));
     Json(told)
 }
 
-/// `POST /v1/keys`: the key is in the answer, and nowhere else.
+/// Makes a key of the public port
+///
+/// The key is in the answer, and nowhere else: only its hash is kept.
+#[utoipa::path(post, path = "/v1/keys", tag = "keys",
+    request_body(content = New, examples(
+        ("plain" = (value = json!({"account": "shop", "id": "backend"}))),
+        ("bounded" = (summary = "One that may do less", value = json!({"account": "shop", "id": "reader", "scopes": ["messages:read"], "expires": "2099-12-31", "rate_per_s": 100, "allowed_addresses": ["10.0.0.0/8"]}))))),
+    responses((status = 201, description = "It is in force, durably", body = KeyMade)))]
 pub(super) async fn make(
     State(backstage): State<Backstage>,
     Who(who): Who,
@@ -134,7 +170,13 @@ pub(super) async fn make(
     Ok((StatusCode::CREATED, Json(KeyMade { key, told })))
 }
 
-/// `DELETE /v1/keys/{account}/{id}`: it is good for nothing from the answer on.
+/// Revokes a key
+///
+/// It is good for nothing from the answer on, also after a restart and where the configuration still has it.
+#[utoipa::path(delete, path = "/v1/keys/{account}/{id}", tag = "keys", params(("account" = String, Path, description = "Whose"), ("id" = String, Path, description = "Its name"), Reason),
+    responses((status = 204, description = "It is revoked"),
+        (status = 404, description = "The account has no such key", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "What is wrong, with its field", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn revoke(
     State(backstage): State<Backstage>,
     Who(who): Who,

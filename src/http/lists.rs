@@ -16,6 +16,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 /// Longest body of a change, octets: half a million numbers and more.
 pub(super) const BODY_MAX: usize = 16 << 20;
@@ -23,8 +24,9 @@ pub(super) const BODY_MAX: usize = 16 << 20;
 const CHECKED_MAX: usize = 1_000;
 
 /// Names a list, in the operator's words.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schema(as = ListName)]
 pub struct Named {
     /// block or opt_out; empty: block.
     kind: String,
@@ -96,17 +98,21 @@ fn problem(error: ListsError) -> Problem {
 }
 
 /// A change.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Change {
+#[schema(as = ListChange)]
+pub(super) struct Change {
+    /// Which list.
     list: Named,
+    /// Phone numbers, as people write them.
     numbers: Vec<String>,
+    /// Why, for the audit.
     #[serde(default)]
     reason: String,
 }
 
 /// What a change did.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Changed {
     /// Numbers that came or went.
     changed: u64,
@@ -114,12 +120,20 @@ pub(super) struct Changed {
     total: u64,
 }
 
-/// `POST /v1/lists/add`.
+/// Puts numbers on a list
+///
+/// They are not written to from the answer on, not even by what waits already.
+#[utoipa::path(post, path = "/v1/lists/add", tag = "lists",
+    request_body(content = Change, examples(("platform" = (summary = "The block list of the whole platform", value = json!({"list": {}, "numbers": ["+8613800138001"], "reason": "asked by phone"}))), ("account" = (summary = "Those who opted out of an account's messages", value = json!({"list": {"kind": "opt_out", "level": "account", "name": "shop"}, "numbers": ["13800138002"]}))))),
+    responses((status = 200, description = "It holds, durably", body = Changed)))]
 pub(super) async fn add(state: State<Backstage>, who: Who, body: Body) -> Result<Json<Changed>, Problem> {
     change(state, who, body, true).await
 }
 
-/// `POST /v1/lists/remove`.
+/// Takes numbers off a list
+#[utoipa::path(post, path = "/v1/lists/remove", tag = "lists",
+    request_body(content = Change, examples(("platform" = (summary = "The block list of the whole platform", value = json!({"list": {}, "numbers": ["+8613800138001"], "reason": "asked by phone"}))), ("account" = (summary = "Those who opted out of an account's messages", value = json!({"list": {"kind": "opt_out", "level": "account", "name": "shop"}, "numbers": ["13800138002"]}))))),
+    responses((status = 200, description = "It holds, durably", body = Changed)))]
 pub(super) async fn remove(state: State<Backstage>, who: Who, body: Body) -> Result<Json<Changed>, Problem> {
     change(state, who, body, false).await
 }
@@ -147,23 +161,26 @@ async fn change(State(backstage): State<Backstage>, Who(who): Who, Body(body): B
 }
 
 /// A list and how many numbers stand in it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Counted {
     #[serde(flatten)]
     list: Named,
+    /// How many stand in it.
     numbers: u64,
 }
 
-/// `GET /v1/lists`: every list that anybody stands in.
+/// Lists that anybody stands in
+#[utoipa::path(get, path = "/v1/lists", tag = "lists", responses((status = 200, description = "Each list, with how many stand in it", body = Vec<Counted>)))]
 pub(super) async fn all(State(backstage): State<Backstage>) -> Result<Json<Vec<Counted>>, Problem> {
     let RulesAnswer::Counts(counts) = backstage.lists.ask(RulesRequest::Count).await.map_err(problem)? else { return Err(odd()) };
     Ok(Json(counts.iter().map(|(list, numbers)| Counted { list: Named::of(list, &backstage), numbers: *numbers }).collect()))
 }
 
 /// What is checked.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Check {
+pub(super) struct Check {
+    /// Up to 1000 phone numbers.
     numbers: Vec<String>,
     /// Only lists that bind this account.
     #[serde(default)]
@@ -174,13 +191,22 @@ struct Check {
 }
 
 /// A number and the lists that hold it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Checked {
+    /// In international form.
     number: String,
+    /// Those that hold it.
     lists: Vec<Named>,
 }
 
-/// `POST /v1/lists/check`: which lists hold a number; with an account, which of them bind it.
+/// Which lists hold a number
+///
+/// With an account (and a sender of its): which of them bind it.
+#[utoipa::path(post, path = "/v1/lists/check", tag = "lists",
+    request_body(content = Check, examples(
+        ("all" = (summary = "On any list", value = json!({"numbers": ["+8613800138001", "13800138002"]}))),
+        ("binding" = (summary = "On one that binds an account and a sender", value = json!({"numbers": ["13800138002"], "account": "shop", "from": "SHOP"}))))),
+    responses((status = 200, description = "Each number, in order", body = Vec<Checked>)))]
 pub(super) async fn check(State(backstage): State<Backstage>, Body(body): Body) -> Result<Json<Vec<Checked>>, Problem> {
     let check: Check = serde_json::from_slice(&body).map_err(|error| Problem::json(&error))?;
     if check.numbers.len() > CHECKED_MAX {
@@ -210,22 +236,32 @@ fn written(number: u64) -> String {
 }
 
 /// Which numbers of which list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Which {
+    /// block or opt_out; absent: block.
     #[serde(default)]
     kind: String,
+    /// platform, account or sender; absent: platform.
     #[serde(default)]
     level: String,
+    /// The account or the sender.
     #[serde(default)]
     name: String,
     /// Numbers behind this one.
     #[serde(default)]
     after: String,
+    /// How many; absent: as many as one answer has at most.
     most: Option<usize>,
 }
 
-/// `GET /v1/lists/numbers`: the numbers of a list in order, up to `most` of them behind `after`; fewer mean that there are no more.
+/// The numbers of a list, in order
+///
+/// Up to `most` behind `after`; fewer mean that there are no more.
+#[utoipa::path(get, path = "/v1/lists/numbers", tag = "lists", params(Which),
+    responses((status = 200, description = "Numbers", body = Vec<String>),
+        (status = 422, description = "What is wrong, with its field", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn numbers(
     State(backstage): State<Backstage>,
     Parameters(which): Parameters<Which>,

@@ -6,32 +6,38 @@ use super::extract::{Body, Parameters, Who};
 use super::problem::Problem;
 use super::standing::{Carrier, NotUp};
 use crate::engine::control::{Answer, Ask};
+use crate::engine::explain::Explained;
 use crate::engine::explain::Question;
-use crate::engine::look::{AccountView, Look, SessionView, StatusView, View};
-use crate::engine::overlay::Action;
+use crate::engine::look::{AccountView, ChangeView, LaneView, Look, SessionView, StatusView, View};
+use crate::engine::overlay::{Action, Record};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 /// The gateway, with what the process and the links know.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Status {
+    /// Of the gateway.
     version: &'static str,
+    /// Seconds since it was started.
     uptime_s: u64,
     #[serde(flatten)]
     status: StatusView,
+    /// How many there are.
     carriers: usize,
     /// Those that are down, out, or not whole.
     carriers_not_up: Vec<NotUp>,
 }
 
 /// An account with its sessions.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Account {
     #[serde(flatten)]
     account: AccountView,
+    /// Its sessions.
     binds: Vec<SessionView>,
 }
 
@@ -53,6 +59,10 @@ pub(super) fn odd() -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "odd_answer", "", "the engine answered something else", "report it, please")
 }
 
+/// The gateway at a glance
+///
+/// Counts of messages by state, the disk, and which carriers are not up and why.
+#[utoipa::path(get, path = "/v1/status", tag = "gateway", responses((status = 200, description = "How it stands", body = Status)))]
 pub(super) async fn status(State(backstage): State<Backstage>) -> Result<Json<Status>, Problem> {
     let View::Status(status) = ask(&backstage, Look::Status).await? else { return Err(odd()) };
     let carriers = standing(&backstage).await?;
@@ -65,6 +75,10 @@ pub(super) async fn status(State(backstage): State<Backstage>) -> Result<Json<St
     }))
 }
 
+/// Carriers with their binds
+///
+/// How each stands, what waits in front of it and for what, its answers, its rate.
+#[utoipa::path(get, path = "/v1/carriers", tag = "carriers", responses((status = 200, description = "Each carrier", body = Vec<Carrier>)))]
 pub(super) async fn carriers(State(backstage): State<Backstage>) -> Result<Json<Vec<Carrier>>, Problem> {
     standing(&backstage).await.map(Json)
 }
@@ -84,6 +98,8 @@ async fn standing(backstage: &Backstage) -> Result<Vec<Carrier>, Problem> {
     Ok(with_binds.filter(told).collect())
 }
 
+/// Accounts with their sessions
+#[utoipa::path(get, path = "/v1/accounts", tag = "accounts", responses((status = 200, description = "Each account", body = Vec<Account>)))]
 pub(super) async fn accounts(State(backstage): State<Backstage>) -> Result<Json<Vec<Account>>, Problem> {
     let View::Accounts(accounts) = ask(&backstage, Look::Accounts).await? else { return Err(odd()) };
     let sessions = backstage.links.sessions();
@@ -97,44 +113,74 @@ pub(super) async fn accounts(State(backstage): State<Backstage>) -> Result<Json<
     Ok(Json(with_sessions.filter(told).collect()))
 }
 
+/// Lanes: what waits in front of each carrier, by account, class and campaign
+///
+/// What each waits for, and when it will be empty.
+#[utoipa::path(get, path = "/v1/lanes", tag = "carriers", responses((status = 200, description = "Each lane in which something waits", body = Vec<LaneView>)))]
 pub(super) async fn lanes(State(backstage): State<Backstage>) -> Result<Json<View>, Problem> {
     ask(&backstage, Look::Lanes).await.map(Json)
 }
 
+/// Changes in force, and how far they are
+#[utoipa::path(get, path = "/v1/changes", tag = "changes", responses((status = 200, description = "Each change", body = Vec<ChangeView>)))]
 pub(super) async fn changes(State(backstage): State<Backstage>) -> Result<Json<View>, Problem> {
     ask(&backstage, Look::Changes).await.map(Json)
 }
 
-/// The metrics page, for those who may ask here and can't reach its own port.
+/// The metrics page
+///
+/// For those who may ask here and can not reach its own port.
+#[utoipa::path(get, path = "/v1/metrics", tag = "gateway", responses((status = 200, description = "As a scrape would get it", body = String, content_type = "text/plain")))]
 pub(super) async fn metrics(State(backstage): State<Backstage>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], backstage.telemetry.render())
 }
 
+/// What would become of a message, and why
+///
+/// Rules, route, price, buckets and what it would wait for. Nothing is sent.
+#[utoipa::path(post, path = "/v1/explain", tag = "messages",
+    request_body(content = Question, examples(("plain" = (value = json!({"to": "13800138000", "account": "shop", "from": "SHOP", "text": "Hello"}))))),
+    responses((status = 200, description = "What would become of it", body = Explained)))]
 pub(super) async fn explain(State(backstage): State<Backstage>, Body(body): Body) -> Result<Json<View>, Problem> {
     let question: Question = serde_json::from_slice(&body).map_err(|error| Problem::json(&error))?;
     ask(&backstage, Look::Explain(Box::new(question))).await.map(Json)
 }
 
 /// How many records.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Last {
+    /// How many, newest first; absent: 50.
     last: Option<usize>,
 }
 
+/// What was changed, by whom and why
+///
+/// The last 1,000 records are kept.
+#[utoipa::path(get, path = "/v1/audit", tag = "gateway", params(Last),
+    responses((status = 200, description = "Records, newest first", body = Vec<Record>),
+        (status = 422, description = "What is wrong, with its field", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn audit(State(backstage): State<Backstage>, Parameters(Last { last }): Parameters<Last>) -> Result<Json<View>, Problem> {
     ask(&backstage, Look::Audit(last.unwrap_or(50))).await.map(Json)
 }
 
 /// With secrets or without.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Secrets {
+    /// With passwords and the like; that is put on record.
     #[serde(default)]
     secrets: bool,
 }
 
-/// The merged truth as TOML: the configuration with the limits in force; what else is in force stands above it.
+/// The configuration in force as TOML
+///
+/// Limits that were changed while running are in it; what else is in force stands above it in comments.
+#[utoipa::path(get, path = "/v1/config", tag = "gateway", params(Secrets),
+    responses((status = 200, description = "The configuration", body = String, content_type = "application/toml"),
+        (status = 422, description = "What is wrong, with its field", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn config(
     State(backstage): State<Backstage>,
     Who(who): Who,

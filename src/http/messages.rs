@@ -22,42 +22,46 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
+use utoipa::ToSchema;
 
 /// Longest body of a batch, octets.
 pub(super) const BODY_MAX: usize = 16 << 20;
 
 /// A batch as it comes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Batch<'a> {
+pub(super) struct Batch<'a> {
     /// Whose messages.
     #[serde(borrow)]
     account: Cow<'a, str>,
     /// What holds for items that don't say it themselves; `to` and `identity` have no place here.
     #[serde(borrow, default)]
     defaults: Line<'a>,
-    /// The messages.
+    /// The messages, up to 10,000.
     #[serde(borrow)]
     items: Vec<Line<'a>>,
 }
 
 /// One message, or the defaults. Times are wall milliseconds.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-struct Line<'a> {
+pub(super) struct Line<'a> {
     /// The number.
     #[serde(borrow)]
     to: Option<Cow<'a, str>>,
     /// The sender's own name for it: handing the same in again makes no second message.
     #[serde(borrow)]
     identity: Option<Cow<'a, str>>,
+    /// otp, transactional or marketing; absent: the account's.
     #[serde(borrow)]
     class: Option<Cow<'a, str>>,
     /// The sender.
     #[serde(borrow)]
     from: Option<Cow<'a, str>>,
+    /// The campaign that it belongs to, by a name.
     #[serde(borrow)]
     campaign: Option<Cow<'a, str>>,
+    /// The text.
     #[serde(borrow)]
     text: Option<Cow<'a, str>>,
     /// auto, gsm7, latin1 or ucs2.
@@ -66,12 +70,15 @@ struct Line<'a> {
     /// Which receipts the account's receivers get: none, failure or final.
     #[serde(borrow)]
     report: Option<Cow<'a, str>>,
+    /// Not before this time.
     send_at_ms: Option<u64>,
+    /// Not after this time; absent: as the class has it.
     expire_at_ms: Option<u64>,
     /// The sender's own name for it, told again in reports and records.
     #[serde(borrow)]
     reference: Option<Cow<'a, str>>,
     /// The sender's own words for what it belongs to.
+    #[schema(value_type = Option<Vec<String>>)]
     tags: Option<Vec<Box<str>>>,
     /// Where its reports go: an address. Without one they go to the account's hook, if it has one, else to its receivers.
     #[serde(borrow)]
@@ -79,7 +86,7 @@ struct Line<'a> {
 }
 
 /// The answer to one item.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum Told {
     /// It is durable.
@@ -109,7 +116,7 @@ pub(super) enum Told {
 }
 
 /// The answer to a batch.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Receipt {
     /// Messages taken now.
     accepted: usize,
@@ -134,7 +141,12 @@ async fn received(backstage: &Backstage, request: Request) -> Result<(OwnedSemap
     Ok((place, account, items))
 }
 
-/// `POST /v1/messages`.
+/// Hands in a batch of messages of an account
+///
+/// Each item has its own answer, in order. What is answered with an id is durable; handing the same identities in again makes no second message.
+#[utoipa::path(post, path = "/v1/messages", tag = "messages",
+    request_body(content = Batch, examples(("batch" = (value = json!({"account": "shop", "defaults": {"text": "Hello", "from": "SHOP", "campaign": "spring"}, "items": [{"to": "+8613800138000", "identity": "order-7"}, {"to": "13900139000", "text": "Hi", "class": "otp"}]}))))),
+    responses((status = 200, description = "Each item's answer", body = Receipt)))]
 pub(super) async fn submit(State(backstage): State<Backstage>, request: Request) -> Result<Json<Receipt>, Problem> {
     let (_place, account, mut items) = received(&backstage, request).await?;
     let drafts: Vec<Draft> = items.iter_mut().filter_map(|item| item.as_mut().ok().and_then(Option::take)).collect();
@@ -185,7 +197,12 @@ pub(super) fn refused(fault: Fault, retry: bool) -> Told {
     Told::Refused { code, field, detail: what, fix, retry }
 }
 
-/// `POST /v1/explain/batch`: the sums of what would become of a batch as `POST /v1/messages` takes it. Nothing is sent.
+/// What would become of a batch, in sums
+///
+/// Up to 1,000 items, as `POST /v1/messages` takes them. Nothing is sent.
+#[utoipa::path(post, path = "/v1/explain/batch", tag = "messages",
+    request_body(content = Batch, examples(("batch" = (value = json!({"account": "shop", "defaults": {"text": "Hello", "from": "SHOP", "campaign": "spring"}, "items": [{"to": "+8613800138000", "identity": "order-7"}, {"to": "13900139000", "text": "Hi", "class": "otp"}]}))))),
+    responses((status = 200, description = "The sums, and what would be refused", body = Foretold)))]
 pub(super) async fn estimate(State(backstage): State<Backstage>, request: Request) -> Result<Json<Foretold>, Problem> {
     let (_place, account, items) = received(&backstage, request).await?;
     foretell(&backstage.operator, account.id, items.into_iter(), "items", |fault| fault).await.map(Json)

@@ -8,6 +8,7 @@ mod balance;
 mod change;
 mod dead;
 pub mod desk;
+mod docs;
 pub mod events;
 mod extract;
 mod foretell;

@@ -67,7 +67,7 @@ impl Problem {
             _ => (StatusCode::BAD_REQUEST, "malformed_json"),
         };
         let field = if code == "bad_value" { field } else { String::new() };
-        Problem::new(status, code, &field, told, "see `hongyan COMMAND --help` for what may be asked")
+        Problem::new(status, code, &field, told, "what this path takes: see /docs, or `hongyan COMMAND --help`")
     }
 }
 

@@ -15,8 +15,12 @@ use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use utoipa::IntoParams;
 
-/// `GET /v1/recordings`.
+/// Recordings of sessions
+///
+/// What is in memory of binds and sessions (`tapes`), and the files that were written.
+#[utoipa::path(get, path = "/v1/recordings", tag = "recordings", responses((status = 200, description = "mode, bytes_per_session, allow_plain; tapes: name, pdus, octets, gone; files: file, octets", body = Object)))]
 pub(super) async fn all(State(backstage): State<Backstage>) -> Result<Json<Value>, Problem> {
     let recordings = &backstage.recordings;
     let settings = recordings.settings();
@@ -37,11 +41,15 @@ async fn beside<T: Send + 'static>(
 }
 
 /// Which one: what a bind's or session's ring holds now, or a file that was written.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Wanted {
+    /// What is in memory of a bind (`north/0`) or of a session (`17`).
     of: Option<String>,
+    /// In place of `of`: a file that was written, by its name.
     file: Option<String>,
+    /// With texts and numbers, if recorder.allow_plain lets that be; put on record. Only with `of`.
     plain: bool,
 }
 
@@ -49,7 +57,12 @@ fn bad(code: &'static str, field: &'static str, what: String, fix: &str) -> Prob
     Fault::of(code, field, what, fix).into()
 }
 
-/// `GET /v1/recording`: one as pcap. What is told plainly is on record.
+/// One recording as pcap
+///
+/// Exactly one of `of` and `file` says which.
+#[utoipa::path(get, path = "/v1/recording", tag = "recordings", params(Wanted),
+    responses((status = 200, description = "The recording", body = String, content_type = "application/vnd.tcpdump.pcap"),
+        (status = 422, description = "What is wrong, with its field", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn one(
     State(backstage): State<Backstage>,
     Who(who): Who,

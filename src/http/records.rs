@@ -5,11 +5,12 @@ use super::admin::Backstage;
 use super::extract::Parameters;
 use super::look::ask;
 use super::problem::Problem;
-use crate::engine::look::{Look, View};
+use crate::engine::look::{Look, MessageView, View};
 use crate::engine::scope::Fault;
 use crate::model::{MessageId, State as MessageState};
 use crate::number::HomeRegion;
 use crate::records::find::Query;
+use crate::records::keeper::KeeperFigures;
 use crate::records::row::Row;
 use crate::records::{ROWS_MAX, Records};
 use axum::Json;
@@ -17,6 +18,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::IntoParams;
 
 /// Runs a look-up, which waits for disks, beside the tasks.
 pub(super) async fn beside<T: Send + 'static>(
@@ -42,7 +44,13 @@ fn shown(records: &Records, row: &Row) -> Value {
     value
 }
 
-/// One message: what the engine knows of it while it lives, and its trail.
+/// One message, alive or over, with its trail
+///
+/// What the engine knows of it while it lives, then what the records keep; numbers are masked.
+#[utoipa::path(get, path = "/v1/messages/{id}", tag = "messages", params(("id" = String, Path, description = "Its id, as submit_sm_resp or the answer to its request told it")),
+    responses((status = 200, description = "One that is alive as here, and `trail`; one that is over as its record", body = MessageView),
+        (status = 404, description = "There is no such message, or it is past records.keep_days", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "What is wrong, with its field", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn message(State(backstage): State<Backstage>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
     let bad = || Fault::of("bad_value", "message", format!("'{id}' is no message id"), "up to 19 digits, as in submit_sm_resp");
     let id = MessageId::parse(id.as_bytes()).ok_or_else(bad)?;
@@ -66,18 +74,29 @@ pub(super) async fn message(State(backstage): State<Backstage>, Path(id): Path<S
 }
 
 /// What may be asked for.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Wanted {
+    /// The number, as people write numbers; not where the records mask them.
     number: Option<String>,
+    /// The account.
     account: Option<String>,
+    /// The campaign.
     campaign: Option<String>,
+    /// waiting, sent_waiting, delivered, undelivered, expired, rejected, cancelled, sent_final, no_receipt or in_doubt.
     state: Option<String>,
+    /// The sender's own name for it.
     reference: Option<String>,
+    /// The hash of the identity under which it was handed in, as its record has it: 16 hexadecimal digits.
     identity: Option<String>,
+    /// Accepted at this wall time or later, milliseconds.
     from_ms: Option<u64>,
+    /// Accepted before this wall time, milliseconds.
     to_ms: Option<u64>,
+    /// Goes on behind the page before: its `next`.
     before: Option<String>,
+    /// 1 to 1000; absent: 50.
     limit: Option<usize>,
 }
 
@@ -128,7 +147,13 @@ fn query_of(wanted: Wanted, records: &Records) -> Result<Query, Problem> {
     Ok(Query { id: None, number, account, campaign, state, reference, identity, from_ms, to_ms, before, limit })
 }
 
-/// Messages that fit, newest first, live ones too; `next` goes on with the page after it, `lag_ms` says how old the newest record may be that is missing.
+/// Messages that fit, newest first, live ones too
+///
+/// All that is given must hold. `next` goes on with the page after it; `partial`: not all was looked at; `behind_groups`: how far the records are behind.
+#[utoipa::path(get, path = "/v1/messages", tag = "messages", params(Wanted),
+    responses((status = 200, description = "messages: their records; next, partial, behind_groups, not_looked_at", body = Object),
+        (status = 404, description = "No records are kept (records.enabled)", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "What is wrong, with its field", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn messages(State(backstage): State<Backstage>, Parameters(wanted): Parameters<Wanted>) -> Result<Json<Value>, Problem> {
     let records = backstage.records.clone().ok_or_else(off)?;
     let query = query_of(wanted, &records)?;
@@ -142,7 +167,9 @@ pub(super) async fn messages(State(backstage): State<Backstage>, Parameters(want
     ))
 }
 
-/// How the records stand.
+/// How the records stand
+#[utoipa::path(get, path = "/v1/records", tag = "records", responses((status = 200, description = "And files, files_rows, files_octets", body = KeeperFigures),
+        (status = 404, description = "No records are kept (records.enabled)", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn figures(State(backstage): State<Backstage>) -> Result<Json<Value>, Problem> {
     let records = backstage.records.clone().ok_or_else(off)?;
     let files = records.files().list();
@@ -153,7 +180,12 @@ pub(super) async fn figures(State(backstage): State<Backstage>) -> Result<Json<V
     Ok(Json(value))
 }
 
-/// Everything that is over goes into files now.
+/// Writes everything that is over into files now
+///
+/// The body is not looked at.
+#[utoipa::path(post, path = "/v1/records/flush", tag = "records", responses((status = 200, description = "As `GET /v1/records`", body = KeeperFigures),
+        (status = 404, description = "No records are kept (records.enabled)", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Without a token: Content-Type is not application/json", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn flush(State(backstage): State<Backstage>) -> Result<Json<Value>, Problem> {
     let records = backstage.records.clone().ok_or_else(off)?;
     beside(records.clone(), Records::flush).await?;

@@ -7,7 +7,7 @@ use crate::engine::scope::Scope;
 use serde::Serialize;
 
 /// A bind and how it stands.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Bind {
     /// up, connecting or waiting as its link says; what an operator made of it: paused, drained, unbound.
     standing: &'static str,
@@ -16,25 +16,29 @@ pub struct Bind {
 }
 
 /// A carrier with its binds and how it stands.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Carrier {
     /// up: at least one bind is; down; what an operator made of it: paused, drained, unbound; what routing thinks of it: out, probing, recovering;
     /// removed: it is configured no more.
     standing: &'static str,
     #[serde(flatten)]
     pub(super) view: CarrierView,
+    /// Its binds.
     binds: Vec<Bind>,
     #[serde(skip)]
     change: Option<Change>,
 }
 
 /// A carrier that isn't up, or not with all its binds.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct NotUp {
+    /// Its name.
     carrier: String,
     /// As of the carrier.
     standing: &'static str,
+    /// Its binds, and how many are up.
     binds: usize,
+    /// See `binds`.
     binds_up: usize,
     /// Since when, wall milliseconds; absent: since nobody knows.
     #[serde(skip_serializing_if = "Option::is_none")]

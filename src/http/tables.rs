@@ -13,17 +13,22 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// `GET /v1/routes`: as the configuration writes them, in its order.
+/// Routes of the configuration in force, in its order
+#[utoipa::path(get, path = "/v1/routes", tag = "tables", responses((status = 200, description = "Each with the keys of [[route]]", body = Vec<Object>)))]
 pub(super) async fn routes(State(backstage): State<Backstage>) -> Json<Vec<Route>> {
     Json(backstage.configured.config().routes.clone())
 }
 
-/// `GET /v1/limits`: the buckets for parts of the traffic, as the configuration writes them.
+/// Limits of the configuration in force for parts of the traffic
+#[utoipa::path(get, path = "/v1/limits", tag = "tables", responses((status = 200, description = "Each with the keys of [[limit]]", body = Vec<Object>)))]
 pub(super) async fn limits(State(backstage): State<Backstage>) -> Json<Vec<Limit>> {
     Json(backstage.configured.config().limits.clone())
 }
 
-/// `GET /v1/ranges`: which table is in force, from which files, and how much it holds.
+/// The table of numbers in force
+///
+/// From which files it is, and how much it holds.
+#[utoipa::path(get, path = "/v1/ranges", tag = "tables", responses((status = 200, description = "version, files, ported_files, prefixes, ported, octets; operators: prefixes of each", body = Object)))]
 pub(super) async fn ranges(State(backstage): State<Backstage>) -> Result<Json<Value>, Problem> {
     let (table, config) = (table(&backstage)?, backstage.configured.config());
     let (prefixes, ported, _) = table.counts();
@@ -33,7 +38,10 @@ pub(super) async fn ranges(State(backstage): State<Backstage>) -> Result<Json<Va
     })))
 }
 
-/// `GET /v1/ranges/{number}`: what is known of a number, and from where.
+/// What is known of a number, and from where
+#[utoipa::path(get, path = "/v1/ranges/{number}", tag = "tables", params(("number" = String, Path, description = "A number with its country code, as people write numbers")),
+    responses((status = 200, description = "number; range: country, operator, region, kind, zone, tags, prefix, source, ported, or null", body = Object),
+        (status = 422, description = "What is wrong, with its field", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn range(State(backstage): State<Backstage>, Path(written): Path<String>) -> Result<Json<Value>, Problem> {
     let table = table(&backstage)?;
     let home = HomeRegion::from_iso(&backstage.configured.config().gateway.home_region).unwrap_or_default();

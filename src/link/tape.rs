@@ -44,7 +44,7 @@ pub struct Tape {
 }
 
 /// What is told of a tape.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct TapeView {
     /// `north/0` of a bind, `17` of a session.
     pub name: String,
@@ -57,7 +57,7 @@ pub struct TapeView {
 }
 
 /// A recording that was written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FileView {
     /// Its name: time, bind or session, cause.
     pub file: String,

@@ -62,7 +62,7 @@ pub struct KeeperSettings {
 }
 
 /// What it did so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct KeeperFigures {
     /// The last position that was read.
     pub position: u64,

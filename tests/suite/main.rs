@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a test may unwrap
 
+mod admin_docs;
 mod api_doors;
 mod api_events;
 mod api_list;
