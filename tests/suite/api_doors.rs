@@ -162,7 +162,9 @@ fn schemathesis_finds_no_answer_that_the_document_does_not_know() {
     let document = format!("http://{}/openapi.json", gateway.http.unwrap());
     let checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
     let bearer = format!("Authorization: Bearer {KEY}");
-    let arguments = ["-m", "schemathesis.cli", "run", &document, "-H", &bearer, "--max-examples", "20", "-c", checks, "--no-color"];
+    let mut arguments = vec!["-m", "schemathesis.cli", "run", &document, "-H", &bearer, "--max-examples", "20", "-c", checks, "--no-color"];
+    // By chance too few of its requests are ones that HTTP can carry: that says nothing of us.
+    arguments.push("--suppress-health-check=filter_too_much");
     let out = std::process::Command::new(peers_rig::python()).args(arguments).current_dir(directory.path()).output().unwrap();
     assert!(out.status.success(), "{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(gateway.terminate().success());

@@ -43,9 +43,12 @@ fn a_campaign_is_paused_and_cancelled_by_its_name_whoever_handed_it_in_also_afte
     gateway.kill();
 
     let gateway = GatewayProcess::start(&config);
-    let lanes = done(gateway.admin, &["lanes"]);
-    let spring = lanes.as_array().unwrap().iter().find(|lane| lane["campaign"] == "spring" && lane["account"] == "shop").unwrap();
-    assert_eq!((spring["in_memory"].as_u64(), spring["waits_on"].as_str()), (Some(21), Some("paused")), "{lanes}");
+    until("its lane waits as paused, once the carrier is bound", || {
+        let lanes = done(gateway.admin, &["lanes"]);
+        let spring = lanes.as_array().unwrap().iter().find(|lane| lane["campaign"] == "spring" && lane["account"] == "shop").unwrap();
+        assert_eq!(spring["in_memory"].as_u64(), Some(21), "{lanes}");
+        spring["waits_on"].as_str() == Some("paused")
+    });
     assert!(done(gateway.admin, &["message", &id])["waits_on"].as_str().unwrap().contains("a mistake in it"));
     let explained = done(gateway.admin, &["explain", "13800000000", "--account", "shop", "--campaign", "spring", "--text", "x"]);
     assert!(explained["waits_on"].as_str().unwrap().contains("a mistake in it"), "{explained}");

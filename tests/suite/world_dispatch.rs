@@ -6,7 +6,7 @@ use hongyan::sim::world::Settings;
 
 #[test]
 fn no_bucket_lets_more_through_than_burst_and_rate_whatever_goes_wrong() {
-    let sum = worlds(seeds(0..300), Settings::paced);
+    let sum = worlds(seeds(0..500), Settings::paced);
     assert!(sum.acknowledged <= sum.accepted && sum.crashes > 0, "{sum:?}");
 }
 

@@ -6,7 +6,7 @@ use hongyan::sim::world::{Settings, run};
 
 #[test]
 fn in_every_world_the_promises_hold() {
-    let sum = worlds(seeds(0..600), Settings::drawn);
+    let sum = worlds(seeds(0..900), Settings::drawn);
     assert!(sum.acknowledged <= sum.accepted && sum.crashes > 0 && sum.carried > 0, "{sum:?}");
 }
 
@@ -230,7 +230,7 @@ fn a_crash_at_any_step_makes_no_second_message_and_loses_no_credit() {
 
 #[test]
 fn rules_weights_health_and_second_tries_break_no_promise() {
-    let sum = worlds(seeds(0..200), Settings::routed);
+    let sum = worlds(seeds(0..300), Settings::routed);
     assert!(sum.rerouted > sum.accepted / 50, "{sum:?}");
 }
 

@@ -8,11 +8,16 @@ use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
+use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A body below this is short, octets.
 const SHORT: usize = 128 << 10;
+/// How long a body that is too large is still taken.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// Where the request comes from.
 pub(super) fn peer(parts: &Parts) -> IpAddr {
@@ -45,6 +50,12 @@ impl FromRequest<Api> for Body {
     async fn from_request(request: Request, api: &Api) -> Result<Body, Problem> {
         // What is not said to be short may be as long as it likes; it waits for room. Short ones are as many as there are connections.
         let told = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        if told.is_some_and(|told| told > api.body_max) {
+            if !request.headers().contains_key(header::EXPECT) {
+                drain(request.into_body()).await;
+            }
+            return Err(too_large(api));
+        }
         let octets = told.unwrap_or(if request.body().is_end_stream() { 0 } else { api.body_max }).min(api.body_max);
         let reading = async {
             let _room = match octets {
@@ -55,10 +66,7 @@ impl FromRequest<Api> for Body {
         };
         match tokio::time::timeout(api.timeout, reading).await {
             Ok(Ok(body)) => Ok(Body(body)),
-            Ok(Err(refused)) if refused.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                let fix = format!("at most {} octets (http.max_body_bytes), 65536 in forms", api.body_max);
-                Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "", "the body is too large", fix))
-            }
+            Ok(Err(refused)) if refused.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_large(api)),
             Ok(Err(_)) => Err(Problem::new(StatusCode::BAD_REQUEST, "unreadable", "", "the body ends before its end", "all of it")),
             Err(_) => {
                 let what = "the body did not come in time";
@@ -66,6 +74,17 @@ impl FromRequest<Api> for Body {
             }
         }
     }
+}
+
+fn too_large(api: &Api) -> Problem {
+    let fix = format!("at most {} octets (http.max_body_bytes), 65536 in forms", api.body_max);
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "", "the body is too large", fix)
+}
+
+/// Takes octets for a while and throws them away: a client that still writes when its connection is closed reads no answer.
+async fn drain(mut body: axum::body::Body) {
+    let all = async { while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {} };
+    let _ = tokio::time::timeout(LINGER, all).await;
 }
 
 /// A body that is said to be JSON, or is not said to be anything.
