@@ -1,9 +1,8 @@
 //! Tens of millions of messages that are due next week: what they cost in memory and on disk, and how soon the gateway listens after a kill. A run that was
 //! broken off is gone on with: the gateway says how many it has, and only the rest is loaded.
 
-use super::{Common, Scene, Setup, Stage, mib, octets_in, sleep_ms, without_receipts};
+use super::{Common, Scene, Setup, Stage, mib, octets_in, sleep_ms};
 use crate::load::bench::CarrierEnd;
-use crate::load::session::Shape;
 use serde_json::json;
 
 /// Arguments of `hongyan bench deferred`.
@@ -29,26 +28,13 @@ pub(super) fn run<C: CarrierEnd>(args: &Args, stage: &mut Stage<'_, C>) -> Resul
     let setup = Setup::new(&stage.directory, args.common.records).account("sales", "marketing").carrier("any", carrier.address(), "", "");
     let gateway = stage.gateway(&setup)?;
     let there = gateway.metric("hongyan_messages", "state=\"waiting\"") as u64;
-    let mut missing = args.messages.saturating_sub(there);
-    stage.say(&format!("{there} are there, {missing} are loaded"));
-    let (mut loaded, mut seconds) = (0, 0.0);
-    while missing > 0 {
-        let mut load = stage.load(&gateway, "sales", super::super::command::fresh_run_id(), missing);
+    let loaded = args.messages.saturating_sub(there);
+    stage.say(&format!("{there} are there, {loaded} are loaded"));
+    // A week from now, relative, so that a run that goes on means the same.
+    let loaded_per_s = stage.load_all(&gateway, "sales", loaded, |load| {
         load.binds = 4;
-        // A week from now, relative, so that a run that goes on means the same.
-        load.shape = Shape { schedule: "000007000000000R".to_owned(), ..without_receipts(load.shape) };
-        let (round, _) = stage.run(load, || None)?;
-        let taken = round.tally.accepted;
-        if taken == 0 {
-            return Err(format!("{missing} messages are missing and the gateway takes none; look into its log, with --keep"));
-        }
-        (loaded, seconds) = (loaded + taken, seconds + taken as f64 / round.per_s.max(1.0));
-        missing = missing.saturating_sub(taken);
-        if missing > 0 {
-            stage.say(&format!("{missing} were refused for the moment, and are handed in again"));
-        }
-    }
-    let loaded_per_s = loaded as f64 / f64::max(seconds, 0.001);
+        load.shape.schedule = "000007000000000R".to_owned();
+    })?;
     let (mut waited_s, mut still_s, mut before) = (0, 0, f64::NAN);
     while still_s < STILL_S && waited_s < SETTLE_S {
         sleep_ms(1_000);

@@ -159,6 +159,27 @@ impl<C: CarrierEnd> Stage<'_, C> {
         follow(&load, self.line)?;
         Ok(load.join(carrier))
     }
+
+    /// Loads so many messages that want no receipts, in rounds: what was refused for the moment is handed in again. How many were accepted a second.
+    fn load_all(&mut self, gateway: &Subject, account: &str, messages: u64, change: impl Fn(&mut LoadSettings)) -> Result<f64, String> {
+        let (mut missing, mut seconds) = (messages, 0.0);
+        while missing > 0 {
+            let mut load = self.load(gateway, account, super::command::fresh_run_id(), missing);
+            load.shape = without_receipts(load.shape);
+            change(&mut load);
+            let (round, _) = self.run(load, || None)?;
+            let taken = round.tally.accepted;
+            if taken == 0 {
+                return Err(format!("{missing} messages are missing and the gateway takes none; look into its log, with --keep"));
+            }
+            seconds += taken as f64 / round.per_s.max(1.0);
+            missing = missing.saturating_sub(taken);
+            if missing > 0 {
+                self.say(&format!("{missing} were refused for the moment, and are handed in again"));
+            }
+        }
+        Ok(messages as f64 / f64::max(seconds, 0.001))
+    }
 }
 
 fn start(settings: LoadSettings) -> Result<Load, String> {
