@@ -238,7 +238,7 @@ impl InboundRoute {
         c.require(&at, "account", known, &format!("no account is called '{}'", self.account), &names);
         if let Some(carrier) = &self.carrier {
             let names = config.carriers.iter().map(|carrier| carrier.name.as_str()).collect::<Vec<_>>().join(", ");
-            let known = config.carriers.iter().any(|other| other.name == *carrier);
+            let known = config.carrier_by_name(carrier).is_some();
             c.require(&at, "carrier", known, &format!("no carrier is called '{carrier}'"), &names);
         }
         let same = |other: &InboundRoute| {

@@ -98,7 +98,7 @@ pub struct LaneReport {
     pub cause: LaneWait,
     /// Segments a second that it has sent of late.
     pub per_s: f64,
-    /// When it will be empty, seconds; see [`LaneWait::drains_in_s`].
+    /// When it will be empty, seconds; see [`drains_in_s`].
     pub drains_in_s: Option<f64>,
 }
 
@@ -127,14 +127,14 @@ impl LaneWait {
         use CarrierWait::{Answers, BindRate, Rate};
         matches!(self, LaneWait::Limit(..) | LaneWait::Carrier(Rate(_) | Answers(_) | BindRate(_)))
     }
+}
 
-    /// When so many messages will have left, seconds: at the rate of late, or where nothing has left yet and the allowed rate is what they wait for, at that.
-    /// `None` while nothing leaves: a time would be invented.
-    fn drains_in_s(&self, messages: u64, per_s: f64, allowed_per_s: f64) -> Option<f64> {
-        let per_s = if per_s >= 0.01 { per_s } else { Some(allowed_per_s).filter(|_| self.is_paced())? };
-        let seconds = Some(messages as f64 / per_s).filter(|seconds| per_s.is_finite() && seconds.is_finite());
-        seconds.filter(|_| !self.is_shut())
-    }
+/// When so many messages will have left, seconds: at the rate of late, or where nothing has left yet and the allowed rate is what they wait for (`is_paced`), at
+/// that. `None` while nothing leaves (`is_shut`): a time would be invented.
+fn drains_in_s(messages: f64, per_s: f64, allowed_per_s: f64, is_paced: bool, is_shut: bool) -> Option<f64> {
+    let per_s = if per_s >= 0.01 { per_s } else { Some(allowed_per_s).filter(|_| is_paced)? };
+    let seconds = Some(messages / per_s).filter(|seconds| per_s.is_finite() && seconds.is_finite());
+    seconds.filter(|_| !is_shut)
 }
 
 impl CarrierWait {
@@ -152,9 +152,10 @@ impl CarrierWait {
     }
 }
 
-/// What a lane waits on. `hold`: by itself; `whole`: with everything before its carrier; `has_head`: its first message is in memory; `limit`: the name of a limit.
-fn cause(hold: Option<(Hold, u64)>, whole: Option<CarrierWait>, has_head: bool, limit: impl Fn(u16) -> String) -> LaneWait {
+/// What a lane waits on. `closed`: an operator shut its carrier; `hold`: by itself; `whole`: with everything before its carrier; `has_head`: its first message is in memory; `limit`: the name of a limit.
+fn cause(closed: bool, hold: Option<(Hold, u64)>, whole: Option<CarrierWait>, has_head: bool, limit: impl Fn(u16) -> String) -> LaneWait {
     match (hold, whole) {
+        _ if closed => LaneWait::Paused,
         (Some((Hold::Limit(at), until)), _) => LaneWait::Limit(limit(at), until),
         (Some((Hold::Paused, _)), _) => LaneWait::Paused,
         (Some((Hold::Passing, _)), _) => LaneWait::Passing,
@@ -176,7 +177,7 @@ impl Engine {
             for lane in dispatcher.lanes.heads() {
                 let in_memory = lane.queue.depth();
                 let limit = |limit| self.limits.name(limit).to_owned();
-                let cause = if closed { LaneWait::Paused } else { cause(lane.hold, whole, lane.queue.first().is_some(), limit) };
+                let cause = cause(closed, lane.hold, whole, lane.queue.first().is_some(), limit);
                 let on_disk = self.on_disk(lane.queue);
                 let limits = self.limits.of(lane.key.split);
                 let allowed = limits.iter().filter_map(|&limit| self.limits.bucket(limit).per_s()).fold(f64::INFINITY, f64::min);
@@ -189,7 +190,7 @@ impl Engine {
                     in_memory: in_memory as u64,
                     on_disk,
                     oldest_ms: self.head_ms(lane.queue)[0],
-                    drains_in_s: cause.drains_in_s(messages, lane.per_s, allowed),
+                    drains_in_s: drains_in_s(messages as f64, lane.per_s, allowed, cause.is_paced(), cause.is_shut()),
                     cause,
                     per_s: lane.per_s,
                 });
@@ -223,7 +224,7 @@ impl Engine {
         for head in dispatcher.lanes.heads() {
             let may_leave = !closed && !matches!(head.hold, Some((Hold::Hours | Hold::Paused, _)));
             let in_memory = head.queue.depth();
-            let cause = if closed { LaneWait::Paused } else { cause(head.hold, whole, head.queue.first().is_some(), |_| String::new()) };
+            let cause = cause(closed, head.hold, whole, head.queue.first().is_some(), |_| String::new());
             let class = head.key.class as usize;
             are_shut[class] |= cause.is_shut();
             are_paced[class] |= cause.is_paced();
@@ -242,9 +243,8 @@ impl Engine {
         }
         for (class, figures) in figures.iter_mut().enumerate() {
             let waiting = dispatcher.waiting[class].max(0) as f64;
-            let allowed = dispatcher.rate_per_s().filter(|&per_s| are_paced[class] && per_s > 0.0);
-            let per_s = if speeds[class] >= 0.01 { Some(speeds[class]) } else { allowed };
-            let seconds = per_s.filter(|_| !are_shut[class]).map(|per_s| waiting / per_s);
+            let allowed = dispatcher.rate_per_s().unwrap_or(f64::INFINITY);
+            let seconds = drains_in_s(waiting, speeds[class], allowed, are_paced[class], are_shut[class]);
             figures.drains_in_s = if waiting == 0.0 { Some(0.0) } else { seconds };
         }
         figures

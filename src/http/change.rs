@@ -239,7 +239,7 @@ async fn carrier_at(backstage: &Backstage, name: &str) -> Result<CarrierId, Prob
     use crate::engine::look::{Look, View};
     let Answer::View(view) = backstage.operator.ask("", "", Ask::Look(Look::Carriers)).await? else { return Err(odd()) };
     let View::Carriers(carriers) = *view else { return Err(odd()) };
-    let configured = backstage.configured.config().carriers.iter().any(|carrier| carrier.name == name);
+    let configured = backstage.configured.config().carrier_by_name(name).is_some();
     let at = carriers.iter().position(|carrier| carrier.carrier == name).filter(|_| configured);
     let unknown = || Fault::of("unknown_name", "carrier", format!("no carrier is called '{name}'"), "one that `carriers` shows");
     Ok(CarrierId(at.ok_or_else(unknown)? as u16))

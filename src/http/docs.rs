@@ -8,6 +8,7 @@ use serde_json::Value;
 use std::fmt::Write;
 use utoipa::Modify;
 use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, ResponseBuilder};
 
 /// What requests may be answered with everywhere on a port, as statuses and what they mean: made in one place, and the same for every operation.
@@ -28,6 +29,19 @@ impl Modify for Problems {
                 self.add_to(operation);
             }
         }
+    }
+}
+
+/// What a request shows as `Authorization: Bearer`: its name in the document, and what it is.
+pub(super) struct Bearer {
+    pub name: &'static str,
+    pub what: &'static str,
+}
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(self.what)).build();
+        document.components.get_or_insert_default().add_security_scheme(self.name, SecurityScheme::Http(scheme));
     }
 }
 

@@ -94,7 +94,7 @@ async fn standing(backstage: &Backstage) -> Result<Vec<Carrier>, Problem> {
     });
     let config = backstage.configured.config();
     // One that is configured no more is told of as long as something waits there.
-    let told = |c: &Carrier| config.carriers.iter().any(|known| known.name == c.view.carrier) || c.waiting() > 0;
+    let told = |c: &Carrier| config.carrier_by_name(&c.view.carrier).is_some() || c.waiting() > 0;
     Ok(with_binds.filter(told).collect())
 }
 

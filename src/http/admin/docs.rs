@@ -1,11 +1,10 @@
 //! What the admin port tells of itself: the document, made from its handlers.
 
-use crate::http::docs::{self, Problems};
+use crate::http::docs::{self, Bearer, Problems};
 use crate::http::problem::Problem;
 use crate::http::{balance, change, dead, keys, lists, look, messages, recordings, records, tables};
 use axum::Router;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use utoipa::OpenApi;
 
 /// What any request may be answered with, as problems: what guards the port says so before anything else.
 const ALWAYS: [(&str, &str); 3] = [
@@ -22,6 +21,7 @@ const OF_BODIES: [(&str, &str); 4] = [
 ];
 
 const PROBLEMS: Problems = Problems { always: &ALWAYS, of_bodies: &OF_BODIES };
+const BEARER: Bearer = Bearer { name: "token", what: "The one of [admin], where one is set" };
 
 #[derive(OpenApi)]
 #[openapi(
@@ -39,19 +39,10 @@ const PROBLEMS: Problems = Problems { always: &ALWAYS, of_bodies: &OF_BODIES };
         tables::routes, tables::limits, tables::ranges, tables::range
     ),
     components(schemas(Problem)),
-    modifiers(&Token, &PROBLEMS),
+    modifiers(&BEARER, &PROBLEMS),
     security((), ("token" = []))
 )]
 struct Document;
-
-struct Token;
-
-impl Modify for Token {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The one of [admin], where one is set")).build();
-        document.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(scheme));
-    }
-}
 
 /// The two pages, guarded like everything on the port.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {

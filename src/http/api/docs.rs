@@ -1,11 +1,10 @@
 //! What the public port tells of itself: the document, made from its handlers.
 
 use super::{bulk, dead, events, list, message, messages, preview};
-use crate::http::docs::{self, Problems};
+use crate::http::docs::{self, Bearer, Problems};
 use crate::http::problem::Problem;
 use axum::Router;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use utoipa::OpenApi;
 
 /// What any request may be answered with, as problems.
 const ALWAYS: [(&str, &str); 5] = [
@@ -26,6 +25,7 @@ const OF_BODIES: [(&str, &str); 6] = [
 ];
 
 const PROBLEMS: Problems = Problems { always: &ALWAYS, of_bodies: &OF_BODIES };
+const BEARER: Bearer = Bearer { name: "key", what: "A key of [[account.api_key]]" };
 
 #[derive(OpenApi)]
 #[openapi(
@@ -33,18 +33,9 @@ const PROBLEMS: Problems = Problems { always: &ALWAYS, of_bodies: &OF_BODIES };
         Clients of Kannel (/cgi-bin/sendsms), Jasmin (/send) and the Twilio message resource (/2010-04-01/Accounts/{Sid}/Messages.json) find their own doors here."),
     paths(messages::submit, list::list, preview::preview, message::look, message::cancel, bulk::submit, bulk::look, events::poll, events::stream, dead::list, dead::replay),
     components(schemas(Problem)),
-    modifiers(&Keys, &PROBLEMS)
+    modifiers(&BEARER, &PROBLEMS)
 )]
 struct Document;
-
-struct Keys;
-
-impl Modify for Keys {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A key of [[account.api_key]]")).build();
-        document.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(scheme));
-    }
-}
 
 /// The two pages, which nobody needs a key for.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {

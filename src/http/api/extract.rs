@@ -16,8 +16,8 @@ use std::time::Duration;
 
 /// A body below this is short, octets.
 const SHORT: usize = 128 << 10;
-/// How long a body that is too large is still taken.
-const LINGER: Duration = Duration::from_secs(5);
+/// How long octets of a body that was given up are still taken, and thrown away: a client that writes reads no answer.
+pub(super) const LINGER: Duration = Duration::from_secs(5);
 
 /// Where the request comes from.
 pub(super) fn peer(parts: &Parts) -> IpAddr {
@@ -81,7 +81,7 @@ fn too_large(api: &Api) -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "", "the body is too large", fix)
 }
 
-/// Takes octets for a while and throws them away: a client that still writes when its connection is closed reads no answer.
+/// Takes octets for a while and throws them away.
 async fn drain(mut body: axum::body::Body) {
     let all = async { while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {} };
     let _ = tokio::time::timeout(LINGER, all).await;

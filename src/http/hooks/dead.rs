@@ -213,24 +213,12 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::inbound;
     use super::*;
-    use crate::engine::port::Inbound;
     use crate::http::Memory;
-    use crate::model::{Address, Body, Encoding};
 
     fn letter(account: u32, message: u64) -> Letter {
-        let address = |digits: &[u8]| Address::new(1, 1, digits).unwrap();
-        let inbound = Inbound {
-            message: MessageId(message),
-            source: address(b"8613800138000"),
-            destination: address(b"10690000"),
-            body: Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: (*b"hi").into() },
-            service_type: Default::default(),
-            protocol_id: 0,
-            incomplete: false,
-            received_ms: 7,
-        };
-        let delivery = Arc::new(Delivery::Inbound(inbound));
+        let delivery = inbound(message);
         Letter { number: 0, account: AccountId(account), delivery, since_ms: 5, died_ms: 9, reason: Reason::Expired, replays: 0 }
     }
 

@@ -10,10 +10,11 @@ const HOUR_MS: u64 = 3_600_000;
 /// How long deliveries of the account are tried, as by default.
 const AGE_MS: u64 = 72 * HOUR_MS;
 
-fn inbound() -> Arc<Delivery> {
+/// A message from a phone, to be delivered.
+pub(super) fn inbound(message: u64) -> Arc<Delivery> {
     let address = |digits: &[u8]| Address::new(1, 1, digits).unwrap();
     Arc::new(Delivery::Inbound(Inbound {
-        message: MessageId(7),
+        message: MessageId(message),
         source: address(b"8613800138000"),
         destination: address(b"10690000"),
         body: Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: (*b"hi").into() },
@@ -54,7 +55,7 @@ async fn answers_to(since_ms: &[u64], dead: &Arc<DeadLetters>, replays: mpsc::Un
     let guard = Guard { allow_private: true };
     let hooks = Hooks::new(HookSettings { timeout: Duration::from_secs(20), at_once: 1, batch: 1, guard }, parts).unwrap();
     let (deliver, deliveries) = mpsc::unbounded_channel();
-    let replies = (0..).zip(since_ms).map(|(n, &since_ms)| UpstreamReply::Deliver { token: DeliveryToken(n), item: inbound(), since_ms });
+    let replies = (0..).zip(since_ms).map(|(n, &since_ms)| UpstreamReply::Deliver { token: DeliveryToken(n), item: inbound(n), since_ms });
     deliver.send((SessionId::hook_of(AccountId(0)), replies.collect())).unwrap();
     let running = tokio::spawn(hooks.run(deliveries));
     let mut answers = BTreeMap::new();

@@ -6,6 +6,7 @@ use super::book::{Entry, Progress, REFUSALS_MAX, Refusal, State};
 use super::lines::{Batch, Kind, Plan, read};
 use crate::engine::port::{Draft, Taken};
 use crate::engine::scope::Fault;
+use crate::http::api::extract::LINGER;
 use crate::http::api::request::{Recipient, public};
 use crate::http::problem::Problem;
 use crate::http::refusal::fault_of;
@@ -35,8 +36,6 @@ const TELL: Duration = Duration::from_secs(1);
 const SAVE: u32 = 5;
 /// Octets that must come while a client is waited for as long as a body may take: less is a client that holds a place and does nothing with it.
 const LEAST: usize = 1 << 10;
-/// How long octets are still taken, and thrown away, after a submission was given up: a client that writes reads no answer.
-const LINGER: Duration = Duration::from_secs(5);
 /// Pauses before what was refused for the moment is handed in again.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
