@@ -1,8 +1,9 @@
 //! What records cost a message at full speed (CPU of their threads, from the encoded groups to synced files, merged by the hour), and how long look-ups by id,
 //! number, reference and campaign take afterwards. The groups are as the gateway writes them: a message accepted, sent, reported and handed over, each in
-//! another group. The messages are those of the last whole day: a tenth have a reference, a quarter belong to campaigns.
+//! another group. The messages are those of a whole day: a tenth have a reference, a quarter belong to campaigns.
 //!
-//! `cargo bench --bench records [-- MESSAGES [NUMBERS [DIRECTORY]]]`
+//! `cargo bench --bench records [-- MESSAGES [NUMBERS [DIRECTORY]]]`: records are written into the directory and stay there; where it has some, they are
+//! looked up once more, without writing any. Without a directory they are written into one that goes at the end.
 
 use hongyan::engine::event::{self, DeliveryKey, Event, PartReceipt};
 use hongyan::model::id::MessageIds;
@@ -78,10 +79,10 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let figure = |at: usize, default: u64| arguments.get(at).map_or(default, |text| text.parse().expect("a number"));
     let (messages, numbers) = (figure(0, 2_000_000), figure(1, 1_000_000));
-    let folder = tempfile::tempdir_in(arguments.get(2).map_or(".", String::as_str)).expect("a directory");
-    let root: PathBuf = folder.path().join("records");
+    let passing = arguments.get(2).is_none().then(|| tempfile::tempdir_in(".").expect("a directory"));
+    let folder = passing.as_ref().map_or_else(|| PathBuf::from(&arguments[2]), |passing| passing.path().to_path_buf());
     let settings = KeeperSettings {
-        root,
+        root: folder.join("records"),
         flush: Duration::from_secs(60),
         keep_days: 30,
         texts: false,
@@ -90,16 +91,35 @@ fn main() {
     };
     let accounts = (0..4).map(|n| format!("account-{n}")).collect();
     let names = Names { accounts, carriers: vec!["north".to_owned()], ..Names::default() };
-    let (records, thread) = Records::start(Start { settings, names, reader: Box::new(Nothing) }, 0).expect("it starts");
-    let (began, cpu_before) = (Instant::now(), [cpu(ClockId::ProcessCPUTime), cpu(ClockId::ThreadCPUTime)]);
-    let mut ids = MessageIds::new(0);
-    let mut made: Vec<MessageId> = Vec::new();
     let groups = messages / PER_GROUP;
+    let steps = groups + 2 * IN_FLIGHT;
     let now_ms = std::time::UNIX_EPOCH.elapsed().expect("it is after 1970").as_millis() as u64;
-    let begin_ms = (now_ms / HOUR_MS - 25) * HOUR_MS;
+    let (about, begin) = (folder.join("made"), (now_ms / HOUR_MS - 25) * HOUR_MS);
+    let earlier = std::fs::read_to_string(&about).ok();
+    let begin_ms = earlier.as_ref().map_or(begin, |text| {
+        let begin = text.strip_prefix(&format!("{messages} {numbers} ")).expect("the directory has records of other figures");
+        begin.trim_end().parse().expect("a time")
+    });
+    let at_ms = |group: u64| begin_ms + group * 24 * HOUR_MS / groups;
+    let mut ids = MessageIds::new(0);
+    let made: Vec<MessageId> = (0..groups * PER_GROUP).map(|n| ids.next(at_ms(n / PER_GROUP))).collect();
+    let start = Start { settings, names, reader: Box::new(Nothing) };
+    let (records, thread) = Records::start(start, if earlier.is_some() { steps } else { 0 }).expect("it starts");
+    if earlier.is_none() {
+        write(&records, &made, numbers, at_ms);
+        std::fs::write(about, format!("{messages} {numbers} {begin_ms}\n")).expect("it is written");
+    }
+    look_up(&records, &made, numbers);
+    records.feed().close();
+    thread.join().expect("it ends");
+}
+
+fn write(records: &Records, made: &[MessageId], numbers: u64, at_ms: impl Fn(u64) -> u64) {
+    let groups = made.len() as u64 / PER_GROUP;
+    let (began, cpu_before) = (Instant::now(), [cpu(ClockId::ProcessCPUTime), cpu(ClockId::ThreadCPUTime)]);
     let campaign = |n: u64| Event::Campaign { campaign: CampaignId(n as u32), name: format!("campaign-{n}").into() };
     for group in 0..groups + 2 * IN_FLIGHT {
-        let at_ms = begin_ms + group * 24 * HOUR_MS / groups;
+        let at_ms = at_ms(group);
         let mut octets = Vec::with_capacity(512 << 10);
         event::open(&mut octets, group + 1);
         if (group * PER_GROUP).is_multiple_of(CAMPAIGN) {
@@ -107,10 +127,8 @@ fn main() {
         }
         for at in 0..PER_GROUP {
             if group < groups {
-                let id = ids.next(at_ms);
-                made.push(id);
-                let message = accepted(group * PER_GROUP + at, id, at_ms, numbers);
-                event::write_accepted(&message, 0, &mut octets);
+                let n = group * PER_GROUP + at;
+                event::write_accepted(&accepted(n, made[n as usize], at_ms, numbers), 0, &mut octets);
             }
             let before = |by: u64| group.checked_sub(by).filter(|&of| of < groups).map(|of| made[(of * PER_GROUP + at) as usize]);
             if let Some(id) = before(2) {
@@ -143,12 +161,9 @@ fn main() {
         "{} rows in {:.1} s; {:.3} us CPU a message in the records' thread; {:.1} octets a row on disk; {figures:?}",
         figures.written,
         began.elapsed().as_secs_f64(),
-        spent.as_secs_f64() * 1e6 / messages as f64,
+        spent.as_secs_f64() * 1e6 / made.len() as f64,
         figures.octets as f64 / figures.written.max(1) as f64,
     );
-    look_up(&records, &made, numbers);
-    records.feed().close();
-    thread.join().expect("it ends");
 }
 
 fn look_up(records: &Records, made: &[MessageId], numbers: u64) {

@@ -20,13 +20,19 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
 
-/// Runs a look-up, which waits for disks, beside the tasks.
+/// Runs a look-up, which waits for disks, beside the tasks, when it is its turn.
 pub(super) async fn beside<T: Send + 'static>(
     records: Records,
     look: impl FnOnce(&Records) -> Result<T, String> + Send + 'static,
 ) -> Result<T, Problem> {
     let failed = |what: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "records_failed", "", what, "look at the log; ask again");
-    let looked = tokio::task::spawn_blocking(move || look(&records)).await;
+    let turn = records.turns.clone().acquire_owned().await;
+    let looking = move || {
+        // It lasts as long as the look-up, also if nobody waits for the answer any more.
+        let _turn = turn;
+        look(&records)
+    };
+    let looked = tokio::task::spawn_blocking(looking).await;
     looked.map_err(|error| failed(error.to_string()))?.map_err(failed)
 }
 

@@ -6,6 +6,7 @@
 //! new folder is built aside and takes the old one's place in one step, so that whoever reads `*/*.parquet` sees each message once at any moment.
 
 use super::columns::{Columns, properties};
+use super::filters;
 use parquet::arrow::ArrowWriter;
 use std::fs::{self, File};
 use std::io;
@@ -135,8 +136,7 @@ fn write_to(path: &Path, file: &RecordFile, columns: &mut Columns) -> Result<u64
     let mut writer = begin(path, file)?;
     let fault = |error: parquet::errors::ParquetError| format!("writing {}: {error}", path.display());
     writer.write(&batch).map_err(fault)?;
-    let handle = writer.into_inner().map_err(fault)?;
-    handle.sync_all().map_err(told("syncing", path))?;
+    let handle = finish(writer).map_err(|error| format!("writing {}: {error}", path.display()))?;
     handle.metadata().map(|found| found.len()).map_err(told("reading", path))
 }
 
@@ -154,13 +154,25 @@ pub fn take_back(root: &Path, write: u64) -> Result<(), String> {
 
 /// Begins a file.
 pub(super) fn begin(path: &Path, file: &RecordFile) -> Result<ArrowWriter<File>, String> {
-    let handle = File::create(path).map_err(told("creating", path))?;
+    // Read too: its filters are, before it is finished.
+    let handle = File::options().read(true).write(true).create(true).truncate(true).open(path).map_err(told("creating", path))?;
     let about = vec![
         ("hongyan.writes.first".to_owned(), file.first.to_string()),
         ("hongyan.writes.last".to_owned(), file.last.to_string()),
         ("hongyan.hour".to_owned(), hour_name(file.hour)),
     ];
     ArrowWriter::try_new(handle, super::columns::schema(), Some(properties(about))).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Ends a file: its filters, its footer; it is on disk on return.
+///
+/// # Errors
+/// In words.
+pub(super) fn finish(mut writer: ArrowWriter<File>) -> Result<File, String> {
+    filters::append(&mut writer)?;
+    let handle = writer.into_inner().map_err(|error| error.to_string())?;
+    handle.sync_all().map_err(|error| error.to_string())?;
+    Ok(handle)
 }
 
 /// Removes the folders of hours before `hour`; how many.

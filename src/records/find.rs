@@ -1,37 +1,35 @@
-//! Looks messages up in the record files. What is known of each file without opening it is little: which ids each row group has, and where its filter of
-//! numbers stands. So an id opens the few files whose ids are of its time, and a number those whose filter says perhaps: of a filter one block of 32 octets
-//! is read, not all of it.
+//! Looks messages up in the record files. What is known of each file without opening it is little: which ids each row group has, and where its filters stand.
+//! So an id opens the few files whose ids are of its time, and a number reads a kilobyte of each file's filters and then only the groups that they
+//! name. Whatever will be read is asked of the disk before the first of it is looked at: it comes side by side then, not one after another.
 
 use super::columns;
 use super::files::{self, RecordFile};
+use super::filters::Filters;
 use super::numbers::Numbers;
+use super::read::{self, Footers, Piece};
 use super::row::Row;
 use crate::model::MessageId;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt8Type};
-use arrow_array::{Array, BooleanArray, RecordBatch};
-use hashbrown::hash_map::Entry;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowPredicate, ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowFilter,
-};
-use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, RowGroupMetaData};
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
+use rustix::fs::{Advice, fadvise};
 use std::fs::File;
 use std::num::NonZeroU64;
-use std::os::unix::fs::FileExt;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-use xxhash_rust::xxh64::xxh64;
 
 /// Times that a look-up begins anew because files went away under it.
 const LOOKS: usize = 5;
-/// Octets of a block of a filter.
-const BLOCK: u64 = 32;
-/// The salts of a split-block filter, from the format's specification.
-const SALTS: [u32; 8] = [0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31];
+/// Files that one look-up has open at a time, at most.
+const OPEN: usize = 128;
+/// Groups that are asked of the disk before the first of them is looked at: twice as many with each time that they did not suffice, up to the other. So many
+/// at once for what is in few rows: then all are needed.
+const AHEAD: usize = 2;
+const AHEAD_MAX: usize = 64;
 
 /// What is looked for. Everything that is set must hold; rows come newest first.
 #[derive(Debug, Clone, Default)]
@@ -72,14 +70,10 @@ pub struct Found {
 }
 
 /// Little about a row group.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Group {
-    at: usize,
     ids: (u64, u64),
-    /// Where it stands in the file: offset and octets.
-    place: (u64, u64),
-    /// Where the blocks of its filters begin, and how many there are; in the order of [`columns::FILTERED`].
-    filters: [Option<(u64, u64)>; columns::FILTERED.len()],
+    place: Range<u64>,
 }
 
 #[derive(Debug)]
@@ -87,13 +81,19 @@ struct Known {
     file: RecordFile,
     rows: u64,
     octets: u64,
+    /// In the order of the file.
     groups: Vec<Group>,
+    /// In the order of [`columns::FILTERED`].
+    filters: [Option<Filters>; columns::FILTERED.len()],
+    /// The footer, with the places of pages before it.
+    footer: Range<u64>,
 }
 
 /// All complete files.
 pub struct Files {
     root: PathBuf,
     numbers: Numbers,
+    footers: Footers,
     known: RwLock<Vec<Arc<Known>>>,
 }
 
@@ -102,39 +102,68 @@ fn known(root: &std::path::Path, file: RecordFile) -> Result<Known, String> {
     let fault = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let handle = File::open(&path).map_err(|error| fault(&error))?;
     let octets = handle.metadata().map_err(|error| fault(&error))?.len();
-    let reader = SerializedFileReader::new(handle).map_err(|error| fault(&error))?;
-    let metadata = reader.metadata();
-    let groups = metadata.row_groups().iter().enumerate().map(|(at, group)| group_of(at, group)).collect();
-    Ok(Known { file, rows: metadata.file_metadata().num_rows().max(0) as u64, octets, groups })
+    let read = ArrowReaderMetadata::load(&handle, ArrowReaderOptions::new()).map_err(|error| fault(&error))?;
+    if read.schema().fields() != columns::schema().fields() {
+        return Err(fault(&"these are no records of this version"));
+    }
+    let metadata = read.metadata();
+    let about = metadata.file_metadata().key_value_metadata().map_or(&[][..], Vec::as_slice);
+    let chunks = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
+    let indexes = chunks.filter_map(|chunk| chunk.offset_index_offset()).min().unwrap_or(0);
+    Ok(Known {
+        file,
+        rows: metadata.file_metadata().num_rows().max(0) as u64,
+        octets,
+        groups: metadata.row_groups().iter().map(group_of).collect(),
+        filters: columns::FILTERED.map(|column| Filters::of(column, about)),
+        footer: indexes as u64..octets,
+    })
 }
 
-fn group_of(at: usize, group: &RowGroupMetaData) -> Group {
+fn group_of(group: &RowGroupMetaData) -> Group {
     let ids = match group.column(0).statistics() {
         Some(Statistics::Int64(ids)) => ids.min_opt().zip(ids.max_opt()).map(|(min, max)| (*min as u64, *max as u64)),
         _ => None,
     };
-    let filters = columns::FILTERED.map(|name| {
-        let column = group.columns().iter().find(|column| column.column_path().string() == name)?;
-        // A header of less than a block's length, then whole blocks.
-        let (offset, length) = (column.bloom_filter_offset()? as u64, column.bloom_filter_length()? as u64);
-        let blocks = length / BLOCK;
-        (blocks > 0).then_some((offset + length - blocks * BLOCK, blocks))
-    });
     let ranges = group.columns().iter().map(ColumnChunkMetaData::byte_range);
     let (from, to) = ranges.fold((u64::MAX, 0), |(from, to), (at, octets)| (from.min(at), to.max(at + octets)));
-    Group { at, ids: ids.unwrap_or((0, u64::MAX)), place: (from, to.saturating_sub(from)), filters }
+    Group { ids: ids.unwrap_or((0, u64::MAX)), place: from..to }
 }
 
-/// The filter may hold `value`.
-fn may_hold(file: &File, (offset, blocks): (u64, u64), value: &[u8]) -> bool {
-    let hash = xxh64(value, 0);
-    let block = ((hash >> 32) * blocks) >> 32;
-    let mut octets = [0; BLOCK as usize];
-    if file.read_exact_at(&mut octets, offset + block * BLOCK).is_err() {
-        return true;
+/// A group that may have what is looked for.
+struct Candidate<'a> {
+    newest: u64,
+    known: &'a Known,
+    group: usize,
+}
+
+/// A file that a look-up has open.
+struct Open<'a> {
+    known: &'a Known,
+    handle: File,
+    /// The groups that are looked at.
+    groups: Vec<usize>,
+    /// It is read once, and of its places of pages only those of the groups.
+    metadata: Option<ArrowReaderMetadata>,
+}
+
+impl Open<'_> {
+    /// Lets the disk begin to bring what will be read. Only a hint: what comes of it makes no difference to the answer.
+    fn expect(&self) {
+        let places = self.groups.iter().map(|&group| &self.known.groups[group].place);
+        for place in places.chain([&self.known.footer]) {
+            let _ = fadvise(&self.handle, place.start, NonZeroU64::new(place.end - place.start), Advice::WillNeed);
+        }
     }
-    let words = octets.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
-    words.zip(SALTS).all(|(word, salt)| word & 1 << ((hash as u32).wrapping_mul(salt) >> 27) != 0)
+
+    fn rows(&mut self, group: usize, footers: &Footers, query: &Query, number: Option<&str>) -> Result<Vec<Row>, String> {
+        let metadata = match &mut self.metadata {
+            Some(metadata) => metadata,
+            none => none.insert(footers.read(&Piece::read(&self.handle, &self.known.footer, self.known.octets)?, &self.groups)?),
+        };
+        let octets = Piece::read(&self.handle, &self.known.groups[group].place, self.known.octets)?;
+        read::rows(&octets, metadata, group, query, number)
+    }
 }
 
 impl Files {
@@ -147,7 +176,7 @@ impl Files {
                 Err(error) => tracing::error!(%error, "a record file can't be read and is passed over"),
             }
         }
-        Ok(Files { root, numbers, known: RwLock::new(all) })
+        Ok(Files { root, numbers, footers: Footers::new()?, known: RwLock::new(all) })
     }
 
     /// The files below a folder of records, for those who look at it from outside.
@@ -215,52 +244,103 @@ impl Files {
     fn look_once(&self, query: &Query, end: Instant) -> Result<Option<Found>, String> {
         let number = query.number.as_ref().map(|digits| self.numbers.write(digits.as_bytes()));
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut groups: Vec<(u64, &Arc<Known>, Group)> = Vec::new();
-        for file in &known {
-            groups.extend(file.groups.iter().filter(|group| query.may_be_in(group.ids)).map(|group| (group.ids.1, file, *group)));
-        }
-        groups.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.file.cmp(&b.1.file)));
+        let Some(mut candidates) = self.candidates(&known, query, number.as_deref())? else { return Ok(None) };
+        candidates.sort_by(|a, b| b.newest.cmp(&a.newest).then_with(|| a.known.file.cmp(&b.known.file)));
         let mut found = Found::default();
-        // A file's footer is read once, however many of its groups are.
-        let mut opened: hashbrown::HashMap<RecordFile, (File, Option<ArrowReaderMetadata>)> = hashbrown::HashMap::new();
-        for (newest, file, group) in groups {
-            if found.rows.len() >= query.limit && found.rows.get(query.limit - 1).is_none_or(|last| last.message > newest) {
+        let (mut rest, mut ahead) = (&candidates[..], if query.is_of_few() { AHEAD_MAX } else { AHEAD });
+        while !rest.is_empty() && !found.partial {
+            let (some, later) = rest.split_at(ahead.min(rest.len()));
+            if !self.look_in(some, query, number.as_deref(), end, &mut found)? {
+                return Ok(None);
+            }
+            (rest, ahead) = (later, AHEAD_MAX.min(2 * ahead));
+            if later.first().is_some_and(|next| found.is_enough(next.newest, query)) {
+                break;
+            }
+        }
+        Ok(Some(found))
+    }
+
+    /// The groups that may have what is looked for, by their ids and filters. `None` as above.
+    fn candidates<'a>(&self, known: &'a [Arc<Known>], query: &Query, number: Option<&str>) -> Result<Option<Vec<Candidate<'a>>>, String> {
+        let wanted = [number, query.reference.as_deref(), query.campaign.as_deref()];
+        let filters = |known: &Known| known.filters.into_iter().zip(wanted).filter_map(|(filters, wanted)| filters.zip(wanted)).collect();
+        let meant = |known: &&Arc<Known>| known.groups.iter().any(|group| query.may_be_in(group.ids));
+        let files: Vec<(&Known, Vec<(Filters, &str)>)> = known.iter().filter(meant).map(|known| (&**known, filters(known))).collect();
+        let mut candidates = Vec::new();
+        for some in files.chunks(OPEN) {
+            let mut open = Vec::with_capacity(some.len());
+            for (known, filters) in some.iter().filter(|(_, filters)| !filters.is_empty()) {
+                let Some(handle) = self.open_file(known)? else { return Ok(None) };
+                filters.iter().for_each(|(filters, wanted)| filters.expect(&handle, wanted));
+                open.push(handle);
+            }
+            let mut open = open.iter();
+            for (known, filters) in some {
+                let handle = if filters.is_empty() { None } else { open.next() };
+                let may_hold: Vec<_> = handle
+                    .map(|handle| filters.iter().map(|(filters, wanted)| filters.may_hold(handle, wanted)).collect())
+                    .unwrap_or_default();
+                let is = |at: usize, group: &Group| query.may_be_in(group.ids) && may_hold.iter().all(|may_hold| may_hold(at));
+                let those = known.groups.iter().enumerate().filter(|(at, group)| is(*at, group));
+                candidates.extend(those.map(|(at, group)| Candidate { newest: group.ids.1, known, group: at }));
+            }
+        }
+        Ok(Some(candidates))
+    }
+
+    /// `None`: it has gone.
+    fn open_file(&self, known: &Known) -> Result<Option<File>, String> {
+        match File::open(known.file.path(&self.root)) {
+            Ok(handle) => Ok(Some(handle)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(format!("{}: {error}", known.file.path(&self.root).display())),
+        }
+    }
+
+    /// Looks in these groups, newest first. False: a file has gone.
+    fn look_in(
+        &self,
+        some: &[Candidate<'_>],
+        query: &Query,
+        number: Option<&str>,
+        end: Instant,
+        found: &mut Found,
+    ) -> Result<bool, String> {
+        let mut open: Vec<Open<'_>> = Vec::new();
+        for candidate in some {
+            match open.iter_mut().find(|open| open.known.file == candidate.known.file) {
+                Some(open) => open.groups.push(candidate.group),
+                None => {
+                    let Some(handle) = self.open_file(candidate.known)? else { return Ok(false) };
+                    open.push(Open { known: candidate.known, handle, groups: vec![candidate.group], metadata: None });
+                }
+            }
+        }
+        open.iter().for_each(Open::expect);
+        for candidate in some {
+            if found.is_enough(candidate.newest, query) {
                 break;
             }
             if Instant::now() > end {
                 found.partial = true;
                 break;
             }
-            let fault = |error: &dyn std::fmt::Display| format!("{}: {error}", file.file.path(&self.root).display());
-            let (handle, metadata) = match opened.entry(file.file.clone()) {
-                Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => match File::open(file.file.path(&self.root)) {
-                    Ok(handle) => entry.insert((handle, None)),
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-                    Err(error) => return Err(fault(&error)),
-                },
-            };
-            let wanted = [number.as_deref(), query.reference.as_deref(), query.campaign.as_deref()];
-            let filtered = wanted.into_iter().zip(group.filters).filter_map(|(wanted, filter)| wanted.zip(filter));
-            if !filtered.into_iter().all(|(wanted, filter)| may_hold(handle, filter, wanted.as_bytes())) {
-                continue;
-            }
             found.read += 1;
-            // Half a megabyte that is read in one piece: a row's fifty columns lie scattered in it. Only a hint: what comes of it makes no difference to the answer.
-            let _ = rustix::fs::fadvise(&*handle, group.place.0, NonZeroU64::new(group.place.1), rustix::fs::Advice::WillNeed);
-            let known = match metadata {
-                Some(known) => known,
-                None => metadata.insert(metadata_of(handle).map_err(|error| fault(&error))?),
-            };
-            let handle = handle.try_clone().map_err(|error| fault(&error))?;
-            let rows = read(handle, known.clone(), group.at, query, number.as_deref());
-            found.add(rows.map_err(|error| fault(&error))?, query.limit);
+            let open = open.iter_mut().find(|open| open.known.file == candidate.known.file).expect("each was opened");
+            let rows = open.rows(candidate.group, &self.footers, query, number);
+            found.add(rows.map_err(|error| format!("{}: {error}", candidate.known.file.path(&self.root).display()))?, query.limit);
         }
-        Ok(Some(found))
+        Ok(true)
     }
 }
 
 impl Found {
+    /// Nothing is looked for in what has no id above `newest`.
+    fn is_enough(&self, newest: u64, query: &Query) -> bool {
+        self.rows.len() >= query.limit && self.rows.get(query.limit - 1).is_none_or(|last| last.message > newest)
+    }
+
     fn add(&mut self, rows: Vec<Row>, limit: usize) {
         self.rows.extend(rows);
         self.rows.sort_by(|a, b| b.message.cmp(&a.message).then(b.revision.cmp(&a.revision)));
@@ -283,6 +363,11 @@ impl Query {
         let from = self.from_ms.map_or(0, id_at);
         let to = self.to_ms.map_or(u64::MAX, id_at).min(self.before.unwrap_or(u64::MAX));
         (from, to)
+    }
+
+    /// Few rows are meant, wherever they are.
+    fn is_of_few(&self) -> bool {
+        self.number.is_some() || self.reference.is_some()
     }
 
     fn may_be_in(&self, (least, most): (u64, u64)) -> bool {
@@ -320,53 +405,4 @@ pub fn ends(path: &std::path::Path) -> Result<Vec<(i64, u8)>, String> {
         ends.extend(ids.values().iter().copied().zip(revisions.values().iter().copied()));
     }
     Ok(ends)
-}
-
-fn metadata_of(handle: &File) -> Result<ArrowReaderMetadata, String> {
-    let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
-    let metadata = ArrowReaderMetadata::load(handle, options).map_err(|error| error.to_string())?;
-    let known = metadata.schema().fields() == columns::schema().fields();
-    known.then_some(metadata).ok_or_else(|| "these are no records of this version".to_owned())
-}
-
-fn read(handle: File, metadata: ArrowReaderMetadata, group: usize, query: &Query, number: Option<&str>) -> Result<Vec<Row>, String> {
-    let fault = |error: parquet::errors::ParquetError| error.to_string();
-    let schema = metadata.parquet_schema();
-    let (from, to) = query.ids();
-    let mut predicates: Vec<Box<dyn ArrowPredicate>> = Vec::new();
-    if from > 0 || to < u64::MAX {
-        let column = ProjectionMask::columns(schema, ["id"]);
-        predicates.push(Box::new(ArrowPredicateFn::new(column, move |batch: RecordBatch| {
-            let ids = batch.column(0).as_primitive::<Int64Type>();
-            Ok(ids.values().iter().map(|&id| Some((from..to).contains(&(id as u64)))).collect::<BooleanArray>())
-        })));
-    }
-    let texts = [
-        ("number", number),
-        ("account", query.account.as_deref()),
-        ("campaign", query.campaign.as_deref()),
-        ("state", query.state.as_deref()),
-        ("identity", query.identity.as_deref()),
-        ("reference", query.reference.as_deref()),
-    ];
-    for (name, wanted) in texts.into_iter().filter_map(|(name, wanted)| Some((name, wanted?.to_owned()))) {
-        let column = ProjectionMask::columns(schema, [name]);
-        predicates.push(Box::new(ArrowPredicateFn::new(column, move |batch: RecordBatch| {
-            let values = batch.column(0).as_string::<i32>();
-            Ok((0..values.len()).map(|at| Some(values.is_valid(at) && values.value(at) == wanted)).collect::<BooleanArray>())
-        })));
-    }
-    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(handle, metadata)
-        .with_row_groups(vec![group])
-        .with_row_filter(RowFilter::new(predicates))
-        .with_batch_size(8_192);
-    let mut rows = Vec::new();
-    for batch in reader.build().map_err(fault)? {
-        rows.extend(columns::rows(&batch.map_err(|error| error.to_string())?));
-        // The newest are the last of the group.
-        if rows.len() > 2 * query.limit.max(1) {
-            rows.drain(..rows.len() - query.limit.max(1));
-        }
-    }
-    Ok(rows)
 }

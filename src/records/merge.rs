@@ -1,7 +1,6 @@
 //! Small files of an hour become one. A thread of its own writes it into a folder aside; the keeper, who alone adds files, then puts that folder in the place of
 //! the hour's in one step, with the files that were not merged linked into it.
 
-use super::columns;
 use super::files::{self, HOUR_MS, RecordFile, hour_name};
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
@@ -14,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 /// A file of fewer rows is small.
-const SMALL_ROWS: u64 = 4 * columns::ROW_GROUP_ROWS as u64;
+const SMALL_ROWS: u64 = 128 << 10;
 /// Rows that become one file: all of them are in memory at once.
 const MERGED_ROWS: u64 = 4 * SMALL_ROWS;
 /// Small files of the hour that runs at which it is not waited for its end.
@@ -101,8 +100,8 @@ fn write(root: &Path, job: &Job) -> Result<(), String> {
         let merged = interleave_record_batch(&all, &places).map_err(|error| fault(&error))?;
         writer.write(&merged).map_err(|error| fault(&error))?;
     }
-    let handle = writer.into_inner().map_err(|error| fault(&error))?;
-    handle.sync_all().map_err(|error| fault(&error))
+    files::finish(writer).map_err(|error| fault(&error))?;
+    Ok(())
 }
 
 /// Puts the merged file in the place of its inputs. All other files of the hour stay.

@@ -31,11 +31,13 @@
 
 pub mod columns;
 pub mod files;
+mod filters;
 pub mod find;
 pub mod keeper;
 mod merge;
 pub mod numbers;
 pub mod place;
+mod read;
 pub mod row;
 
 use crate::model::{MessageId, State};
@@ -47,9 +49,12 @@ use row::Row;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Requests that may wait for the thread.
 const REQUESTS: usize = 256;
+/// Look-ups over HTTP at the same time: each has up to 128 files open and some megabytes in memory, and there are few cores. Others wait for their turn.
+const AT_ONCE: usize = 4;
 /// How long a look-up may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Rows of an answer at most.
@@ -62,6 +67,8 @@ pub struct Records {
     files: Arc<Files>,
     figures: Arc<Mutex<KeeperFigures>>,
     feed: Arc<Feed>,
+    /// Turns for look-ups.
+    pub turns: Arc<Semaphore>,
 }
 
 /// What became of a look-up.
@@ -85,7 +92,7 @@ impl Records {
         let keeper = Keeper::open(start, last, asked)?;
         let (files, figures, feed) = (Arc::clone(&keeper.files), Arc::clone(&keeper.figures), Arc::clone(&keeper.feed));
         let thread = std::thread::Builder::new().name("records".into()).spawn(move || keeper.run()).map_err(|error| error.to_string())?;
-        Ok((Records { ask, files, figures, feed }, thread))
+        Ok((Records { ask, files, figures, feed, turns: Arc::new(Semaphore::new(AT_ONCE)) }, thread))
     }
 
     /// Where the journal's writer hands groups over.
