@@ -129,6 +129,6 @@ fn look(client: &Client, started: Instant) -> Result<Look, String> {
         accounts: client.get("/v1/accounts")?,
         lanes: client.get("/v1/lanes")?,
         changes: client.get("/v1/changes")?,
-        metrics: client.text("/v1/metrics")?,
+        metrics: client.text("/metrics")?,
     })
 }

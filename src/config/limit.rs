@@ -6,7 +6,7 @@ use crate::model::Class;
 use serde::{Deserialize, Deserializer};
 
 /// A limit on part of the traffic, in segments a second. A message pays at every limit that it fits, and at its carrier's own rate, or at none.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, serde::Serialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limit {
     /// Its name in answers, metrics and on disk; unique. 1 to 40 of a-z, 0-9, `-`, `_`.
@@ -15,6 +15,7 @@ pub struct Limit {
     pub carrier: Option<String>,
     /// Only messages of this class.
     #[serde(deserialize_with = "some_class", serialize_with = "some_class_name")]
+    #[schema(value_type = Option<String>, default = json!(null))]
     pub class: Option<Class>,
     /// Only messages of this account.
     pub account: Option<String>,

@@ -14,7 +14,7 @@ const EXCEPTIONS_MAX: usize = 5_000;
 
 /// One route. Without conditions but its prefixes it is a plain route: of those the longest prefix wins. With any other condition it is an exception:
 /// exceptions are looked at first, in the order of the file, and the first whose conditions all hold is taken.
-#[derive(Debug, Clone, PartialEq, Default, serde::Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, serde::Deserialize, serde::Serialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Route {
     /// Its name in explanations. Default: what it is made from.
@@ -27,6 +27,7 @@ pub struct Route {
     pub accounts: Vec<String>,
     /// Messages of these classes.
     #[serde(deserialize_with = "classes", serialize_with = "class_names")]
+    #[schema(value_type = Vec<String>, default = json!([]))]
     pub classes: Vec<Class>,
     /// Numbers whose range is in these countries (`CN`).
     pub countries: Vec<String>,
@@ -39,31 +40,39 @@ pub struct Route {
     /// Numbers whose range has one of these tags.
     pub tags: Vec<String>,
     /// Messages from these senders: exact, or a beginning with `*`.
+    #[schema(value_type = Vec<String>)]
     pub senders: Vec<SourcePattern>,
     /// Texts of these kinds: `gsm7`, `latin1`, `ucs2`, `binary`.
+    #[schema(value_type = Vec<String>)]
     pub texts: Vec<TextKind>,
     /// Texts of so many segments or more. 1 to 255; absent: any.
     pub min_segments: Option<u8>,
     /// Texts of so many segments at most. 1 to 255; absent: any.
     pub max_segments: Option<u8>,
     /// From this time of day on, `HH:MM`; with `to` before it, over midnight. Absent: 00:00.
+    #[schema(value_type = Option<String>)]
     pub from: Option<TimeOfDay>,
     /// Until this time of day. Absent: 24:00.
+    #[schema(value_type = Option<String>)]
     pub to: Option<TimeOfDay>,
     /// On these days (`mon` to `sun`); hours over midnight belong to the day on which they begin.
+    #[schema(value_type = Vec<String>)]
     pub days: Vec<Day>,
     /// Zone of `from`, `to` and `days`. Default `UTC`.
+    #[schema(value_type = String)]
     pub zone: Zone,
     /// Carriers: names in order of preference, or tables with `carrier`, `weight`, `cost` and `rank`. 1 to 16.
     pub carriers: Vec<RouteCarrier>,
     /// `none`, or `number`: among weighted carriers a number always gets the same one. Default `none`.
+    #[schema(value_type = String)]
     pub sticky: Sticky,
     /// After these negative receipts the next carrier is tried; absent: as each carrier says.
+    #[schema(value_type = Option<Vec<String>>)]
     pub failover_on_receipt: Option<Vec<ReceiptCause>>,
 }
 
 /// One carrier of a route: its name alone, or a table.
-#[derive(Debug, Clone, PartialEq, Default, serde::Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, serde::Deserialize, serde::Serialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub struct RouteCarrier {
     /// Its name.

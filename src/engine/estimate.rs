@@ -16,14 +16,8 @@ use std::collections::BTreeMap;
 /// Drafts in one estimate at most: it is one step of the engine.
 pub const ESTIMATE_MAX: usize = 1_000;
 
-/// A message that would be refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// Its place in the batch.
-    pub at: usize,
-    /// Why.
-    pub refusal: Refusal,
-}
+/// What one draft would become: its segments; nothing, for it was handed in before; or why it would be refused.
+pub type Foreseen = Result<Option<u8>, Refusal>;
 
 /// Something that all segments to it share, and its rate.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
@@ -45,9 +39,9 @@ pub struct Estimate {
     pub taken: u64,
     /// Messages that were handed in before: by their identity, or by text and number where the account drops those.
     pub repeated: u64,
-    /// Messages that would be refused.
+    /// Each draft, in order.
     #[serde(skip)]
-    pub refused: Vec<Refused>,
+    pub each: Vec<Foreseen>,
     /// Segments of what would be taken.
     pub segments: u64,
     /// Thousandths of a credit that it would cost; absent where nothing is counted.
@@ -73,7 +67,7 @@ pub struct Estimate {
 /// What a message would be.
 struct Weighed {
     carrier: CarrierId,
-    segments: u64,
+    segments: u8,
     charge: Option<u32>,
 }
 
@@ -96,26 +90,59 @@ pub(super) fn encoding_name(encoding: Encoding) -> &'static str {
     }
 }
 
+impl Estimate {
+    /// Adds the estimate of the drafts that come after these; what it says of the account itself holds.
+    pub fn join(&mut self, next: Estimate) {
+        self.taken += next.taken;
+        self.repeated += next.repeated;
+        self.segments += next.segments;
+        self.each.extend(next.each);
+        self.charge = self.charge.zip(next.charge).map(|(charge, more)| charge + more).or(self.charge).or(next.charge);
+        (self.within_reach, self.places) = (next.within_reach, next.places);
+        for (encoding, count) in next.encodings {
+            *self.encodings.entry(encoding).or_default() += count;
+        }
+        let named = [(&mut self.operators, next.operators), (&mut self.regions, next.regions), (&mut self.carriers, next.carriers)];
+        for (sums, next) in named {
+            next.into_iter().for_each(|(name, count)| *sums.entry(name).or_default() += count);
+        }
+        for pace in next.paces {
+            match self.paces.iter_mut().find(|known| known.bucket == pace.bucket) {
+                Some(known) => known.segments += pace.segments,
+                None => self.paces.push(pace),
+            }
+        }
+    }
+}
+
 impl Engine {
     /// What would become of these drafts of one account now. `account`: whose, also where there are none.
     pub fn estimate(&self, account: AccountId, drafts: &[Draft]) -> Estimate {
         let mut router = self.router.clone();
         let (mut sums, mut counts) = (Estimate::default(), Counts::default());
-        for (at, draft) in drafts.iter().enumerate() {
-            let mut message = Message::clone(&draft.message);
-            message.campaign = draft.campaign.as_ref().and_then(|name| self.campaigns.find(name)).unwrap_or(message.campaign);
-            message.accepted_ms = self.now.wall_ms;
-            if message.expires_ms == 0 {
-                message.expires_ms = message.due_ms.max(self.now.wall_ms) + self.plan.class(message.class).validity_ms;
-            }
-            match self.weigh(&message, &mut router) {
-                Ok(Some(weighed)) => self.add(&message, &weighed, &mut sums, &mut counts),
+        for draft in drafts {
+            let message = self.as_taken(draft);
+            let weighed = self.weigh(&message, &mut router);
+            match &weighed {
+                Ok(Some(weighed)) => self.add(&message, weighed, &mut sums, &mut counts),
                 Ok(None) => sums.repeated += 1,
-                Err(refusal) => sums.refused.push(Refused { at, refusal }),
+                Err(_) => {}
             }
+            sums.each.push(weighed.map(|weighed| weighed.map(|weighed| weighed.segments)));
         }
         self.name_counts(account, counts, &mut sums);
         sums
+    }
+
+    /// The message of a draft, were it accepted now.
+    pub(super) fn as_taken(&self, draft: &Draft) -> Message {
+        let mut message = Message::clone(&draft.message);
+        message.campaign = draft.campaign.as_ref().and_then(|name| self.campaigns.find(name)).unwrap_or(message.campaign);
+        message.accepted_ms = self.now.wall_ms;
+        if message.expires_ms == 0 {
+            message.expires_ms = message.due_ms.max(self.now.wall_ms) + self.plan.class(message.class).validity_ms;
+        }
+        message
     }
 
     /// In the order of intake. `None`: it was handed in before.
@@ -139,17 +166,18 @@ impl Engine {
             _ => {}
         }
         let segments = segment::count(&message.body, &self.plan.carrier(first).segments);
-        u8::try_from(segments).map_err(|_| Refusal::Length)?;
+        let in_octet = u8::try_from(segments).map_err(|_| Refusal::Length)?;
         let charge = match self.quote(message.account, message.number, segments) {
             Some(quote) => Some(quote.accept()?),
             None => None,
         };
-        Ok(Some(Weighed { carrier, segments: segments as u64, charge }))
+        Ok(Some(Weighed { carrier, segments: in_octet, charge }))
     }
 
     fn add(&self, message: &Message, weighed: &Weighed, sums: &mut Estimate, counts: &mut Counts) {
+        let segments = u64::from(weighed.segments);
         sums.taken += 1;
-        sums.segments += weighed.segments;
+        sums.segments += segments;
         *sums.encodings.entry(encoding_name(message.body.encoding)).or_default() += 1;
         if let Some(charge) = weighed.charge {
             *sums.charge.get_or_insert(0) += u64::from(charge);
@@ -159,9 +187,9 @@ impl Engine {
             Some(range) => *counts.ranges.entry([range.operator, range.region]).or_default() += 1,
             None => counts.unknown += 1,
         }
-        *counts.carriers.entry(weighed.carrier).or_default() += weighed.segments;
+        *counts.carriers.entry(weighed.carrier).or_default() += segments;
         for limit in self.limits.fitting_limits(weighed.carrier, message) {
-            *counts.limits.entry(limit).or_default() += weighed.segments;
+            *counts.limits.entry(limit).or_default() += segments;
         }
     }
 

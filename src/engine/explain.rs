@@ -110,14 +110,18 @@ impl Engine {
 
     /// What would become of such a message now.
     pub fn explain(&self, asked: &Question) -> Result<Explained, Fault> {
-        let message = self.imagined(asked)?;
-        let route = self.explain_route(&message);
+        self.imagined(asked).map(|message| self.explain_message(&message))
+    }
+
+    /// What would become of this one, which is not handed in.
+    pub(super) fn explain_message(&self, message: &Message) -> Explained {
+        let route = self.explain_route(message);
         let rule = route.carrier.map(|carrier| &self.plan.carrier(carrier).segments);
         let segments = rule.map_or(1, |rule| segment::count(&message.body, rule));
         let quote = self.quote(message.account, message.number, segments);
-        let rulings = self.explain_rules(&message);
+        let rulings = self.explain_rules(message);
         let refusal = match route.carrier {
-            Some(carrier) => self.rules_foretell(&message, carrier),
+            Some(carrier) => self.rules_foretell(message, carrier),
             None => rulings.iter().find_map(|ruling| ruling.refusal),
         };
         let refused = refusal.map(|refusal| format!("nothing: it would be refused ({refusal})"));
@@ -137,16 +141,17 @@ impl Engine {
         let name = |id| ranges.name(id).to_owned();
         let range = range
             .map_or_else(Default::default, |r| [name(r.country), name(r.operator), name(r.region), r.kind.name().to_owned(), name(r.zone)]);
-        let closed = self.hours.look_at(&self.plan, &message, self.now.wall_ms);
-        let at_carrier = route.carrier.map(|carrier| self.at_carrier(&message, carrier));
+        let closed = self.hours.look_at(&self.plan, message, self.now.wall_ms);
+        let at_carrier = route.carrier.map(|carrier| self.at_carrier(message, carrier));
         let (buckets, before_it, waits_on) = at_carrier.unwrap_or_default();
-        Ok(Explained {
+        let repeats = (message.identity != 0).then(|| self.repeat_of(message, Remembered::Identity)).flatten();
+        Explained {
             number: format!("+{}", String::from_utf8_lossy(&crate::number::unpack(message.number))),
             range,
             encoding: super::estimate::encoding_name(message.body.encoding),
             segments,
             rules,
-            repeats: self.repeat_of(&message, Remembered::Text).map(|repeat| repeat.original.to_string()),
+            repeats: repeats.or_else(|| self.repeat_of(message, Remembered::Text)).map(|repeat| repeat.original.to_string()),
             price: quote.map(|quote| [i64::from(quote.charge), quote.within_reach]),
             route: route.lines(&self.plan),
             carrier: route.carrier.map(|carrier| self.plan.carrier(carrier).name.clone()),
@@ -154,7 +159,7 @@ impl Engine {
             before_it,
             waits_on: refused.or(closed.map(|_| "the hours of its class".to_owned())).or(waits_on),
             opens_ms: closed,
-        })
+        }
     }
 
     /// Buckets, what stands before it in its lane, and what that waits for.

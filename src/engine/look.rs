@@ -36,6 +36,8 @@ pub enum Look {
     Estimate(AccountId, Vec<Draft>),
     /// What would become of such a message.
     Explain(Box<Question>),
+    /// What would become of this one.
+    ExplainDraft(Box<Draft>),
 }
 
 /// What is told.
@@ -60,7 +62,7 @@ pub enum View {
     Balance(Box<BalanceView>),
     /// See [`Look::Estimate`].
     Estimated(Box<Estimate>),
-    /// See [`Look::Explain`].
+    /// See [`Look::Explain`] and [`Look::ExplainDraft`].
     Explained(Box<Explained>),
 }
 
@@ -338,6 +340,7 @@ impl Engine {
             }
             Look::Estimate(account, drafts) => View::Estimated(Box::new(self.estimate(*account, drafts))),
             Look::Explain(question) => View::Explained(Box::new(self.explain(question)?)),
+            Look::ExplainDraft(draft) => View::Explained(Box::new(self.explain_message(&self.as_taken(draft)))),
             Look::Message(id) => {
                 let entry = self.messages.get(id).ok_or_else(|| no_message(*id, self.overlay.tests.outcome(*id)))?;
                 View::Message(self.message_view(entry))

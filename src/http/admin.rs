@@ -13,6 +13,7 @@ use super::keys;
 use super::lists;
 use super::look;
 use super::messages;
+use super::probes;
 use super::problem::Problem;
 use super::recordings;
 use super::records;
@@ -155,7 +156,7 @@ fn router(backstage: Backstage, guarded: Arc<Guard>) -> Router {
         .route("/v1/keys/{account}/{id}", delete(keys::revoke))
         .route("/v1/recordings", get(recordings::all))
         .route("/v1/recording", get(recordings::one))
-        .route("/v1/metrics", get(look::metrics))
+        .route("/metrics", get(look::metrics))
         .route("/v1/dead-letters", get(dead::all))
         .route("/v1/dead-letters/replay", post(dead::replay))
         .route("/v1/audit", get(look::audit))
@@ -167,7 +168,6 @@ fn router(backstage: Backstage, guarded: Arc<Guard>) -> Router {
         .route("/v1/kick", post(change::kick))
         .route("/v1/test-messages", post(change::test_message))
         .route("/v1/reload", post(change::reload))
-        .merge(docs::routes())
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "unknown_path", "", "there is nothing here", "see /docs") })
         .method_not_allowed_fallback(|| async {
             Problem::new(
@@ -180,5 +180,9 @@ fn router(backstage: Backstage, guarded: Arc<Guard>) -> Router {
         })
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(from_fn_with_state(guarded, guard))
+        // From here on without a token: a probe has none, nor has a browser, and what they are told is no secret.
+        .route("/healthz", get(probes::healthz))
+        .route("/readyz", get(probes::readyz))
+        .merge(docs::routes())
         .with_state(backstage)
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::fmt::Write;
 use utoipa::Modify;
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, ResponseBuilder};
 
 /// What requests may be answered with everywhere on a port, as statuses and what they mean: made in one place, and the same for every operation.
@@ -47,9 +47,12 @@ impl Modify for Bearer {
 
 impl Problems {
     fn add_to(&self, operation: &mut Operation) {
+        // One that asks for nothing to be shown refuses nobody.
+        let nothing = [SecurityRequirement::default()];
+        let is_open = operation.security.as_deref() == Some(&nothing);
         let of_bodies = self.of_bodies.iter().filter(|_| operation.request_body.is_some());
         let told: Vec<_> = self.always.iter().chain(of_bodies).collect();
-        for &(status, what) in told {
+        for &(status, what) in told.into_iter().filter(|(status, _)| !is_open || !matches!(*status, "401" | "403")) {
             let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
             let response = ResponseBuilder::new().description(what).content("application/problem+json", content).build();
             operation.responses.responses.entry(status.to_owned()).or_insert(response.into());

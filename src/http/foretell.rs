@@ -5,7 +5,7 @@ use super::look::{look, odd};
 use super::messages::{Told, refused};
 use super::problem::Problem;
 use super::refusal::fault_of;
-use crate::engine::estimate::{ESTIMATE_MAX, Estimate, Refused};
+use crate::engine::estimate::{ESTIMATE_MAX, Estimate};
 use crate::engine::look::{Look, View};
 use crate::engine::port::Draft;
 use crate::engine::scope::Fault;
@@ -31,37 +31,48 @@ pub(super) struct Foretold {
     refused: Vec<At>,
 }
 
-/// Asks the engine. `items`: each a draft, or what is wrong with it; at most [`ESTIMATE_MAX`]. `field`: what whoever asks calls them; `named`: a fault of the
-/// engine's with its field as whoever asks calls that.
-pub(super) async fn foretell<I>(
-    operator: &Operator,
-    account: AccountId,
-    items: I,
-    field: &'static str,
-    named: fn(Fault) -> Fault,
-) -> Result<Foretold, Problem>
+/// What one item would become: segments, nothing (it was handed in before), or a fault and whether the same may pass later.
+pub(super) type Each = Result<Option<u8>, (Fault, bool)>;
+
+/// Asks the engine, for so many at a time as one of its steps may take. `items`: each a draft, or what is wrong with it.
+pub(super) async fn foretell<I>(operator: &Operator, account: AccountId, items: I) -> Result<(Estimate, Vec<Each>), Problem>
 where
-    I: ExactSizeIterator<Item = Result<Option<Draft>, Fault>>,
+    I: Iterator<Item = Result<Option<Draft>, Fault>>,
 {
-    if items.len() > ESTIMATE_MAX {
-        let what = format!("{} {field} are too many to foretell at once", items.len());
-        return Err(Fault::of("too_many", field, what, format!("at most {ESTIMATE_MAX}")).into());
+    let mut each: Vec<Each> = Vec::new();
+    let mut drafts: Vec<Draft> = Vec::new();
+    for item in items {
+        // What the engine will say is filled in below.
+        each.push(item.map(|draft| drafts.extend(draft)).map(|()| None).map_err(|fault| (fault, false)));
     }
-    let (mut drafts, mut places, mut at_fault) = (Vec::new(), Vec::new(), Vec::new());
-    for (at, item) in items.enumerate() {
-        match item {
-            Ok(draft) => {
-                places.push(at);
-                drafts.extend(draft);
-            }
-            Err(fault) => at_fault.push(At { at, refused: refused(fault, false) }),
+    let mut sums: Option<Estimate> = None;
+    let mut drafts = drafts.into_iter();
+    loop {
+        let some: Vec<Draft> = drafts.by_ref().take(ESTIMATE_MAX).collect();
+        if some.is_empty() && sums.is_some() {
+            break;
+        }
+        let View::Estimated(estimate) = look(operator, Look::Estimate(account, some)).await? else { return Err(odd()) };
+        match &mut sums {
+            Some(sums) => sums.join(*estimate),
+            None => sums = Some(*estimate),
         }
     }
-    let View::Estimated(mut estimate) = look(operator, Look::Estimate(account, drafts)).await? else { return Err(odd()) };
-    let by_engine = std::mem::take(&mut estimate.refused);
-    at_fault.extend(by_engine.into_iter().map(|Refused { at, refusal }| At {
-        at: places[at],
-        refused: refused(named(fault_of(refusal)), refusal.fault() == Whose::Gateway),
-    }));
-    Ok(Foretold { estimate: *estimate, refused: at_fault })
+    let sums = sums.unwrap_or_default();
+    let asked = each.iter_mut().filter(|each| each.is_ok());
+    for (each, foreseen) in asked.zip(&sums.each) {
+        *each = foreseen.map_err(|refusal| (fault_of(refusal), refusal.fault() == Whose::Gateway));
+    }
+    Ok((sums, each))
+}
+
+impl Foretold {
+    /// As the admin port tells it.
+    pub fn of((estimate, each): (Estimate, Vec<Each>)) -> Foretold {
+        let refused = each.into_iter().enumerate().filter_map(|(at, each)| {
+            let (fault, retry) = each.err()?;
+            Some(At { at, refused: refused(fault, retry) })
+        });
+        Foretold { estimate, refused: refused.collect() }
+    }
 }

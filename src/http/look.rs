@@ -130,7 +130,7 @@ pub(super) async fn changes(State(backstage): State<Backstage>) -> Result<Json<V
 /// The metrics page
 ///
 /// For those who may ask here and can not reach its own port.
-#[utoipa::path(get, path = "/v1/metrics", tag = "gateway", responses((status = 200, description = "As a scrape would get it", body = String, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/metrics", tag = "gateway", responses((status = 200, description = "As a scrape would get it", body = String, content_type = "text/plain")))]
 pub(super) async fn metrics(State(backstage): State<Backstage>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], backstage.telemetry.render())
 }

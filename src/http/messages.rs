@@ -199,13 +199,13 @@ pub(super) fn refused(fault: Fault, retry: bool) -> Told {
 
 /// What would become of a batch, in sums
 ///
-/// Up to 1,000 items, as `POST /v1/messages` takes them. Nothing is sent.
+/// Up to 10,000 items, as `POST /v1/messages` takes them. Nothing is sent.
 #[utoipa::path(post, path = "/v1/explain/batch", tag = "messages",
     request_body(content = Batch, examples(("batch" = (value = json!({"account": "shop", "defaults": {"text": "Hello", "from": "SHOP", "campaign": "spring"}, "items": [{"to": "+8613800138000", "identity": "order-7"}, {"to": "13900139000", "text": "Hi", "class": "otp"}]}))))),
     responses((status = 200, description = "The sums, and what would be refused", body = Foretold)))]
 pub(super) async fn estimate(State(backstage): State<Backstage>, request: Request) -> Result<Json<Foretold>, Problem> {
     let (_place, account, items) = received(&backstage, request).await?;
-    foretell(&backstage.operator, account.id, items.into_iter(), "items", |fault| fault).await.map(Json)
+    foretell(&backstage.operator, account.id, items.into_iter()).await.map(|told| Json(Foretold::of(told)))
 }
 
 /// What each item is: a draft, or what is wrong with it.

@@ -19,6 +19,7 @@ mod keys;
 mod lists;
 mod look;
 mod messages;
+mod probes;
 pub mod problem;
 mod recordings;
 mod records;

@@ -1,4 +1,4 @@
-//! The HTTP endpoint that Prometheus reads: `GET /metrics`, and `GET /health` for probes. A few lines of HTTP/1.1 of our own, since
+//! The HTTP endpoint that Prometheus reads: `GET /metrics`, and `GET /healthz` for probes. A few lines of HTTP/1.1 of our own, since
 //! the exporter's listener doesn't tell which port it got and can't be stopped.
 
 use super::Telemetry;
@@ -72,8 +72,8 @@ async fn answer(mut stream: TcpStream, telemetry: &Telemetry) -> std::io::Result
     let path = target.split(|&octet| octet == b'?').next().unwrap_or_default();
     let (status, kind, body) = match (method, path) {
         (b"GET" | b"HEAD", b"/metrics") => ("200 OK", "text/plain; version=0.0.4; charset=utf-8", telemetry.render()),
-        (b"GET" | b"HEAD", b"/health") => ("200 OK", "text/plain; charset=utf-8", "ok\n".to_owned()),
-        (b"GET" | b"HEAD", _) => ("404 Not Found", "text/plain; charset=utf-8", "see /metrics and /health\n".to_owned()),
+        (b"GET" | b"HEAD", b"/healthz") => ("200 OK", "text/plain; charset=utf-8", "ok\n".to_owned()),
+        (b"GET" | b"HEAD", _) => ("404 Not Found", "text/plain; charset=utf-8", "see /metrics and /healthz\n".to_owned()),
         _ => ("405 Method Not Allowed", "text/plain; charset=utf-8", "only GET\n".to_owned()),
     };
     let head = format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());

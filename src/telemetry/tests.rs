@@ -106,7 +106,7 @@ async fn the_endpoint_tells_its_real_port_and_serves_the_page() {
     let task = tokio::spawn(endpoint.serve(std::sync::Arc::new(Telemetry::new(&["acme"], &["north"]))));
     for (request, status, piece) in [
         ("GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n", "200", "process_resident_memory_bytes"),
-        ("GET /health HTTP/1.1\r\n\r\n", "200", "ok"),
+        ("GET /healthz HTTP/1.1\r\n\r\n", "200", "ok"),
         ("GET / HTTP/1.1\r\n\r\n", "404", "/metrics"),
         ("POST /metrics HTTP/1.1\r\n\r\n", "405", "GET"),
     ] {

@@ -3,7 +3,7 @@
 use super::control_rig::{done, look, until};
 use super::crash_rig::{GatewayProcess, configure};
 use super::messages_door::post;
-use super::peers_rig::RawPeer;
+use super::peers_rig::{self, RawPeer};
 use hongyan::sim::smsc::{Smsc, SmscSettings};
 use hongyan::smpp::BindKind;
 use serde_json::Value;
@@ -27,7 +27,7 @@ fn the_admin_port_tells_what_it_does_to_machines_and_on_a_page_without_anything_
 }
 
 #[test]
-fn the_document_of_the_admin_port_is_guarded_like_all_of_it() {
+fn where_a_token_is_set_all_but_probes_and_the_document_ask_for_it() {
     let directory = tempfile::tempdir().unwrap();
     let smsc = Smsc::start(SmscSettings::default()).unwrap();
     let config = configure(directory.path(), smsc.local_addr(), "");
@@ -35,12 +35,17 @@ fn the_document_of_the_admin_port_is_guarded_like_all_of_it() {
     std::fs::write(directory.path().join("token"), "0123456789abcdef").unwrap();
     std::fs::write(&config, text.replacen("[admin]\n", "[admin]\ntoken_file = \"token\"\n", 1)).unwrap();
     let gateway = GatewayProcess::start(&config);
-    for path in ["/openapi.json", "/docs"] {
+    for path in ["/v1/status", "/metrics", "/v1/nothing"] {
         let (status, problem) = look(gateway.admin, path);
         assert_eq!((status, problem["code"].as_str()), (401, Some("no_token")), "{path}");
-        let shown = ureq::get(format!("http://{}{path}", gateway.admin)).header("authorization", "Bearer 0123456789abcdef").call().unwrap();
-        assert_eq!(shown.status(), 200, "{path}");
     }
+    let shown = |path: &str| ureq::get(format!("http://{}{path}", gateway.admin)).header("authorization", "Bearer 0123456789abcdef").call();
+    let page = shown("/metrics").unwrap().body_mut().read_to_string().unwrap();
+    assert!(page.contains("\nhongyan_"), "{page}");
+    for path in ["/openapi.json", "/docs", "/healthz", "/readyz"] {
+        assert_eq!(ureq::get(format!("http://{}{path}", gateway.admin)).call().unwrap().status(), 200, "{path}");
+    }
+    assert_eq!(look(gateway.admin, "/readyz").1, serde_json::json!({ "ready": true, "disk": "ok" }));
 }
 
 /// Every example of a body with its path, in the order of the document.
@@ -83,4 +88,19 @@ fn every_body_that_the_document_of_the_admin_port_shows_is_accepted_as_it_stands
         }
     }
     assert!(refused.is_empty(), "{}", refused.join("\n"));
+}
+
+#[test]
+fn schemathesis_finds_no_answer_of_the_admin_port_that_its_document_does_not_know() {
+    let directory = tempfile::tempdir().unwrap();
+    let smsc = Smsc::start(SmscSettings::default()).unwrap();
+    let gateway = GatewayProcess::start(&configure(directory.path(), smsc.local_addr(), ""));
+    let document = format!("http://{}/openapi.json", gateway.admin);
+    let checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
+    let mut arguments =
+        vec!["-m", "schemathesis.cli", "run", &document, "-H", "X-Hongyan-User: tester", "--max-examples", "20", "-c", checks];
+    arguments.extend(["--no-color", "--suppress-health-check=filter_too_much"]);
+    let out = std::process::Command::new(peers_rig::python()).args(arguments).current_dir(directory.path()).output().unwrap();
+    assert!(out.status.success(), "{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(gateway.terminate().success());
 }

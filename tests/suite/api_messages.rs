@@ -112,10 +112,22 @@ fn a_message_is_looked_up_and_cancelled_by_its_account_alone() {
     }
     let preview = json!({ "text": "Hello", "recipients": [{ "to": "13800138000" }, { "to": "12x" }] });
     let foretold = call(&gateway, "POST", "/v1/messages/preview", &preview.to_string()).json();
-    assert_eq!(
-        (foretold["taken"].as_u64(), foretold["segments"].as_u64(), foretold["refused"][0]["at"].as_u64()),
-        (Some(1), Some(1), Some(1))
-    );
+    assert_eq!([&foretold["taken"], &foretold["segments"], &foretold["refused"]], [1, 1, 1]);
+    assert!(foretold["explained"].is_null() && foretold["messages"][0]["id"].is_null());
+    let each = |at: usize, field: &str| foretold["messages"][at][field].clone();
+    assert_eq!([each(0, "number"), each(0, "encoding"), each(0, "segments")], [json!("+8613800138000"), json!("gsm7"), json!(1)]);
+    assert_eq!([each(1, "to"), each(1, "error")["field"].clone()], ["12x", "to"]);
+    // As many as may be handed in, of which the engine looks at a part at a time.
+    let many: Vec<Value> = (0..10_000).map(|n| json!({ "to": format!("139{n:08}") })).collect();
+    let many = json!({ "text": "Hello", "recipients": many }).to_string();
+    let foretold = call(&gateway, "POST", "/v1/messages/preview", &many).json();
+    assert_eq!([&foretold["taken"], &foretold["segments"], &foretold["encodings"]["gsm7"]], [10_000, 10_000, 10_000]);
+    assert_eq!(foretold["messages"].as_array().map(Vec::len), Some(10_000));
+    // One alone is explained, from the rules to what it would wait for.
+    let one = json!({ "to": "13800138000", "text": "Hello 雁", "class": "otp" }).to_string();
+    let explained = call(&gateway, "POST", "/v1/messages/preview", &one).json()["explained"].clone();
+    assert_eq!([&explained["number"], &explained["encoding"], &explained["carrier"]], ["+8613800138000", "ucs2", "north"], "{explained}");
+    assert!(explained["route"].as_array().is_some_and(|lines| !lines.is_empty()), "{explained}");
     assert_eq!(done(gateway.admin, &["status"])["accepted"].as_u64(), Some(1), "a preview sends nothing");
     assert_eq!(smsc.stats().submits, 0);
 }

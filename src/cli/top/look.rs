@@ -24,7 +24,7 @@ pub struct Look {
     pub lanes: Value,
     /// `/v1/changes`.
     pub changes: Value,
-    /// `/v1/metrics`.
+    /// `/metrics`.
     pub metrics: String,
 }
 

@@ -353,10 +353,8 @@ fn an_estimate_says_of_each_message_what_intake_says_and_changes_nothing() {
         let before = (bench.accepted(), bench.repeats(), bench.engine.balances()[0]);
         let estimate = bench.engine.estimate(AccountId(0), std::slice::from_ref(&draft));
         assert_eq!((bench.accepted(), bench.repeats(), bench.engine.balances()[0]), before);
-        let told = match (estimate.refused.first(), estimate.repeated) {
-            (Some(refused), _) => Err(refused.refusal),
-            (None, repeated) => Ok(repeated == 1),
-        };
+        let told = estimate.each[0].map(|segments| segments.is_none());
+        assert_eq!(told.is_ok_and(|repeated| repeated), estimate.repeated == 1);
         bench.handed_in.clear();
         bench.step(vec![Input::HandIn { drafts: vec![draft] }]);
         let taken = bench.handed_in.pop().unwrap().1;

@@ -2,7 +2,7 @@
 
 use crate::http::docs::{self, Bearer, Problems};
 use crate::http::problem::Problem;
-use crate::http::{balance, change, dead, keys, lists, look, messages, recordings, records, tables};
+use crate::http::{balance, change, dead, keys, lists, look, messages, probes, recordings, records, tables};
 use axum::Router;
 use utoipa::OpenApi;
 
@@ -26,12 +26,12 @@ const BEARER: Bearer = Bearer { name: "token", what: "The one of [admin], where 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Hongyan: admin port", description = "For operators: look at the running gateway, and change it. Everything that `hongyan` commands do while it runs is done here. \
-        Where a token is configured (`token_env` or `token_file` of [admin]), every request shows it (Authorization: Bearer TOKEN); without one whoever reaches this host's loopback may ask. \
+        Where a token is configured (`token_env` or `token_file` of [admin]), every request shows it (Authorization: Bearer TOKEN), but those for this page and its document, `/healthz` and `/readyz`; without one whoever reaches this host's loopback may ask. \
         What is posted is JSON, and said to be (Content-Type: application/json). What is changed is durable before it is answered, and on record with its `reason` \
         and the name that X-Hongyan-User gives: `GET /v1/audit`. Errors are application/problem+json with a stable code, the field and the fix. \
         Times that end in _ms are milliseconds since 1970. A star marks what must be there; a field that is not known is refused."),
     paths(
-        look::status, look::carriers, look::accounts, look::lanes, look::metrics, look::explain, look::audit, look::config, look::changes,
+        look::status, look::carriers, look::accounts, look::lanes, look::metrics, probes::healthz, probes::readyz, look::explain, look::audit, look::config, look::changes,
         change::begin, change::end, change::resume, change::rebind, change::kick, change::test_message, change::reload,
         records::messages, records::message, records::figures, records::flush, messages::submit, messages::estimate,
         balance::balance, balance::top_up, lists::all, lists::add, lists::remove, lists::check, lists::numbers,
@@ -44,7 +44,7 @@ const BEARER: Bearer = Bearer { name: "token", what: "The one of [admin], where 
 )]
 struct Document;
 
-/// The two pages, guarded like everything on the port.
+/// The two pages.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     docs::routes(Document::openapi())
 }
@@ -98,7 +98,9 @@ mod tests {
             for (verb, operation) in verbs.as_object().unwrap() {
                 assert!(operation["summary"].as_str().is_some_and(|summary| !summary.is_empty()), "{verb} {path}");
                 assert!(verb != "post" || path == "/v1/records/flush" || operation["requestBody"].is_object(), "{path} has no body");
-                assert!(operation["responses"]["401"].is_object() && operation["responses"]["503"].is_object(), "{verb} {path}");
+                let is_open = ["/healthz", "/readyz"].contains(&path.as_str());
+                assert!(operation["responses"]["503"].is_object(), "{verb} {path}");
+                assert_eq!(operation["responses"]["401"].is_object(), !is_open, "{verb} {path}");
             }
         }
         let schemas = document["components"]["schemas"].as_object().unwrap();

@@ -59,13 +59,13 @@ pub(super) struct MessageAnswer {
     encoding: Option<&'static str>,
     /// Segments at the first carrier of its route.
     #[serde(skip_serializing_if = "Option::is_none")]
-    segments: Option<u8>,
+    pub segments: Option<u8>,
     /// It was handed in before, and has the first one's id.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    repeated: bool,
+    pub repeated: bool,
     /// Why it is not taken.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Reason>,
+    pub error: Option<Reason>,
 }
 
 /// The answer to a request.
@@ -140,7 +140,7 @@ pub(super) async fn submit(State(api): State<Api>, caller: Caller, body: JsonBod
             Ok(_) => receipt.accepted += 1,
             Err(_) => receipt.refused += 1,
         }
-        receipt.messages.push(told(item, answer, ranges.as_deref()));
+        receipt.messages.push(told(&item, answer, ranges.as_deref()));
     }
     if receipt.accepted + receipt.repeated > 0 {
         return Ok((StatusCode::ACCEPTED, Json(receipt)).into_response());
@@ -169,24 +169,33 @@ fn encoding_name(encoding: Encoding) -> &'static str {
     }
 }
 
-fn told(item: Ready, answer: Result<Taken, (Fault, bool)>, ranges: Option<&RangeTable>) -> MessageAnswer {
+/// What is told of a message whatever becomes of it.
+pub(super) fn known(item: &Ready, ranges: Option<&RangeTable>) -> MessageAnswer {
     let operator = ranges.and_then(|ranges| Some(ranges.name(ranges.get(ranges.find(item.number)?).operator).to_owned()));
-    let mut told = MessageAnswer {
+    MessageAnswer {
         id: None,
+        to: item.to.clone(),
         number: (item.number != 0).then(|| format!("+{}", String::from_utf8_lossy(&unpack(item.number)))),
         operator: operator.filter(|name| !name.is_empty()),
         encoding: item.encoding.map(encoding_name),
         segments: None,
         repeated: false,
         error: None,
-        to: item.to,
-    };
+    }
+}
+
+impl From<(Fault, bool)> for Reason {
+    fn from((Fault { code, field, what, fix }, retry): (Fault, bool)) -> Reason {
+        Reason { code, field, detail: what, fix, retry }
+    }
+}
+
+fn told(item: &Ready, answer: Result<Taken, (Fault, bool)>, ranges: Option<&RangeTable>) -> MessageAnswer {
+    let known = known(item, ranges);
     match answer {
         Ok(Taken { message, segments, repeats }) => {
-            (told.id, told.repeated) = (Some(message.to_string()), repeats);
-            told.segments = (segments > 0).then_some(segments);
+            MessageAnswer { id: Some(message.to_string()), repeated: repeats, segments: (segments > 0).then_some(segments), ..known }
         }
-        Err((Fault { code, field, what, fix }, retry)) => told.error = Some(Reason { code, field, detail: what, fix, retry }),
+        Err(error) => MessageAnswer { error: Some(error.into()), ..known },
     }
-    told
 }
