@@ -88,7 +88,7 @@ impl BindCause {
 pub enum Door {
     /// With a bind of this session.
     Smpp(SessionId),
-    /// With a request, at the HTTP door of this name: kannel, jasmin, twilio.
+    /// With a request, at the HTTP door of this name: v1, kannel, jasmin, twilio.
     Http(&'static str),
 }
 
@@ -322,7 +322,7 @@ impl Accounts {
             .unwrap_or_else(|cause| self.refused(cause, Door::Http(door), system_id, peer, now))
     }
 
-    /// Tells of credentials that an HTTP door looked at itself and refused. `name`: whose they were to be.
+    /// Tells of credentials that an HTTP door looked at itself and refused. `name`: whose they were to be, as far as was said.
     pub fn login_refused(&self, door: &'static str, name: &[u8], cause: &str, peer: IpAddr, now: Now) {
         let passes = self.state().lines.pass(peer, now.mono_ms());
         if let Some(untold) = passes {

@@ -41,12 +41,15 @@ fn lines_have_stable_fields_and_a_client_that_binds_without_end_has_few_of_them(
     let mut client = RawPeer::bound(address, BindKind::Transceiver, "codes", "secret");
     let refused = submit(b"12345678901234567", b"hello");
     assert_ne!(header(&client.ask(&Pdu::SubmitSm(refused))).status, 0);
-    // A wrong password at an HTTP door, and a carrier that is lost.
+    // A wrong password at one HTTP door, a carrier that is lost, and a wrong key at another door.
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let send = format!("http://{public}/cgi-bin/sendsms?username=shop&password=wrong&to=13800138000&text=x");
     assert_eq!(agent.get(&send).call().unwrap().status(), 403);
     carrier.stop();
     std::thread::sleep(std::time::Duration::from_millis(2_500));
+    // A second after the line before it that was about this address.
+    let list = agent.get(format!("http://{public}/v1/messages")).header("authorization", "Bearer a-key-that-nobody-knows");
+    assert_eq!(list.call().unwrap().status(), 401);
     terminate(gateway.id());
     let events: Vec<Value> = lines.collect();
     gateway.wait().unwrap();
@@ -61,9 +64,11 @@ fn lines_have_stable_fields_and_a_client_that_binds_without_end_has_few_of_them(
     let [told] = of("requests refused")[..] else { panic!("{events:#?}") };
     assert_eq!((&told["account"], &told["requests"]), (&"codes".into(), &1.into()));
     assert!(!events.iter().any(|event| event.to_string().contains("12345678901234567")), "a number is in the log");
-    let [login] = of("http login refused")[..] else { panic!("{events:#?}") };
+    let [login, key] = of("http login refused")[..] else { panic!("{events:#?}") };
     assert_eq!((&login["door"], &login["system_id"], &login["cause"]), (&"kannel".into(), &"shop".into(), &"wrong_password".into()));
     assert!(login["peer"].is_string() && login["untold"] == 0 && login["session"].is_null(), "{login}");
+    assert_eq!((&key["door"], &key["system_id"], &key["cause"]), (&"v1".into(), &"".into(), &"the key is not known".into()));
+    assert!(!events.iter().any(|event| event.to_string().contains("that-nobody-knows")), "a key is in the log");
     let down = of("bind is down");
     assert!(down.len() >= 2, "{events:#?}");
     for event in &down {

@@ -36,7 +36,13 @@ impl FromRequestParts<Api> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Caller, Problem> {
-        let key = api.keys.bearer(&parts.headers, peer(parts), api.submissions.now().wall_ms)?;
+        let (now, peer) = (api.submissions.now(), peer(parts));
+        let key = api.keys.bearer(&parts.headers, peer, now.wall_ms).inspect_err(|problem| {
+            // A right key that asks too often is no wrong login. Whose an unknown one is to be is not said with it.
+            if problem.status != 429 {
+                api.submissions.accounts().login_refused("v1", b"", &problem.detail, peer, now);
+            }
+        })?;
         api.caller(key)
     }
 }

@@ -147,10 +147,10 @@ impl Keys {
         let found = self.table().by_hash.get(&hash_of(shown)).cloned();
         let key = found.ok_or_else(|| unknown("the key is not known"))?;
         if key.expires_ms <= now_ms {
-            return Err(unknown("the key has expired"));
+            return Err(unknown(&format!("the key {} has expired", key.id())));
         }
         if !key.settings.allows_address(peer) {
-            let what = "the key may not be used from this address";
+            let what = format!("the key {} may not be used from this address", key.id());
             return Err(Problem::new(StatusCode::FORBIDDEN, "wrong_address", "", what, "one of its allowed_addresses"));
         }
         key.pay()?;
