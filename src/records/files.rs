@@ -6,7 +6,7 @@
 //! new folder is built aside and takes the old one's place in one step, so that whoever reads `*/*.parquet` sees each message once at any moment.
 
 use super::columns::{Columns, properties};
-use super::filters;
+use super::{filters, footers};
 use parquet::arrow::ArrowWriter;
 use std::fs::{self, File};
 use std::io;
@@ -164,12 +164,13 @@ pub(super) fn begin(path: &Path, file: &RecordFile) -> Result<ArrowWriter<File>,
     ArrowWriter::try_new(handle, super::columns::schema(), Some(properties(about))).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Ends a file: its filters, its footer; it is on disk on return.
+/// Ends a file: what look-ups read of it, its footer; it is on disk on return.
 ///
 /// # Errors
 /// In words.
 pub(super) fn finish(mut writer: ArrowWriter<File>) -> Result<File, String> {
     filters::append(&mut writer)?;
+    footers::append(&mut writer)?;
     let handle = writer.into_inner().map_err(|error| error.to_string())?;
     handle.sync_all().map_err(|error| error.to_string())?;
     Ok(handle)

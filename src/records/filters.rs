@@ -67,12 +67,14 @@ fn own(file: &File, group: &RowGroupMetaData, column: &str) -> Result<Vec<u8>, S
 }
 
 impl Filters {
-    /// Where they stand for this column, by the footer; `None` if the file has none.
-    pub fn of(column: &str, about: &[KeyValue]) -> Option<Filters> {
+    /// Where they stand for this column, by the footer of a file of so many groups and octets; `None` if it has none.
+    pub fn of(column: &str, about: &[KeyValue], groups: usize, octets: u64) -> Option<Filters> {
         let place = about.iter().find(|about| about.key == key(column))?.value.as_deref()?;
         let mut figures = place.split(' ').map(str::parse::<u64>);
         let mut figure = || figures.next()?.ok();
-        Some(Filters { at: figure()?, blocks: figure()?, groups: figure()? })
+        let found = Filters { at: figure()?, blocks: figure()?, groups: figure()? };
+        let end = found.groups.checked_mul(BLOCK as u64)?.checked_mul(found.blocks)?.checked_add(found.at)?;
+        (found.groups == groups as u64 && end <= octets).then_some(found)
     }
 
     /// The blocks that decide: offset and octets.
@@ -114,6 +116,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = RecordFile { hour: 1, first: 1, last: 1 };
         // Two whole groups and one of a hundredth, whose own filter is smaller; references only in the first.
+        const GROUPS: usize = 3;
         let rows = 2 * ROW_GROUP_ROWS + ROW_GROUP_ROWS / 100;
         let mut columns = Columns::default();
         for n in 0..rows {
@@ -125,10 +128,11 @@ mod tests {
         let handle = File::open(file.path(folder.path())).unwrap();
         let reader = SerializedFileReader::new(handle.try_clone().unwrap()).unwrap();
         let about = reader.metadata().file_metadata().key_value_metadata().unwrap();
-        let filters = |column| Filters::of(column, about).unwrap();
+        let octets = handle.metadata().unwrap().len();
+        let filters = |column| Filters::of(column, about, GROUPS, octets).unwrap();
         let groups = |column, value: &str| {
             let may_hold = filters(column).may_hold(&handle, value);
-            (0..3).filter(|&group| may_hold(group)).collect::<Vec<usize>>()
+            (0..GROUPS).filter(|&group| may_hold(group)).collect::<Vec<usize>>()
         };
         for n in (0..rows).step_by(61) {
             assert!(groups("number", &format!("86{n}")).contains(&(n / ROW_GROUP_ROWS)), "{n}");
@@ -138,6 +142,8 @@ mod tests {
         assert!(groups("reference", "order-999").contains(&0));
         let perhaps: usize = (0..1_000).map(|n| groups("reference", &format!("none-{n}")).iter().filter(|group| **group > 0).count()).sum();
         assert_eq!(perhaps, 0, "groups without any reference hold none");
-        assert_eq!(Filters::of("number", &[]), None);
+        assert_eq!(Filters::of("number", &[], GROUPS, octets), None);
+        assert_eq!(Filters::of("number", about, GROUPS - 1, octets), None, "of another file");
+        assert_eq!(Filters::of("number", about, GROUPS, 1_000), None, "cut off");
     }
 }

@@ -5,8 +5,9 @@
 use super::columns;
 use super::files::{self, RecordFile};
 use super::filters::Filters;
+use super::footers::{self, Footers};
 use super::numbers::Numbers;
-use super::read::{self, Footers, Piece};
+use super::read::{self, Piece};
 use super::row::Row;
 use crate::model::MessageId;
 use arrow_array::cast::AsArray;
@@ -74,6 +75,9 @@ pub struct Found {
 struct Group {
     ids: (u64, u64),
     place: Range<u64>,
+    /// A footer in which it stands, and as which group.
+    footer: Range<u64>,
+    at: usize,
 }
 
 #[derive(Debug)]
@@ -85,8 +89,6 @@ struct Known {
     groups: Vec<Group>,
     /// In the order of [`columns::FILTERED`].
     filters: [Option<Filters>; columns::FILTERED.len()],
-    /// The footer, with the places of pages before it.
-    footer: Range<u64>,
 }
 
 /// All complete files.
@@ -108,26 +110,29 @@ fn known(root: &std::path::Path, file: RecordFile) -> Result<Known, String> {
     }
     let metadata = read.metadata();
     let about = metadata.file_metadata().key_value_metadata().map_or(&[][..], Vec::as_slice);
-    let chunks = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
-    let indexes = chunks.filter_map(|chunk| chunk.offset_index_offset()).min().unwrap_or(0);
+    let own = footers::places(about, metadata.num_row_groups(), octets);
+    let footer = |at: usize| match &own {
+        Some(own) => (own[at].clone(), 0),
+        // The file's, which is found from its end: a file of an earlier version.
+        None => (0..octets, at),
+    };
     Ok(Known {
         file,
         rows: metadata.file_metadata().num_rows().max(0) as u64,
         octets,
-        groups: metadata.row_groups().iter().map(group_of).collect(),
-        filters: columns::FILTERED.map(|column| Filters::of(column, about)),
-        footer: indexes as u64..octets,
+        groups: metadata.row_groups().iter().enumerate().map(|(at, group)| group_of(group, footer(at))).collect(),
+        filters: columns::FILTERED.map(|column| Filters::of(column, about, metadata.num_row_groups(), octets)),
     })
 }
 
-fn group_of(group: &RowGroupMetaData) -> Group {
+fn group_of(group: &RowGroupMetaData, (footer, at): (Range<u64>, usize)) -> Group {
     let ids = match group.column(0).statistics() {
         Some(Statistics::Int64(ids)) => ids.min_opt().zip(ids.max_opt()).map(|(min, max)| (*min as u64, *max as u64)),
         _ => None,
     };
     let ranges = group.columns().iter().map(ColumnChunkMetaData::byte_range);
     let (from, to) = ranges.fold((u64::MAX, 0), |(from, to), (at, octets)| (from.min(at), to.max(at + octets)));
-    Group { ids: ids.unwrap_or((0, u64::MAX)), place: from..to }
+    Group { ids: ids.unwrap_or((0, u64::MAX)), place: from..to, footer, at }
 }
 
 /// A group that may have what is looked for.
@@ -141,28 +146,22 @@ struct Candidate<'a> {
 struct Open<'a> {
     known: &'a Known,
     handle: File,
-    /// The groups that are looked at.
-    groups: Vec<usize>,
-    /// It is read once, and of its places of pages only those of the groups.
-    metadata: Option<ArrowReaderMetadata>,
 }
 
 impl Open<'_> {
     /// Lets the disk begin to bring what will be read. Only a hint: what comes of it makes no difference to the answer.
-    fn expect(&self) {
-        let places = self.groups.iter().map(|&group| &self.known.groups[group].place);
-        for place in places.chain([&self.known.footer]) {
+    fn expect(&self, group: usize) {
+        let group = &self.known.groups[group];
+        for place in [&group.place, &group.footer] {
             let _ = fadvise(&self.handle, place.start, NonZeroU64::new(place.end - place.start), Advice::WillNeed);
         }
     }
 
-    fn rows(&mut self, group: usize, footers: &Footers, query: &Query, number: Option<&str>) -> Result<Vec<Row>, String> {
-        let metadata = match &mut self.metadata {
-            Some(metadata) => metadata,
-            none => none.insert(footers.read(&Piece::read(&self.handle, &self.known.footer, self.known.octets)?, &self.groups)?),
-        };
-        let octets = Piece::read(&self.handle, &self.known.groups[group].place, self.known.octets)?;
-        read::rows(&octets, metadata, group, query, number)
+    fn rows(&self, group: usize, footers: &Footers, query: &Query, number: Option<&str>) -> Result<Vec<Row>, String> {
+        let group = &self.known.groups[group];
+        let metadata = footers.read(read::octets(&self.handle, &group.footer)?)?;
+        let octets = Piece::read(&self.handle, &group.place, self.known.octets)?;
+        read::rows(&octets, &metadata, group.at, query, number)
     }
 }
 
@@ -309,15 +308,13 @@ impl Files {
     ) -> Result<bool, String> {
         let mut open: Vec<Open<'_>> = Vec::new();
         for candidate in some {
-            match open.iter_mut().find(|open| open.known.file == candidate.known.file) {
-                Some(open) => open.groups.push(candidate.group),
-                None => {
-                    let Some(handle) = self.open_file(candidate.known)? else { return Ok(false) };
-                    open.push(Open { known: candidate.known, handle, groups: vec![candidate.group], metadata: None });
-                }
+            if !open.iter().any(|open| open.known.file == candidate.known.file) {
+                let Some(handle) = self.open_file(candidate.known)? else { return Ok(false) };
+                open.push(Open { known: candidate.known, handle });
             }
         }
-        open.iter().for_each(Open::expect);
+        let of = |candidate: &Candidate<'_>| open.iter().find(|open| open.known.file == candidate.known.file).expect("each was opened");
+        some.iter().for_each(|candidate| of(candidate).expect(candidate.group));
         for candidate in some {
             if found.is_enough(candidate.newest, query) {
                 break;
@@ -327,8 +324,7 @@ impl Files {
                 break;
             }
             found.read += 1;
-            let open = open.iter_mut().find(|open| open.known.file == candidate.known.file).expect("each was opened");
-            let rows = open.rows(candidate.group, &self.footers, query, number);
+            let rows = of(candidate).rows(candidate.group, &self.footers, query, number);
             found.add(rows.map_err(|error| format!("{}: {error}", candidate.known.file.path(&self.root).display()))?, query.limit);
         }
         Ok(true)
@@ -405,4 +401,74 @@ pub fn ends(path: &std::path::Path) -> Result<Vec<(i64, u8)>, String> {
         ends.extend(ids.values().iter().copied().zip(revisions.values().iter().copied()));
     }
     Ok(ends)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::columns::{Columns, ROW_GROUP_ROWS};
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Message `n` of a phone of a thousand; every tenth has a second end.
+    fn rows(n: u64) -> impl Iterator<Item = Row> {
+        let row = move |revision| Row {
+            message: n,
+            revision,
+            state: if revision == 0 { "in_doubt" } else { "delivered" }.into(),
+            number: format!("86{}", n % 1_000),
+            campaign: if n < 9_000 { "spring".to_owned() } else { String::new() },
+            reference: Some(format!("order-{n}")),
+            final_ms: Some(n),
+            ..Row::default()
+        };
+        (0..=u8::from(n.is_multiple_of(10))).map(row)
+    }
+
+    fn columns(messages: Range<u64>) -> Columns {
+        let mut columns = Columns::default();
+        messages.flat_map(rows).for_each(|row| columns.push(&row));
+        columns
+    }
+
+    fn ids(found: &Found) -> Vec<u64> {
+        found.rows.iter().map(|row| row.message).collect()
+    }
+
+    #[test]
+    fn the_newest_are_found_in_all_files_each_once_by_whatever_they_are_looked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let (old, new) = (RecordFile { hour: 1, first: 1, last: 1 }, RecordFile { hour: 2, first: 2, last: 2 });
+        // As an earlier version wrote it, without what look-ups read of a file.
+        std::fs::create_dir_all(root.join(files::hour_name(1))).unwrap();
+        let mut writer = files::begin(&old.path(root), &old).unwrap();
+        writer.write(&columns(0..10_000).finish().unwrap()).unwrap();
+        writer.into_inner().unwrap();
+        files::write(root, &new, &mut columns(10_000..50_000)).unwrap();
+        let files = Files::look(root, Numbers::Plain).unwrap();
+        assert!(files.list().iter().any(|(_, rows, _)| *rows as usize > 2 * ROW_GROUP_ROWS), "groups are several");
+        let find = |query: Query| files.find(&query, PATIENCE).unwrap();
+
+        let of_a_phone = find(Query { number: Some("86770".into()), limit: 1_000, ..Query::default() });
+        assert_eq!(ids(&of_a_phone), (0..50).rev().map(|n| n * 1_000 + 770).collect::<Vec<u64>>());
+        assert!(of_a_phone.rows.iter().all(|row| row.revision == 1 && row.final_ms == Some(row.message)), "of each its last end");
+        let newest = find(Query { number: Some("86770".into()), limit: 3, ..Query::default() });
+        assert_eq!(ids(&newest), [49_770, 48_770, 47_770]);
+        let before = find(Query { number: Some("86770".into()), before: Some(47_770), limit: 2, ..Query::default() });
+        assert_eq!(ids(&before), [46_770, 45_770]);
+
+        // Ends that were corrected take no other message's place.
+        let of_a_campaign = find(Query { campaign: Some("spring".into()), limit: 25, ..Query::default() });
+        assert_eq!(ids(&of_a_campaign), (8_975..9_000).rev().collect::<Vec<u64>>());
+        assert_eq!(of_a_campaign.read, 1, "one group was enough");
+        for n in [7, 9_999, 10_000, 49_999] {
+            assert_eq!(ids(&find(Query { reference: Some(format!("order-{n}")), limit: 5, ..Query::default() })), [n]);
+            assert_eq!(ids(&find(Query { id: Some(n), limit: 1, ..Query::default() })), [n]);
+        }
+        let doubtful = find(Query { state: Some("in_doubt".into()), campaign: Some("spring".into()), limit: 3, ..Query::default() });
+        assert_eq!(ids(&doubtful), [8_999, 8_998, 8_997]);
+        let none = find(Query { number: Some("86770".into()), campaign: Some("summer".into()), limit: 5, ..Query::default() });
+        assert!(none.rows.is_empty() && !none.partial);
+    }
 }

@@ -33,6 +33,7 @@ pub mod columns;
 pub mod files;
 mod filters;
 pub mod find;
+mod footers;
 pub mod keeper;
 mod merge;
 pub mod numbers;

@@ -1,5 +1,5 @@
 //! Reads the rows of one row group that are looked for: first which ones, by the columns that decide, then those alone. A group is read from the disk in one
-//! piece (a quarter of a megabyte: a row's forty-six columns lie scattered in it), and so is a file's footer with the places of its pages.
+//! piece, a quarter of a megabyte: a row's forty-six columns lie scattered in it.
 
 use super::columns;
 use super::find::Query;
@@ -8,19 +8,23 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, RecordBatch};
 use bytes::{Buf, Bytes};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection};
-use parquet::arrow::{ArrowSchemaConverter, ProjectionMask};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowSelection};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ColumnChunkMask, PageIndexPolicy, ParquetStatisticsPolicy};
 use parquet::file::reader::{ChunkReader, Length};
-use parquet::schema::types::SchemaDescPtr;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
 
 /// Rows that are decoded at a time.
 const BATCH: usize = 8_192;
+
+/// These octets of a file.
+pub(super) fn octets(file: &File, place: &Range<u64>) -> Result<Vec<u8>, String> {
+    let mut octets = vec![0; (place.end - place.start) as usize];
+    file.read_exact_at(&mut octets, place.start).map_err(|error| error.to_string())?;
+    Ok(octets)
+}
 
 /// A part of a file, in memory.
 #[derive(Clone)]
@@ -33,9 +37,7 @@ pub(super) struct Piece {
 impl Piece {
     /// Reads it.
     pub fn read(file: &File, place: &Range<u64>, file_octets: u64) -> Result<Piece, String> {
-        let mut octets = vec![0; (place.end - place.start) as usize];
-        file.read_exact_at(&mut octets, place.start).map_err(|error| error.to_string())?;
-        Ok(Piece { at: place.start, octets: octets.into(), file_octets })
+        Ok(Piece { at: place.start, octets: octets(file, place)?.into(), file_octets })
     }
 
     fn from(&self, start: u64) -> Result<Bytes, ParquetError> {
@@ -65,34 +67,6 @@ impl ChunkReader for Piece {
         }
         octets.truncate(length);
         Ok(octets)
-    }
-}
-
-/// How the footer of a file of ours is read, without what is known of it before and what no look-up needs.
-pub(super) struct Footers {
-    options: ArrowReaderOptions,
-}
-
-impl Footers {
-    /// # Errors
-    /// None, unless our schema can't be Parquet's.
-    pub fn new() -> Result<Footers, String> {
-        let schema = columns::schema();
-        let parquet: SchemaDescPtr = Arc::new(ArrowSchemaConverter::new().convert(&schema).map_err(|error| error.to_string())?);
-        let options = ArrowReaderOptions::new()
-            .with_offset_index_policy(PageIndexPolicy::Optional)
-            .with_parquet_schema(parquet)
-            .with_schema(schema)
-            .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
-            .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
-            .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
-        Ok(Footers { options })
-    }
-
-    /// Reads one, for these groups; its file is known to have our schema.
-    pub fn read(&self, footer: &Piece, groups: &[usize]) -> Result<ArrowReaderMetadata, String> {
-        let options = self.options.clone().with_offset_index_mask(ColumnChunkMask::row_groups(groups.iter().copied()));
-        ArrowReaderMetadata::load(footer, options).map_err(|error| error.to_string())
     }
 }
 
