@@ -12,6 +12,7 @@ use super::row::Row;
 use crate::model::MessageId;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt8Type};
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
@@ -89,6 +90,8 @@ struct Known {
     groups: Vec<Group>,
     /// In the order of [`columns::FILTERED`].
     filters: [Option<Filters>; columns::FILTERED.len()],
+    /// Ends that corrected an earlier one, which may stand in another file: ids and revisions, in order.
+    corrected: Vec<(u64, u8)>,
 }
 
 /// All complete files.
@@ -122,7 +125,34 @@ fn known(root: &std::path::Path, file: RecordFile) -> Result<Known, String> {
         octets,
         groups: metadata.row_groups().iter().enumerate().map(|(at, group)| group_of(group, footer(at))).collect(),
         filters: columns::FILTERED.map(|column| Filters::of(column, about, metadata.num_row_groups(), octets)),
+        corrected: corrected(handle, &read).map_err(|error| fault(&error))?,
     })
+}
+
+/// The ends of a file that corrected an earlier one. They are few, and most groups say by their statistics that they have none.
+fn corrected(handle: File, read: &ArrowReaderMetadata) -> Result<Vec<(u64, u8)>, String> {
+    let has_some = |group: &RowGroupMetaData| match group.column(1).statistics() {
+        Some(Statistics::Int32(revisions)) => revisions.max_opt().is_none_or(|max| *max > 0),
+        _ => true,
+    };
+    let groups = read.metadata().row_groups().iter().enumerate().filter(|(_, group)| has_some(group)).map(|(at, _)| at).collect::<Vec<_>>();
+    let mut found = Vec::new();
+    if !groups.is_empty() {
+        let ends = ParquetRecordBatchReaderBuilder::new_with_metadata(handle, read.clone()).with_row_groups(groups);
+        each_end(ends, |id, revision| found.extend((revision > 0).then_some((id as u64, revision))))?;
+    }
+    Ok(found)
+}
+
+/// Ids and revisions, in the order of the file.
+fn each_end(rows: ParquetRecordBatchReaderBuilder<File>, mut each: impl FnMut(i64, u8)) -> Result<(), String> {
+    let columns = ProjectionMask::columns(rows.parquet_schema(), ["id", "revision"]);
+    for batch in rows.with_projection(columns).build().map_err(|error| error.to_string())? {
+        let batch = batch.map_err(|error| error.to_string())?;
+        let (ids, revisions) = (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_primitive::<UInt8Type>());
+        ids.values().iter().zip(revisions.values()).for_each(|(&id, &revision)| each(id, revision));
+    }
+    Ok(())
 }
 
 fn group_of(group: &RowGroupMetaData, (footer, at): (Range<u64>, usize)) -> Group {
@@ -142,6 +172,25 @@ struct Candidate<'a> {
     group: usize,
 }
 
+/// What is looked for in a group.
+pub(super) struct Wanted<'a> {
+    pub query: &'a Query,
+    /// The number as it is written.
+    pub number: Option<&'a str>,
+    /// What files say of rows that may stand in others: those that say something.
+    corrected: Vec<&'a [(u64, u8)]>,
+}
+
+impl Wanted<'_> {
+    /// This end of a message was corrected later.
+    pub fn is_corrected(&self, id: u64, revision: u8) -> bool {
+        self.corrected.iter().any(|corrected| {
+            let from = corrected.partition_point(|&end| end <= (id, revision));
+            corrected.get(from).is_some_and(|&(message, _)| message == id)
+        })
+    }
+}
+
 /// A file that a look-up has open.
 struct Open<'a> {
     known: &'a Known,
@@ -157,11 +206,11 @@ impl Open<'_> {
         }
     }
 
-    fn rows(&self, group: usize, footers: &Footers, query: &Query, number: Option<&str>) -> Result<Vec<Row>, String> {
+    fn rows(&self, group: usize, footers: &Footers, wanted: &Wanted<'_>) -> Result<Vec<Row>, String> {
         let group = &self.known.groups[group];
         let metadata = footers.read(read::octets(&self.handle, &group.footer)?)?;
         let octets = Piece::read(&self.handle, &group.place, self.known.octets)?;
-        read::rows(&octets, &metadata, group.at, query, number)
+        read::rows(&octets, &metadata, group.at, wanted)
     }
 }
 
@@ -245,11 +294,13 @@ impl Files {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(mut candidates) = self.candidates(&known, query, number.as_deref())? else { return Ok(None) };
         candidates.sort_by(|a, b| b.newest.cmp(&a.newest).then_with(|| a.known.file.cmp(&b.known.file)));
+        let corrected = known.iter().map(|known| &*known.corrected).filter(|corrected| !corrected.is_empty()).collect();
+        let wanted = Wanted { query, number: number.as_deref(), corrected };
         let mut found = Found::default();
         let (mut rest, mut ahead) = (&candidates[..], if query.is_of_few() { AHEAD_MAX } else { AHEAD });
         while !rest.is_empty() && !found.partial {
             let (some, later) = rest.split_at(ahead.min(rest.len()));
-            if !self.look_in(some, query, number.as_deref(), end, &mut found)? {
+            if !self.look_in(some, &wanted, end, &mut found)? {
                 return Ok(None);
             }
             (rest, ahead) = (later, AHEAD_MAX.min(2 * ahead));
@@ -298,14 +349,7 @@ impl Files {
     }
 
     /// Looks in these groups, newest first. False: a file has gone.
-    fn look_in(
-        &self,
-        some: &[Candidate<'_>],
-        query: &Query,
-        number: Option<&str>,
-        end: Instant,
-        found: &mut Found,
-    ) -> Result<bool, String> {
+    fn look_in(&self, some: &[Candidate<'_>], wanted: &Wanted<'_>, end: Instant, found: &mut Found) -> Result<bool, String> {
         let mut open: Vec<Open<'_>> = Vec::new();
         for candidate in some {
             if !open.iter().any(|open| open.known.file == candidate.known.file) {
@@ -316,7 +360,7 @@ impl Files {
         let of = |candidate: &Candidate<'_>| open.iter().find(|open| open.known.file == candidate.known.file).expect("each was opened");
         some.iter().for_each(|candidate| of(candidate).expect(candidate.group));
         for candidate in some {
-            if found.is_enough(candidate.newest, query) {
+            if found.is_enough(candidate.newest, wanted.query) {
                 break;
             }
             if Instant::now() > end {
@@ -324,8 +368,8 @@ impl Files {
                 break;
             }
             found.read += 1;
-            let rows = of(candidate).rows(candidate.group, &self.footers, query, number);
-            found.add(rows.map_err(|error| format!("{}: {error}", candidate.known.file.path(&self.root).display()))?, query.limit);
+            let rows = of(candidate).rows(candidate.group, &self.footers, wanted);
+            found.add(rows.map_err(|error| format!("{}: {error}", candidate.known.file.path(&self.root).display()))?, wanted.query.limit);
         }
         Ok(true)
     }
@@ -392,14 +436,9 @@ impl Query {
 pub fn ends(path: &std::path::Path) -> Result<Vec<(i64, u8)>, String> {
     let fault = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let handle = File::open(path).map_err(|error| fault(&error))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(handle).map_err(|error| fault(&error))?;
-    let all = reader.build().map_err(|error| fault(&error))?;
+    let rows = ParquetRecordBatchReaderBuilder::try_new(handle).map_err(|error| fault(&error))?;
     let mut ends = Vec::new();
-    for batch in all {
-        let batch = batch.map_err(|error| fault(&error))?;
-        let (ids, revisions) = (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_primitive::<UInt8Type>());
-        ends.extend(ids.values().iter().copied().zip(revisions.values().iter().copied()));
-    }
+    each_end(rows, |id, revision| ends.push((id, revision))).map_err(|error| fault(&error))?;
     Ok(ends)
 }
 
@@ -466,8 +505,11 @@ mod tests {
             assert_eq!(ids(&find(Query { reference: Some(format!("order-{n}")), limit: 5, ..Query::default() })), [n]);
             assert_eq!(ids(&find(Query { id: Some(n), limit: 1, ..Query::default() })), [n]);
         }
-        let doubtful = find(Query { state: Some("in_doubt".into()), campaign: Some("spring".into()), limit: 3, ..Query::default() });
-        assert_eq!(ids(&doubtful), [8_999, 8_998, 8_997]);
+        // Also by the state: one that was corrected is in it no more.
+        let doubtful = find(Query { state: Some("in_doubt".into()), before: Some(8_992), limit: 3, ..Query::default() });
+        assert_eq!(ids(&doubtful), [8_991, 8_989, 8_988]);
+        let corrected = find(Query { state: Some("delivered".into()), before: Some(8_992), limit: 2, ..Query::default() });
+        assert_eq!(ids(&corrected), [8_990, 8_980]);
         let none = find(Query { number: Some("86770".into()), campaign: Some("summer".into()), limit: 5, ..Query::default() });
         assert!(none.rows.is_empty() && !none.partial);
     }

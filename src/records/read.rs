@@ -2,10 +2,10 @@
 //! piece, a quarter of a megabyte: a row's forty-six columns lie scattered in it.
 
 use super::columns;
-use super::find::Query;
+use super::find::Wanted;
 use super::row::Row;
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
+use arrow_array::types::{Int64Type, UInt8Type};
 use arrow_array::{Array, RecordBatch};
 use bytes::{Buf, Bytes};
 use parquet::arrow::ProjectionMask;
@@ -70,10 +70,11 @@ impl ChunkReader for Piece {
     }
 }
 
-/// The columns that decide, with what they must be. `number`: as it is written.
-fn wanted<'a>(query: &'a Query, number: Option<&'a str>) -> Vec<(&'static str, &'a str)> {
+/// The columns that decide, with what they must be.
+fn texts<'a>(wanted: &Wanted<'a>) -> Vec<(&'static str, &'a str)> {
+    let query = wanted.query;
     let texts = [
-        ("number", number),
+        ("number", wanted.number),
         ("account", query.account.as_deref()),
         ("campaign", query.campaign.as_deref()),
         ("state", query.state.as_deref()),
@@ -87,36 +88,23 @@ fn wanted<'a>(query: &'a Query, number: Option<&'a str>) -> Vec<(&'static str, &
 ///
 /// # Errors
 /// It is not as it should be.
-pub(super) fn rows(
-    octets: &Piece,
-    metadata: &ArrowReaderMetadata,
-    group: usize,
-    query: &Query,
-    number: Option<&str>,
-) -> Result<Vec<Row>, String> {
+pub(super) fn rows(octets: &Piece, metadata: &ArrowReaderMetadata, group: usize, wanted: &Wanted<'_>) -> Result<Vec<Row>, String> {
     let fault = |error: ParquetError| error.to_string();
     let group = || ParquetRecordBatchReaderBuilder::new_with_metadata(octets.clone(), metadata.clone()).with_row_groups(vec![group]);
-    let wanted = wanted(query, number);
-    let mask = ProjectionMask::columns(metadata.parquet_schema(), wanted.iter().map(|(name, _)| *name).chain(["id"]));
-    let mut fitting: Vec<(usize, i64)> = Vec::new();
-    let mut all = 0;
+    let texts = texts(wanted);
+    let mask = ProjectionMask::columns(metadata.parquet_schema(), texts.iter().map(|(name, _)| *name).chain(["id", "revision"]));
+    let (mut fitting, mut all): (Vec<usize>, usize) = (Vec::new(), 0);
     for batch in group().with_projection(mask).with_batch_size(BATCH).build().map_err(fault)? {
         let batch = batch.map_err(|error| error.to_string())?;
-        fitting.extend(fits(&batch, query, &wanted).map(|(row, id)| (all + row, id)));
+        fitting.extend(fits(&batch, wanted, &texts).map(|row| all + row));
         all += batch.num_rows();
     }
-    // The newest are the last. A message's corrections stand one after another, so it is its first row that begins it.
-    let mut messages = 0;
-    let begins = |at: &usize| *at == 0 || fitting[at - 1].1 != fitting[*at].1;
-    let first = (0..fitting.len()).rev().filter(begins).find(|_| {
-        messages += 1;
-        messages == query.limit.max(1)
-    });
-    let fitting = &fitting[first.unwrap_or(0)..];
+    // The newest are the last; each is another message, for what was corrected is not among them.
+    let fitting = &fitting[fitting.len().saturating_sub(wanted.query.limit.max(1))..];
     if fitting.is_empty() {
         return Ok(Vec::new());
     }
-    let selection = RowSelection::from_consecutive_ranges(fitting.iter().map(|&(row, _)| row..row + 1), all);
+    let selection = RowSelection::from_consecutive_ranges(fitting.iter().map(|&row| row..row + 1), all);
     let mut rows = Vec::with_capacity(fitting.len());
     for batch in group().with_row_selection(selection).with_batch_size(BATCH).build().map_err(fault)? {
         rows.extend(columns::rows(&batch.map_err(|error| error.to_string())?));
@@ -124,12 +112,16 @@ pub(super) fn rows(
     Ok(rows)
 }
 
-/// Which rows of a batch are looked for, with their ids.
-fn fits<'a>(batch: &'a RecordBatch, query: &Query, wanted: &'a [(&'static str, &'a str)]) -> impl Iterator<Item = (usize, i64)> + 'a {
-    let (from, to) = query.ids();
+/// Which rows of a batch are looked for.
+fn fits<'a>(batch: &'a RecordBatch, wanted: &'a Wanted<'_>, texts: &'a [(&'static str, &'a str)]) -> impl Iterator<Item = usize> + 'a {
+    let (from, to) = wanted.query.ids();
     let ids = columns::column(batch, "id").as_primitive::<Int64Type>().values();
-    let texts: Vec<_> = wanted.iter().map(|(name, wanted)| (columns::column(batch, name).as_string::<i32>(), *wanted)).collect();
-    ids.iter().copied().enumerate().filter(move |&(at, id)| {
-        (from..to).contains(&(id as u64)) && texts.iter().all(|(column, wanted)| column.is_valid(at) && column.value(at) == *wanted)
+    let revisions = columns::column(batch, "revision").as_primitive::<UInt8Type>().values();
+    let texts: Vec<_> = texts.iter().map(|(name, text)| (columns::column(batch, name).as_string::<i32>(), *text)).collect();
+    (0..ids.len()).filter(move |&at| {
+        let id = ids[at] as u64;
+        (from..to).contains(&id)
+            && texts.iter().all(|(column, text)| column.is_valid(at) && column.value(at) == *text)
+            && !wanted.is_corrected(id, revisions[at])
     })
 }
