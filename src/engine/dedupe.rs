@@ -175,9 +175,9 @@ impl Engine {
     }
 
     /// The sender learns the id of a message that is on record or about to be: no earlier than all that was written so far is durable.
-    pub(super) fn answer_known(&mut self, session: SessionId, token: u64, message: MessageId, segments: u8) {
+    pub(super) fn answer_known(&mut self, session: SessionId, token: u64, repeat: &Repeat, segments: u8) {
         let last = self.writing.batch - u64::from(self.writing.octets.is_empty());
-        let taken = Taken { message, segments, repeats: true };
+        let taken = Taken { message: repeat.original, segments, repeats: Some(repeat.of) };
         match self.homes.is_durable(last) {
             true => self.answer_draft(session, token, Ok(taken)),
             // Its own effect comes before this one: by then it has set off.

@@ -25,7 +25,7 @@ impl Engine {
         match self.check(draft) {
             Ok((segments, Some(repeat @ Repeat { action: DuplicateAction::Drop, .. }))) => {
                 self.count_repeat(draft.account, &repeat);
-                self.answer_known(session, token, repeat.original, segments);
+                self.answer_known(session, token, &repeat, segments);
             }
             Ok((segments, repeat)) => {
                 if replaces {
@@ -45,7 +45,7 @@ impl Engine {
                     self.count_repeat(account, &repeat);
                     self.record(&Event::Flagged { message: id, original: repeat.original });
                 }
-                self.after_commit(Effect::Accepted { session, token, taken: Taken { message: id, segments, repeats: false } });
+                self.after_commit(Effect::Accepted { session, token, taken: Taken { message: id, segments, repeats: None } });
             }
             Err(refusal) => self.answer_draft(session, token, Err(refusal)),
         }

@@ -6,6 +6,7 @@
 #![allow(missing_docs)] // every variant has its line; its fields are the words of the design
 
 pub use super::balance::Balance;
+use super::dedupe::Remembered;
 pub use super::rules::change::{RulesAnswer, RulesError, RulesRequest};
 pub use crate::model::id::{BindId, CarrierId, SessionId};
 use crate::model::notes::Notes;
@@ -113,8 +114,8 @@ pub struct Taken {
     pub message: MessageId,
     /// Segments at the first carrier of its route as it is now; 0 if there is none any more.
     pub segments: u8,
-    /// It was handed in before: no second message was made.
-    pub repeats: bool,
+    /// By what it was handed in before; no second message was made. `None`: it was made now.
+    pub repeats: Option<Remembered>,
 }
 
 /// Which messages a cancel means.

@@ -3,7 +3,7 @@
 use super::admin::Backstage;
 use super::extract::{Body, Who};
 use super::look::{ask, odd};
-use super::problem::Problem;
+use super::problem::{Problem, from_body};
 use crate::engine::balance::{BalanceView, TopUp};
 use crate::engine::control::{Answer, Ask};
 use crate::engine::look::{Look, View};
@@ -45,7 +45,7 @@ pub(super) async fn top_up(
     Path(account): Path<String>,
     Body(body): Body,
 ) -> Result<Json<BalanceView>, Problem> {
-    let PaidIn { change, reference, reason } = serde_json::from_slice(&body).map_err(|error| Problem::json(&error))?;
+    let PaidIn { change, reference, reason } = from_body(&body)?;
     match backstage.operator.ask(&who, &reason, Ask::TopUp(TopUp { account, change, reference })).await? {
         Answer::Balance(view) => Ok(Json(*view)),
         _ => Err(odd()),

@@ -4,7 +4,7 @@ use super::admin::{Backstage, Reloaded};
 use super::extract::{Body, Parameters, Who};
 use super::instant::now_ms;
 use super::look::odd;
-use super::problem::Problem;
+use super::problem::{Problem, from_body};
 use crate::engine::control::{Answer, Ask, Which};
 use crate::engine::look::Rebinding;
 use crate::engine::overlay::{Action, Change};
@@ -23,7 +23,7 @@ use utoipa::{IntoParams, ToSchema};
 const FOR_MAX_S: u64 = 366 * 86_400;
 
 fn parse<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| Problem::json(&error))
+    from_body(body)
 }
 
 /// A field of `body` that is not the action's.

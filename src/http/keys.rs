@@ -5,7 +5,7 @@ use super::api::issued::Issued;
 use super::change::{Reason, bad};
 use super::extract::{Body, Parameters, Who};
 use super::lists;
-use super::problem::Problem;
+use super::problem::{Problem, from_body};
 use crate::config::{ApiKey, Cidr, Scope, hash_of, hex, is_name, new_key};
 use crate::engine::control::Ask;
 use axum::Json;
@@ -136,7 +136,7 @@ pub(super) async fn make(
     Who(who): Who,
     Body(body): Body,
 ) -> Result<(StatusCode, Json<KeyMade>), Problem> {
-    let new: New = serde_json::from_slice(&body).map_err(|error| Problem::json(&error))?;
+    let new: New = from_body(&body)?;
     lists::account(&new.account, &backstage)?;
     if !is_name(&new.id) {
         return Err(bad("id", "is no name", "1 to 40 of a-z, 0-9, - and _"));
@@ -150,6 +150,13 @@ pub(super) async fn make(
     }
     if new.rate_per_s.is_some_and(|rate| !(1..=1_000_000).contains(&rate)) {
         return Err(bad("rate_per_s", "is out of range", "1 to 1000000"));
+    }
+    if new.expires.is_some_and(|day| day <= jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date()) {
+        return Err(bad(
+            "expires",
+            "is no day to come: the key would be good for nothing",
+            "the first day (UTC) on which it is not good, as 2099-12-31",
+        ));
     }
     let key = new_key();
     let hash = hash_of(key.as_bytes());

@@ -3,7 +3,7 @@
 use super::admin::Backstage;
 use super::extract::{Body, Parameters, Who};
 use super::look::odd;
-use super::problem::Problem;
+use super::problem::{Problem, from_body};
 use crate::engine::control::Ask;
 use crate::engine::port::{RulesAnswer, RulesRequest};
 use crate::engine::rules::change::PAGE_MAX;
@@ -142,7 +142,7 @@ async fn change(State(backstage): State<Backstage>, Who(who): Who, Body(body): B
     let reading = backstage.clone();
     // Half a million numbers are read and sorted: not where sockets are driven.
     let read = tokio::task::spawn_blocking(move || -> Result<(String, ListName, Numbers, String), Problem> {
-        let change: Change = serde_json::from_slice(&body).map_err(|error| Problem::json(&error))?;
+        let change: Change = from_body(&body)?;
         let list = change.list.list(&reading)?;
         let numbers = change.numbers.iter().enumerate().map(|(at, text)| number(text, at, &reading));
         let numbers = Numbers::new(numbers.collect::<Result<_, _>>()?);
@@ -208,7 +208,7 @@ pub(super) struct Checked {
         ("binding" = (summary = "On one that binds an account and a sender", value = json!({"numbers": ["13800138002"], "account": "shop", "from": "SHOP"}))))),
     responses((status = 200, description = "Each number, in order", body = Vec<Checked>)))]
 pub(super) async fn check(State(backstage): State<Backstage>, Body(body): Body) -> Result<Json<Vec<Checked>>, Problem> {
-    let check: Check = serde_json::from_slice(&body).map_err(|error| Problem::json(&error))?;
+    let check: Check = from_body(&body)?;
     if check.numbers.len() > CHECKED_MAX {
         return Err(bad("numbers", "too many numbers at once", "at most 1000").into());
     }

@@ -3,7 +3,7 @@
 use super::admin::Backstage;
 use super::desk::Operator;
 use super::extract::{Body, Parameters, Who};
-use super::problem::Problem;
+use super::problem::{Problem, from_body};
 use super::standing::{Carrier, NotUp};
 use crate::engine::control::{Answer, Ask};
 use crate::engine::explain::Explained;
@@ -142,7 +142,7 @@ pub(super) async fn metrics(State(backstage): State<Backstage>) -> impl IntoResp
     request_body(content = Question, examples(("plain" = (value = json!({"to": "13800138000", "account": "shop", "from": "SHOP", "text": "Hello"}))))),
     responses((status = 200, description = "What would become of it", body = Explained)))]
 pub(super) async fn explain(State(backstage): State<Backstage>, Body(body): Body) -> Result<Json<View>, Problem> {
-    let question: Question = serde_json::from_slice(&body).map_err(|error| Problem::json(&error))?;
+    let question: Question = from_body(&body)?;
     ask(&backstage, Look::Explain(Box::new(question))).await.map(Json)
 }
 

@@ -5,7 +5,7 @@ use super::admin::Backstage;
 use super::extract::Body;
 use super::foretell::{Foretold, foretell};
 use super::look::odd;
-use super::problem::Problem;
+use super::problem::{Problem, from_body};
 use super::refusal::fault_of;
 use crate::engine::port::{Draft, Taken};
 use crate::engine::scope::Fault;
@@ -178,9 +178,11 @@ pub(super) fn unanswered(error: SubmitError) -> Problem {
 
 fn answer(answer: Answer, account: &AccountEntry) -> Told {
     match answer {
-        Ok(Taken { message, segments, repeats }) => {
-            Told::Taken { id: message.to_string(), segments: (!repeats && segments > 0).then_some(segments), repeated: repeats }
-        }
+        Ok(Taken { message, segments, repeats }) => Told::Taken {
+            id: message.to_string(),
+            segments: (repeats.is_none() && segments > 0).then_some(segments),
+            repeated: repeats.is_some(),
+        },
         Err(refusal) => {
             account.refused(refusal);
             of_refusal(refusal)
@@ -212,7 +214,7 @@ pub(super) async fn estimate(State(backstage): State<Backstage>, request: Reques
 type Items = Vec<Result<Option<Draft>, Fault>>;
 
 fn read(body: &[u8], submissions: &Submissions) -> Result<(Arc<AccountEntry>, Items), Problem> {
-    let batch: Batch<'_> = serde_json::from_slice(body).map_err(|error| Problem::json(&error))?;
+    let batch: Batch<'_> = from_body(body)?;
     let (account, defaults) = opened(&batch, submissions)?;
     let sender = Sender { id: account.id, account: &account.settings, home: submissions.home(), now: submissions.now() };
     let mut campaigns = Campaigns::default();

@@ -71,6 +71,49 @@ impl Problem {
     }
 }
 
+/// What is wrong with a body, with the way to the field: `recipients[3].variables.name`.
+pub fn bad_body<'b, T: Deserialize<'b>>(body: &'b [u8], error: &serde_json::Error) -> Problem {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let found = serde_path_to_error::deserialize::<_, T>(&mut deserializer).err();
+    let path = found.map(|found| found.path().to_string()).filter(|path| path != ".").unwrap_or_default();
+    let mut problem = Problem::json(error);
+    if &*problem.code == "bad_value" {
+        let named = std::mem::take(&mut problem.field);
+        let is_name = ["unknown field", "duplicate field", "missing field"].iter().any(|what| problem.detail.starts_with(what));
+        problem.field = match (is_name, path.is_empty()) {
+            (true, true) => named,
+            (true, false) if !path.ends_with(&*named) => format!("{path}.{named}").into(),
+            _ => path.into(),
+        };
+    }
+    problem.fix = match &*problem.code {
+        "bad_value" => "see /docs for what may stand here".into(),
+        _ => "a body that is JSON, all of it".into(),
+    };
+    problem.detail = without_names(&problem.detail).into();
+    problem
+}
+
+/// Names of our code say nothing to whoever asks.
+fn without_names(told: &str) -> String {
+    let told = told.replace("data did not match any variant of untagged enum Variable", "a variable is a text or a number");
+    let mut words = told.split("struct ");
+    let mut plain = words.next().unwrap_or_default().to_owned();
+    for piece in words {
+        let name = piece.find(|c: char| !c.is_alphanumeric()).unwrap_or(piece.len());
+        plain = plain + "an object" + &piece[name..];
+    }
+    plain
+}
+
+/// A body as what it is to be.
+///
+/// # Errors
+/// It is no JSON, or not of the right shape: with the way to the field.
+pub fn from_body<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| bad_body::<T>(body, &error))
+}
+
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Problem {
         let status = match fault.code {

@@ -18,7 +18,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 /// Runs a look-up, which waits for disks, beside the tasks, when it is its turn.
 pub(super) async fn beside<T: Send + 'static>(
@@ -50,11 +50,23 @@ fn shown(records: &Records, row: &Row) -> Value {
     value
 }
 
+/// A message that is known: shaped as one that is alive, or as one that is over.
+#[derive(ToSchema)]
+#[schema(as = KnownMessage)]
+#[serde(untagged)]
+#[expect(dead_code)] // for the document
+pub(super) enum Known {
+    /// It is alive; with `trail` where records are kept.
+    Alive(MessageView),
+    /// It is over.
+    Over(Box<Row>),
+}
+
 /// One message, alive or over, with its trail
 ///
 /// What the engine knows of it while it lives, then what the records keep; numbers are masked.
 #[utoipa::path(get, path = "/v1/messages/{id}", tag = "messages", params(("id" = String, Path, description = "Its id, as submit_sm_resp or the answer to its request told it")),
-    responses((status = 200, description = "One that is alive as here, and `trail`; one that is over as its record", body = MessageView),
+    responses((status = 200, description = "One that is alive, or one that is over as its record", body = Known),
         (status = 404, description = "There is no such message, or it is past records.keep_days", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "What is wrong, with its field", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn message(State(backstage): State<Backstage>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {

@@ -301,6 +301,7 @@ impl Accounts {
                 account.verified = None;
             }
         }
+        state.failures.forget_passwords();
         drop(state);
         *self.directory.write().unwrap_or_else(PoisonError::into_inner) = next;
     }
@@ -313,13 +314,13 @@ impl Accounts {
             BindKind::Transceiver => BindType::Trx,
         };
         self.judge(session, Some(kind), system_id, password, peer, now)
-            .unwrap_or_else(|cause| self.refused(cause, Door::Smpp(session), system_id, peer, now))
+            .unwrap_or_else(|cause| self.refused(cause, Door::Smpp(session), (system_id, self.mark(system_id, password)), peer, now))
     }
 
     /// Looks at credentials that came with a request at an HTTP door instead of a bind. What must be asked is told by [`Accounts::finish`].
     pub fn check_request(&self, door: &'static str, system_id: &[u8], password: &[u8], peer: IpAddr, now: Now) -> BindCheck {
         self.judge(SessionId(0), None, system_id, password, peer, now)
-            .unwrap_or_else(|cause| self.refused(cause, Door::Http(door), system_id, peer, now))
+            .unwrap_or_else(|cause| self.refused(cause, Door::Http(door), (system_id, self.mark(system_id, password)), peer, now))
     }
 
     /// Tells of credentials that an HTTP door looked at itself and refused. `name`: whose they were to be, as far as was said.
@@ -339,12 +340,19 @@ impl Accounts {
         peer: IpAddr,
         now: Now,
     ) -> Result<BindCheck, BindCause> {
-        if self.is_delayed(peer, system_id, now) {
-            return Err(BindCause::Delayed);
+        let entry = self.directory().by_system_id.get(system_id).cloned();
+        let mark = self.mark(system_id, password);
+        let name = self.keys.0.hash_one(system_id);
+        {
+            let failures = &self.state().failures;
+            if failures.is_known(peer, name, mark.0, now.mono_ms()) {
+                return Err(entry.map_or(BindCause::UnknownSystemId, |_| BindCause::WrongPassword));
+            }
+            if failures.delays(peer, name, self.failed_bind_delay_ms, now.mono_ms()) {
+                return Err(BindCause::Delayed);
+            }
         }
-        let Some(entry) = self.directory().by_system_id.get(system_id).cloned() else {
-            return Err(BindCause::UnknownSystemId);
-        };
+        let Some(entry) = entry else { return Err(BindCause::UnknownSystemId) };
         let entry = &entry;
         let types = &entry.settings.bind_types;
         // Nobody may use an account without any: it is configured no more.
@@ -352,7 +360,6 @@ impl Accounts {
         if !entry.settings.allows_address(peer) || !may {
             return Err(BindCause::NotAllowed);
         }
-        let mark = self.mark(system_id, password);
         match &entry.settings.secret {
             AccountSecret::Plain(right) if same(right.expose().as_bytes(), password) => Ok(BindCheck::Right(Arc::clone(entry))),
             AccountSecret::Plain(_) => Err(BindCause::WrongPassword),
@@ -378,7 +385,7 @@ impl Accounts {
             self.state().per_account.entry(done.account.id).or_default().verified = Some(done.mark);
             return BindCheck::Right(done.account);
         }
-        self.refused(BindCause::WrongPassword, door, done.account.settings.system_id.as_bytes(), peer, now)
+        self.refused(BindCause::WrongPassword, door, (done.account.settings.system_id.as_bytes(), done.mark), peer, now)
     }
 
     /// `Some` if the beginning (and then the end) of a session of `peer` may be told in the log: with how many were not told before it.
@@ -387,13 +394,14 @@ impl Accounts {
     }
 
     /// Counts and tells a refusal, and what the bind gets for it.
-    fn refused(&self, cause: BindCause, door: Door, system_id: &[u8], peer: IpAddr, now: Now) -> BindCheck {
+    fn refused(&self, cause: BindCause, door: Door, (system_id, mark): (&[u8], PasswordMark), peer: IpAddr, now: Now) -> BindCheck {
         let failed = matches!(cause, BindCause::UnknownSystemId | BindCause::WrongPassword);
         self.bind_refusals[cause as usize].fetch_add(1, Ordering::Relaxed);
         let passes = {
             let mut state = self.state();
-            if failed {
-                state.failures.add(peer, self.keys.0.hash_one(system_id), now.mono_ms());
+            let (name, now_ms) = (self.keys.0.hash_one(system_id), now.mono_ms());
+            if failed && !state.failures.is_known(peer, name, mark.0, now_ms) {
+                state.failures.add(peer, name, mark.0, now_ms);
             }
             state.lines.pass(peer, now.mono_ms())
         };
@@ -422,7 +430,8 @@ impl Accounts {
         if self.count_bind(entry) {
             return Ok(());
         }
-        Err(self.refused(BindCause::Limit, Door::Smpp(session), entry.settings.system_id.as_bytes(), peer, now))
+        let whose = (entry.settings.system_id.as_bytes(), PasswordMark::default());
+        Err(self.refused(BindCause::Limit, Door::Smpp(session), whose, peer, now))
     }
 
     fn count_bind(&self, entry: &AccountEntry) -> bool {
@@ -443,11 +452,6 @@ impl Accounts {
     /// Binds of an account now.
     pub fn binds(&self, account: AccountId) -> u32 {
         self.state().per_account.get(&account).map_or(0, |account| account.binds)
-    }
-
-    fn is_delayed(&self, peer: IpAddr, system_id: &[u8], now: Now) -> bool {
-        let name = self.keys.0.hash_one(system_id);
-        self.state().failures.delays(peer, name, self.failed_bind_delay_ms, now.mono_ms())
     }
 
     fn mark(&self, system_id: &[u8], password: &[u8]) -> PasswordMark {

@@ -52,6 +52,8 @@ impl<K: Hash + Eq, V: Copy + Default> Recent<K, V> {
 struct Failed {
     count: u32,
     last_ms: u64,
+    /// Hash of the password that was shown last.
+    password: u64,
 }
 
 impl Failed {
@@ -61,9 +63,9 @@ impl Failed {
         self.count > free && now_ms < self.last_ms + doubled.min(DELAY_MAX_MS)
     }
 
-    fn again(self, now_ms: u64) -> Failed {
+    fn again(self, password: u64, now_ms: u64) -> Failed {
         let count = if now_ms >= self.last_ms + FORGET_MS { 0 } else { self.count };
-        Failed { count: count.saturating_add(1), last_ms: now_ms }
+        Failed { count: count.saturating_add(1), last_ms: now_ms, password }
     }
 }
 
@@ -81,14 +83,28 @@ impl Failures {
         by_pair || self.addresses.get(&network(peer)).is_some_and(|failed| failed.delays(NAMES_FREE, first_ms, now_ms))
     }
 
+    /// The password with this hash was the last that was wrong here: it is as wrong as before, and nobody learns anything by it. A client that shows its
+    /// old password without end needs no new look, and must not shut out others of its account that share its address.
+    pub fn is_known(&self, peer: IpAddr, name: u64, password: u64, now_ms: u64) -> bool {
+        let failed = self.pairs.get(&(peer, name));
+        failed.is_some_and(|failed| failed.count > 0 && failed.password == password && now_ms < failed.last_ms + FORGET_MS)
+    }
+
+    /// What was wrong may be right from now on.
+    pub fn forget_passwords(&mut self) {
+        let all = self.pairs.young.values_mut().chain(self.pairs.old.values_mut());
+        // No password has this hash but by a chance that is as small as that of any other.
+        all.for_each(|failed| failed.password = 0);
+    }
+
     /// Takes down a failure. One name counts once against its address, however often it fails: a single client with an old password must not
-    /// shut out the others of its site, while somebody who tries names has each counted.
-    pub fn add(&mut self, peer: IpAddr, name: u64, now_ms: u64) {
-        let failed = self.pairs.get(&(peer, name)).unwrap_or_default().again(now_ms);
+    /// shut out the others of its site, while somebody who tries names has each counted. `password`: its hash.
+    pub fn add(&mut self, peer: IpAddr, name: u64, password: u64, now_ms: u64) {
+        let failed = self.pairs.get(&(peer, name)).unwrap_or_default().again(password, now_ms);
         self.pairs.put((peer, name), failed);
         if failed.count == 1 {
             let network = network(peer);
-            let failed = self.addresses.get(&network).unwrap_or_default().again(now_ms);
+            let failed = self.addresses.get(&network).unwrap_or_default().again(password, now_ms);
             self.addresses.put(network, failed);
         }
     }
@@ -150,17 +166,17 @@ mod tests {
     #[test]
     fn an_address_that_tries_many_names_waits_whatever_the_next_name_and_one_wrong_client_shuts_nobody_out() {
         let mut failures = Failures::default();
-        for _ in 0..50 {
-            failures.add(PEER, 1, 1_000);
+        for password in 1..=50 {
+            failures.add(PEER, 1, password, 1_000);
         }
         assert!(failures.delays(PEER, 1, 1_000, 1_500));
         assert!(!failures.delays(PEER, 2, 1_000, 1_500), "another client of the same site");
         for name in 2..=u64::from(NAMES_FREE) + 1 {
-            failures.add(PEER, name, 2_000);
+            failures.add(PEER, name, 1, 2_000);
         }
         assert!(failures.delays(PEER, 99, 1_000, 2_999));
         assert!(!failures.delays(PEER, 99, 1_000, 3_000));
-        failures.add(PEER, 99, 3_000);
+        failures.add(PEER, 99, 1, 3_000);
         assert!(failures.delays(PEER, 100, 1_000, 4_999), "it doubles");
         assert!(!failures.delays("198.51.100.1".parse().unwrap(), 100, 1_000, 4_999));
     }
@@ -169,7 +185,7 @@ mod tests {
     fn all_of_an_ipv6_network_counts_as_one_address() {
         let mut failures = Failures::default();
         for name in 0..10 {
-            failures.add(format!("2001:db8::{name}").parse().unwrap(), name, 1_000);
+            failures.add(format!("2001:db8::{name}").parse().unwrap(), name, 1, 1_000);
         }
         assert!(failures.delays("2001:db8::ffff".parse().unwrap(), 77, 1_000, 1_500));
         assert!(!failures.delays("2001:db8:0:1::1".parse().unwrap(), 77, 1_000, 1_500));
@@ -180,11 +196,11 @@ mod tests {
         let mut failures = Failures::default();
         let flood = |at: u64| IpAddr::V4(std::net::Ipv4Addr::from_bits(0x0A00_0000 + at as u32));
         for at in 0..3 * REMEMBERED_MAX as u64 {
-            failures.add(flood(at), at, 1_000);
+            failures.add(flood(at), at, 1, 1_000);
         }
         assert!(failures.pairs.len() <= REMEMBERED_MAX && failures.addresses.len() <= REMEMBERED_MAX);
-        failures.add(PEER, 1, 1_000);
-        failures.add(PEER, 1, 1_000);
+        failures.add(PEER, 1, 1, 1_000);
+        failures.add(PEER, 1, 2, 1_000);
         assert!(failures.delays(PEER, 1, 1_000, 1_500), "new failures are taken down all the same");
     }
 

@@ -185,7 +185,7 @@ mod tests {
         let desk = SubmissionsDesk::default();
         let (first, mut answers_of_first) = desk.expect(2);
         let (second, mut answers_of_second) = desk.expect(1);
-        let taken = |id| Ok(Taken { message: MessageId(id), segments: 1, repeats: false });
+        let taken = |id| Ok(Taken { message: MessageId(id), segments: 1, repeats: None });
         desk.answered(vec![(first << 16 | 1, taken(11)), (second << 16, Err(Refusal::QueueFull))]);
         assert!(answers_of_first.try_recv().is_err());
         assert_eq!(answers_of_second.try_recv(), Ok(vec![Err(Refusal::QueueFull)]));

@@ -27,7 +27,8 @@ impl Names {
 }
 
 /// One step of the trail.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, utoipa::ToSchema)]
+#[schema(as = TrailStep)]
 pub struct RowStep {
     /// Wall milliseconds.
     pub at_ms: u64,
@@ -66,10 +67,12 @@ pub struct RowStep {
 }
 
 /// A message. Times are wall milliseconds.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, utoipa::ToSchema)]
+#[schema(as = MessageRecord)]
 pub struct Row {
     /// Its id.
     #[serde(serialize_with = "as_digits")]
+    #[schema(value_type = String)]
     pub message: u64,
     /// 0, or which correction of its end.
     pub revision: u8,
@@ -78,6 +81,7 @@ pub struct Row {
     /// Its state; of a live one, waiting or sent_waiting.
     pub state: Cow<'static, str>,
     /// Whose.
+    #[schema(value_type = String)]
     pub account: Arc<str>,
     /// Its class.
     pub class: Cow<'static, str>,
@@ -91,6 +95,7 @@ pub struct Row {
     pub encoding: Cow<'static, str>,
     /// Where it was last.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub carrier: Option<Arc<str>>,
     /// Parts that it was cut into, once sent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -196,6 +201,12 @@ impl Row {
             course.follow(trail, at);
             if told_all {
                 row.trail.push(step_of(step.at_ms, &step.what, course.carrier, names));
+            }
+        }
+        // An attempt's group says no time of its own; the answer to it came no earlier.
+        for at in (1..row.trail.len()).rev() {
+            if row.trail[at - 1].step == "attempt" {
+                row.trail[at - 1].at_ms = row.trail[at - 1].at_ms.min(row.trail[at].at_ms);
             }
         }
         row.carrier = course.carrier.and_then(|carrier| shared.carriers.get(carrier.0 as usize).cloned());

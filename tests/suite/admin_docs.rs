@@ -99,7 +99,8 @@ fn schemathesis_finds_no_answer_of_the_admin_port_that_its_document_does_not_kno
     let checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
     let mut arguments =
         vec!["-m", "schemathesis.cli", "run", &document, "-H", "X-Hongyan-User: tester", "--max-examples", "20", "-c", checks];
-    arguments.extend(["--no-color", "--suppress-health-check=filter_too_much"]);
+    // By chance too few of its requests are ones that HTTP can carry: that says nothing of us. What it finds by chance, it finds at a desk: here each run is the same.
+    arguments.extend(["--no-color", "--suppress-health-check=filter_too_much", "--seed", "7"]);
     let out = std::process::Command::new(peers_rig::python()).args(arguments).current_dir(directory.path()).output().unwrap();
     assert!(out.status.success(), "{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(gateway.terminate().success());

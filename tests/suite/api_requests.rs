@@ -152,6 +152,11 @@ fn an_operator_makes_and_revokes_keys_of_a_running_gateway_and_both_survive_kill
         (json!({ "account": "shop", "id": "Night" }), "id"),
         (json!({ "account": "shop", "id": "x", "scopes": [] }), "scopes"),
         (json!({ "account": "shop", "id": "x", "colour": 1 }), "colour"),
+        (json!({ "account": "shop", "id": "x", "scopes": ["everything"] }), "scopes[0]"),
+        (json!({ "account": "shop", "id": "x", "rate_per_s": -5 }), "rate_per_s"),
+        (json!({ "account": "shop", "id": "x", "allowed_addresses": ["here"] }), "allowed_addresses[0]"),
+        (json!({ "account": "shop", "id": "x", "expires": "soon" }), "expires"),
+        (json!({ "account": "shop", "id": "x", "expires": "2020-12-31" }), "expires"),
     ] {
         let (status, told) = post(gateway.admin, "/v1/keys", &body);
         assert_eq!((status, told["field"].as_str()), (422, Some(field)), "{told}");

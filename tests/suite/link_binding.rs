@@ -37,9 +37,9 @@ fn a_wrong_password_and_an_unknown_system_id_are_refused_after_a_delay() {
 #[test]
 fn repeated_failures_from_an_address_are_refused_unseen_for_a_growing_time_and_others_are_not() {
     let mut office = office();
-    for _ in 0..2 {
+    for guess in [&b"first"[..], b"second"] {
         let mut rig = office.connect();
-        bind(&mut rig, BindKind::Transceiver, b"demo", b"wrong", 0x34);
+        bind(&mut rig, BindKind::Transceiver, b"demo", guess, 0x34);
         rig.pass_ms(500);
         assert_eq!(rig.take_seen()[0], Seen::Refused(0x0E));
     }
@@ -53,6 +53,21 @@ fn repeated_failures_from_an_address_are_refused_unseen_for_a_growing_time_and_o
     later.now = later.now.plus_us(1_100_000);
     bind(&mut later, BindKind::Transceiver, b"demo", b"secret", 0x34);
     assert_eq!(later.take_seen(), [Seen::Bound]);
+}
+
+#[test]
+fn a_client_that_shows_one_old_password_without_end_keeps_no_other_of_its_address_out() {
+    let mut office = office();
+    for _ in 0..20 {
+        let mut stale = office.connect();
+        bind(&mut stale, BindKind::Transceiver, b"demo", b"of last year", 0x34);
+        stale.pass_ms(500);
+        assert_eq!(stale.take_seen()[0], Seen::Refused(0x0E));
+        let mut good = office.connect();
+        bind(&mut good, BindKind::Transceiver, b"demo", b"secret", 0x34);
+        assert_eq!(good.take_seen(), [Seen::Bound]);
+        good.close(CloseCause::PeerClosed);
+    }
 }
 
 #[test]

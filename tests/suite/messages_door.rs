@@ -59,7 +59,7 @@ fn a_batch_that_can_not_be_taken_is_refused_whole_with_its_field() {
         (json!({ "account": "nobody", "items": [] }), 422, "unknown_name", "account"),
         (json!({ "account": "shop", "items": many }), 422, "too_many", "items"),
         (json!({ "account": "shop", "defaults": { "to": "13800138000" }, "items": [] }), 422, "bad_value", "defaults"),
-        (json!({ "account": "shop", "items": [{ "too": "13800138000" }] }), 422, "bad_value", "too"),
+        (json!({ "account": "shop", "items": [{ "too": "13800138000" }] }), 422, "bad_value", "items[0].too"),
         (json!({ "items": [] }), 422, "bad_value", "account"),
     ] {
         let (got, problem) = post(gateway.admin, "/v1/messages", &body);

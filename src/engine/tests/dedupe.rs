@@ -291,8 +291,8 @@ fn messages_that_came_by_no_session_are_answered_when_durable_with_their_segment
     bench.step(commits);
     let told = |token: u64| bench.handed_in.iter().find(|answer| answer.0 == token).unwrap().1.unwrap();
     let (first, second, third) = (told(1), told(2), told(3));
-    assert_eq!((first.segments, first.repeats, second.segments, second.repeats), (1, false, 2, false));
-    assert_eq!((third.message, third.repeats), (first.message, true));
+    assert_eq!((first.segments, first.repeats, second.segments, second.repeats), (1, None, 2, None));
+    assert_eq!((third.message, third.repeats), (first.message, Some(Remembered::Identity)));
     assert!(bench.answers.is_empty() && bench.handed_in.len() == 4);
     assert_eq!(bench.accepted(), 2);
     bench.sent(first.message, 0, "A1");
@@ -311,7 +311,7 @@ fn a_key_that_was_used_with_something_else_is_refused_also_after_a_crash() {
         let draft = Draft { token: 1, message: Arc::new(Message { identity: 100 + place, notes, ..made }), campaign: None };
         bench.handed_in.clear();
         bench.step(vec![Input::HandIn { drafts: vec![draft] }]);
-        bench.handed_in.pop().unwrap().1.map(|taken| taken.repeats)
+        bench.handed_in.pop().unwrap().1.map(|taken| taken.repeats.is_some())
     };
     assert_eq!([hand_in(&mut bench, 0, 5), hand_in(&mut bench, 1, 5)], [Ok(false), Ok(false)]);
     for _ in 0..2 {
@@ -358,7 +358,7 @@ fn an_estimate_says_of_each_message_what_intake_says_and_changes_nothing() {
         bench.handed_in.clear();
         bench.step(vec![Input::HandIn { drafts: vec![draft] }]);
         let taken = bench.handed_in.pop().unwrap().1;
-        assert_eq!((told, taken.map(|taken| taken.repeats)), (expected, expected));
+        assert_eq!((told, taken.map(|taken| taken.repeats.is_some())), (expected, expected));
         if let (Ok(taken), 0) = (taken, estimate.repeated) {
             assert_eq!((u64::from(taken.segments), estimate.charge), (estimate.segments, Some(10)));
         }

@@ -13,8 +13,11 @@ const ALWAYS: [(&str, &str); 3] = [
     ("503", "Nothing can be promised for the moment: too much at once, starting, stopping, or the disk; again after a while"),
 ];
 /// What a request with a body may be answered with besides.
-const OF_BODIES: [(&str, &str); 4] = [
+const OF_BODIES: [(&str, &str); 7] = [
     ("400", "The body is no JSON, or not all of it came"),
+    ("404", "What is meant is not there"),
+    ("409", "It can't be done as things stand: a bind is down, or the gateway was started without a file"),
+    ("410", "What is meant has ended"),
     ("413", "The body is too large"),
     ("415", "Without a token: Content-Type is not application/json"),
     ("422", "What is wrong, with its field"),

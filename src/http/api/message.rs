@@ -12,7 +12,7 @@ use crate::http::records::beside;
 use crate::link::accounts::AccountEntry;
 use crate::model::{Address, MessageId};
 use crate::records::numbers::Numbers;
-use crate::records::row::Row;
+use crate::records::row::{Row, RowStep};
 use crate::text::transcode::text_of;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -50,6 +50,13 @@ pub(super) struct Fate {
     pub sent_ms: Option<u64>,
     pub final_ms: Option<u64>,
     pub error: Option<String>,
+    /// Of one that is over.
+    pub trail: Vec<RowStep>,
+}
+
+/// What it waits on, without what operators tell each other.
+pub(super) fn for_customers(waits_on: String) -> String {
+    waits_on.split(" (").next().unwrap_or_default().to_owned()
 }
 
 fn written(address: &Address) -> String {
@@ -68,7 +75,7 @@ pub(super) async fn fate(api: &Api, account: &AccountEntry, id: MessageId) -> Re
             let notes = view.own.notes.as_deref();
             Ok(Fate {
                 state: view.state.into(),
-                waits_on: view.waits_on,
+                waits_on: view.waits_on.map(for_customers),
                 class: view.class.into(),
                 campaign: view.campaign,
                 from: written(&view.own.source),
@@ -83,6 +90,7 @@ pub(super) async fn fate(api: &Api, account: &AccountEntry, id: MessageId) -> Re
                 sent_ms: None,
                 final_ms: None,
                 error: None,
+                trail: Vec::new(),
             })
         }
         Ok(View::Message(_)) => Err(unknown().into()),
@@ -118,6 +126,7 @@ pub(super) fn of_row(row: Row, numbers: &Numbers) -> Fate {
         sent_ms: row.sent_ms,
         final_ms: row.final_ms,
         error: row.carrier_error,
+        trail: row.trail,
     }
 }
 
@@ -163,6 +172,48 @@ pub(super) struct MessageTold {
     /// The carrier's error as it came.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// What became of it, step by step; not in lists, nor where no records are kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    trail: Vec<StepTold>,
+}
+
+/// A step of what became of a message.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct StepTold {
+    /// When.
+    at: Option<String>,
+    /// accepted, flagged (the same text as another), replaced, attempt, sent (a carrier took it), receipt, moved and rerouted (to another carrier),
+    /// late_receipt, verdict (of ours), told, not_told (its sender).
+    step: Cow<'static, str>,
+    /// The part, from 0; 255: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<u8>,
+    /// The state that was said, by the carrier or by us.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<Cow<'static, str>>,
+    /// How the message ended with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    means: Option<Cow<'static, str>>,
+    /// The carrier's error as it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// The network's: kind and number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network_error: Option<String>,
+    /// The command_status of a refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u32>,
+    /// The carrier's done date.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    done_at: Option<String>,
+}
+
+impl From<RowStep> for StepTold {
+    /// Which carrier it was is the house's own.
+    fn from(step: RowStep) -> StepTold {
+        let RowStep { at_ms, step, carrier: _, part, id: _, state, means, error, network_error, status, done_ms, report: _ } = step;
+        StepTold { at: iso(at_ms), step, part, state, means, error, network_error, status, done_at: done_ms.and_then(iso) }
+    }
 }
 
 impl MessageTold {
@@ -185,6 +236,7 @@ impl MessageTold {
             sent_at: fate.sent_ms.and_then(iso),
             done_at: fate.final_ms.and_then(iso),
             error: fate.error,
+            trail: Vec::new(),
         }
     }
 }
@@ -194,14 +246,22 @@ pub(super) fn iso(ms: u64) -> Option<String> {
     jiff::Timestamp::from_millisecond(at).ok().map(|at| at.to_string())
 }
 
-/// What became of a message
+/// What became of a message, and how
 #[utoipa::path(get, path = "/v1/messages/{id}", tag = "messages", params(("id" = String, Path, description = "An id that was answered")),
     responses((status = 200, description = "It is, or was, a message of the account", body = MessageTold)), security(("key" = [])))]
 pub(super) async fn look(State(api): State<Api>, caller: Caller, Path(id): Path<String>) -> Result<Json<MessageTold>, Problem> {
     caller.key.needs(Scope::MessagesRead)?;
     let id = parsed(&id)?;
-    let fate = fate(&api, &caller.account, id).await?;
-    Ok(Json(MessageTold::of(id, fate)))
+    let mut fate = fate(&api, &caller.account, id).await?;
+    let mut trail = std::mem::take(&mut fate.trail);
+    if trail.is_empty()
+        && let Some(records) = api.records.clone()
+    {
+        // It lives; the records follow it.
+        let row = beside(records, move |records| records.message(id)).await?;
+        trail = row.map(|row| row.trail).unwrap_or_default();
+    }
+    Ok(Json(MessageTold { trail: trail.into_iter().map(StepTold::from).collect(), ..MessageTold::of(id, fate) }))
 }
 
 /// Cancel a message that still waits

@@ -5,6 +5,7 @@ use super::Api;
 use super::extract::{Caller, Json as JsonBody};
 use super::request::{Prepared, Ready, Submission, alone, public, read};
 use crate::config::Scope;
+use crate::engine::dedupe::Remembered;
 use crate::engine::port::{Draft, Taken};
 use crate::engine::scope::Fault;
 use crate::http::messages::unanswered;
@@ -16,7 +17,7 @@ use crate::model::{Encoding, Refusal};
 use crate::number::{RangeTable, unpack};
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::sync::Arc;
@@ -24,6 +25,9 @@ use utoipa::ToSchema;
 
 /// Bodies longer than this are read on another thread, a few at a time: thousands of texts are encoded.
 const LONG_BODY: usize = 128 << 10;
+
+/// The header of an answer that was given before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// Why a message is not taken.
 #[derive(Debug, Serialize, ToSchema)]
@@ -60,7 +64,7 @@ pub(super) struct MessageAnswer {
     /// Segments at the first carrier of its route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub segments: Option<u8>,
-    /// It was handed in before, and has the first one's id.
+    /// It was handed in before, under a key of its own or as the same text, and has the first one's id.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub repeated: bool,
     /// Why it is not taken.
@@ -71,9 +75,9 @@ pub(super) struct MessageAnswer {
 /// The answer to a request.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Receipt {
-    /// Messages taken now.
+    /// Messages taken; of a request that is repeated under its `Idempotency-Key` also those that were taken then.
     accepted: usize,
-    /// Messages that were handed in before.
+    /// Messages that were handed in before, under keys of their own or as the same text.
     repeated: usize,
     /// Messages that were not taken.
     refused: usize,
@@ -111,7 +115,7 @@ pub(super) async fn prepared(api: &Api, account: &Arc<AccountEntry>, body: JsonB
 /// Hand in a message, or up to 10,000
 ///
 /// Answered once everything that it says yes to is on stable storage. Under an `Idempotency-Key` the same request makes no second message for 72 hours:
-/// what was taken is answered with the same ids, what was refused is tried again.
+/// what was taken is answered the same, with a header `Idempotent-Replayed: true`; what was refused is tried again.
 #[utoipa::path(post, path = "/v1/messages", tag = "messages", request_body = Submission,
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 octets; the same key with another body is refused")),
     responses((status = 202, description = "At least one message is taken, durably", body = Receipt)),
@@ -122,28 +126,36 @@ pub(super) async fn submit(State(api): State<Api>, caller: Caller, body: JsonBod
     let drafts: Vec<Draft> = items.iter_mut().filter_map(|item| item.draft.as_mut().ok().and_then(Option::take)).collect();
     let mut answers = api.submissions.submit(drafts).await.map_err(unanswered)?.into_iter();
     let ranges = api.keys.ranges();
+    let mut replayed = false;
     let (mut receipt, mut reused) = (Receipt { accepted: 0, repeated: 0, refused: 0, messages: Vec::with_capacity(items.len()) }, 0);
     for item in items {
         let answer = match &item.draft {
             Ok(_) => answers.next().unwrap_or(Err(Refusal::Stopping)).map_err(|refusal| {
                 caller.account.refused(refusal);
-                reused += usize::from(refusal == Refusal::KeyReused);
-                (public(fault_of(refusal)), refusal.fault() == Whose::Gateway)
+                reused += usize::from(refusal == Refusal::KeyReused && !item.has_own_key);
+                (item.named(public(fault_of(refusal))), refusal.fault() == Whose::Gateway)
             }),
             Err(fault) => Err((fault.clone(), false)),
         };
+        // The same request again is answered the same.
+        let answer = answer.map(|taken| {
+            let is_replay = taken.repeats == Some(Remembered::Identity) && !item.has_own_key;
+            replayed |= is_replay;
+            Taken { repeats: taken.repeats.filter(|_| !is_replay), ..taken }
+        });
         if single && let Err((fault, retry)) = answer {
             return Err(alone(fault, retry));
         }
         match &answer {
-            Ok(Taken { repeats: true, .. }) => receipt.repeated += 1,
+            Ok(Taken { repeats: Some(_), .. }) => receipt.repeated += 1,
             Ok(_) => receipt.accepted += 1,
             Err(_) => receipt.refused += 1,
         }
         receipt.messages.push(told(&item, answer, ranges.as_deref()));
     }
     if receipt.accepted + receipt.repeated > 0 {
-        return Ok((StatusCode::ACCEPTED, Json(receipt)).into_response());
+        let mark = replayed.then_some([(REPLAYED, HeaderValue::from_static("true"))]);
+        return Ok((StatusCode::ACCEPTED, mark, Json(receipt)).into_response());
     }
     if reused == receipt.messages.len() {
         return Err(public(fault_of(Refusal::KeyReused)).into());
@@ -193,9 +205,12 @@ impl From<(Fault, bool)> for Reason {
 fn told(item: &Ready, answer: Result<Taken, (Fault, bool)>, ranges: Option<&RangeTable>) -> MessageAnswer {
     let known = known(item, ranges);
     match answer {
-        Ok(Taken { message, segments, repeats }) => {
-            MessageAnswer { id: Some(message.to_string()), repeated: repeats, segments: (segments > 0).then_some(segments), ..known }
-        }
+        Ok(Taken { message, segments, repeats }) => MessageAnswer {
+            id: Some(message.to_string()),
+            repeated: repeats.is_some(),
+            segments: (segments > 0).then_some(segments),
+            ..known
+        },
         Err(error) => MessageAnswer { error: Some(error.into()), ..known },
     }
 }

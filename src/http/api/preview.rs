@@ -2,6 +2,7 @@
 
 use super::Api;
 use super::extract::{Caller, Json as JsonBody};
+use super::message::for_customers;
 use super::messages::{MessageAnswer, known, prepared};
 use super::request::{Submission, public};
 use crate::config::Scope;
@@ -44,7 +45,10 @@ pub(super) async fn preview(State(api): State<Api>, caller: Caller, body: JsonBo
     let (sums, each) = foretell(&api.operator, caller.account.id, drafts).await?;
     let explained = match alone {
         Some(draft) => match look(&api.operator, Look::ExplainDraft(Box::new(draft))).await? {
-            View::Explained(explained) => Some(explained),
+            View::Explained(mut explained) => {
+                explained.waits_on = explained.waits_on.map(for_customers);
+                Some(explained)
+            }
             _ => return Err(odd()),
         },
         None => None,
@@ -54,7 +58,7 @@ pub(super) async fn preview(State(api): State<Api>, caller: Caller, body: JsonBo
         let mut told = known(item, ranges.as_deref());
         match each {
             Ok(segments) => (told.segments, told.repeated) = (segments, segments.is_none()),
-            Err((fault, retry)) => told.error = Some((public(fault), retry).into()),
+            Err((fault, retry)) => told.error = Some((item.named(public(fault)), retry).into()),
         }
         told
     });

@@ -3,7 +3,8 @@
 use crate::engine::port::Draft;
 use crate::engine::scope::Fault;
 use crate::http::messages::{Campaigns, class, encoding, report};
-use crate::http::problem::Problem;
+pub(super) use crate::http::problem::bad_body;
+use crate::http::problem::{Problem, from_body};
 use crate::link::accounts::AccountEntry;
 use crate::link::submissions::{BATCH_MAX, Submissions};
 use crate::link::translate::item::{Item, Sender, of_item};
@@ -47,7 +48,7 @@ pub(super) struct Submission {
     pub to: Option<String>,
     /// Up to 10,000 numbers, each with what it has of its own.
     pub recipients: Option<Vec<Recipient>>,
-    /// The text; with variables, `{name}` stands for one of them and `{{` for a brace.
+    /// The text; where it or any recipient has variables, `{name}` stands for one of them and `{{` for a brace.
     pub text: Option<String>,
     /// What stands for the names in the text, where a recipient has none of its own.
     #[schema(value_type = BTreeMap<String, String>)]
@@ -111,8 +112,17 @@ pub(super) struct Ready {
     pub number: u64,
     /// See `number`.
     pub encoding: Option<Encoding>,
+    /// It has an idempotency key of its own.
+    pub has_own_key: bool,
     /// The draft, until it is handed in.
     pub draft: Result<Option<Draft>, Fault>,
+}
+
+impl Ready {
+    /// A fault with its field as it stands in the request.
+    pub fn named(&self, fault: Fault) -> Fault {
+        if self.has_own_key && fault.field == "idempotency-key" { Fault { field: "idempotency_key", ..fault } } else { fault }
+    }
 }
 
 /// A whole request.
@@ -121,25 +131,6 @@ pub(super) struct Prepared {
     pub single: bool,
     /// Its messages, in order.
     pub items: Vec<Ready>,
-}
-
-/// What is wrong with a body, with the way to the field: `recipients[3].variables.name`.
-pub(super) fn bad_body<'b, T: Deserialize<'b>>(body: &'b [u8], error: &serde_json::Error) -> Problem {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let found = serde_path_to_error::deserialize::<_, T>(&mut deserializer).err();
-    let path = found.map(|found| found.path().to_string()).filter(|path| path != ".").unwrap_or_default();
-    let mut problem = Problem::json(error);
-    if &*problem.code == "bad_value" {
-        let named = std::mem::take(&mut problem.field);
-        let is_name = ["unknown field", "duplicate field", "missing field"].iter().any(|what| problem.detail.starts_with(what));
-        problem.field = match (is_name, path.is_empty()) {
-            (true, true) => named,
-            (true, false) if !path.ends_with(&*named) => format!("{path}.{named}").into(),
-            _ => path.into(),
-        };
-    }
-    problem.fix = "see /docs for what may stand here".into();
-    problem
 }
 
 /// The key of the `Idempotency-Key` header with the hash of what it stands for.
@@ -161,7 +152,7 @@ pub(super) fn read(body: &[u8], headers: &HeaderMap, account: &AccountEntry, sub
         // serde takes a list for a struct's fields in order.
         return Err(Fault::of("bad_value", "", "the body is a list", "an object; many numbers stand in its recipients").into());
     }
-    let submission: Submission = serde_json::from_slice(body).map_err(|error| bad_body::<Submission>(body, &error))?;
+    let submission: Submission = from_body(body)?;
     let keyed = keyed(headers, body)?;
     let sender = Sender { id: account.id, account: &account.settings, home: submissions.home(), now: submissions.now() };
     let shared = Shared::of(&submission, &sender, keyed)?;
@@ -190,7 +181,7 @@ pub(super) fn read(body: &[u8], headers: &HeaderMap, account: &AccountEntry, sub
         let made = shared.message(place, recipient, &submission, &sender);
         let (number, encoding) = made.as_ref().map_or((0, None), |message| (message.number, Some(message.body.encoding)));
         let draft = made.map(|message| Some(Draft { token: 0, message, campaign: campaign.clone() })).map_err(public);
-        Ready { to: recipient.to.clone(), number, encoding, draft }
+        Ready { to: recipient.to.clone(), number, encoding, has_own_key: recipient.idempotency_key.is_some(), draft }
     };
     Ok(Prepared { single, items: recipients.iter().enumerate().map(ready).collect() })
 }
@@ -208,6 +199,8 @@ pub(super) fn public(mut fault: Fault) -> Fault {
 
 /// What holds for all messages of a request, read once.
 pub(super) struct Shared {
+    /// The shared text is a pattern for all: somebody has variables.
+    is_pattern: bool,
     class: Option<Class>,
     encoding: Wanted,
     transliteration: Option<Transliteration>,
@@ -221,7 +214,9 @@ impl Shared {
     /// # Errors
     /// What is wrong with all of them.
     pub(super) fn of(submission: &Submission, sender: &Sender<'_>, keyed: Option<Keyed>) -> Result<Shared, Problem> {
+        let recipients = submission.recipients.as_deref().unwrap_or_default();
         let shared = Shared {
+            is_pattern: !submission.variables.is_empty() || recipients.iter().any(|own| !own.variables.is_empty()),
             class: submission.class.as_deref().map(class).transpose()?,
             encoding: submission.encoding.as_deref().map_or(Ok(Wanted::Auto), encoding)?,
             transliteration: submission.transliterate.as_deref().map(transliteration).transpose()?,
@@ -243,7 +238,8 @@ impl Shared {
     pub(super) fn message(&self, place: usize, own: &Recipient, all: &Submission, sender: &Sender<'_>) -> Result<Arc<Message>, Fault> {
         let text = own.text.as_deref().or(all.text.as_deref()).unwrap_or_default();
         let filled;
-        let text = if own.variables.is_empty() && all.variables.is_empty() {
+        let is_own = own.text.is_some();
+        let text = if own.variables.is_empty() && all.variables.is_empty() && (is_own || !self.is_pattern) {
             text
         } else {
             filled = fill(text, &own.variables, &all.variables)?;
@@ -300,6 +296,11 @@ pub(super) fn time(text: &str, field: &'static str) -> Result<u64, Fault> {
     // A zone that is named beside the offset must exist and agree with it; a timestamp alone passes it over.
     let named = |text: &str| text.parse::<jiff::Zoned>().map(|at| at.timestamp());
     let at: Timestamp = if text.contains('[') { named(text) } else { text.parse() }.map_err(|_| bad())?;
+    // The library takes offsets of up to 25 hours; no clock on earth is as far away.
+    let offset = text.rfind(['+', '-']).filter(|at| *at > 10).and_then(|at| text[at + 1..].get(..2)?.parse::<u8>().ok());
+    if offset.is_some_and(|hours| hours > 14) {
+        return Err(bad());
+    }
     u64::try_from(at.as_millisecond()).ok().filter(|&ms| ms > 0).ok_or_else(bad)
 }
 
@@ -378,8 +379,16 @@ mod tests {
     fn a_time_must_have_a_zone() {
         assert_eq!(time("2026-11-27T09:00:00+08:00", "send_at").ok(), Some(1_795_741_200_000));
         assert_eq!(time("2026-11-27T01:00:00Z", "send_at").ok(), Some(1_795_741_200_000));
-        for bad in ["2026-11-27T09:00:00", "2026-11-27", "tomorrow", "", "2026-11-27T09:00:00+08:00[Asia/Nowhere]", "1900-01-01T00:00:00Z"]
-        {
+        assert_eq!(time("2026-11-27T15:00:00+14:00[Pacific/Kiritimati]", "send_at").ok(), Some(1_795_741_200_000));
+        for bad in [
+            "2026-11-27T09:00:00",
+            "2026-11-27",
+            "tomorrow",
+            "",
+            "2026-11-27T09:00:00+08:00[Asia/Nowhere]",
+            "2026-11-27T09:00:00+25:00",
+            "1900-01-01T00:00:00Z",
+        ] {
             assert_eq!(time(bad, "send_at").err().map(|fault| fault.field), Some("send_at"), "{bad}");
         }
     }

@@ -175,9 +175,9 @@ impl Hand {
         let (mut left, mut why) = (Vec::new(), String::new());
         for ((line, own), answer) in lines.into_iter().zip(answers) {
             match answer {
-                Ok(Taken { repeats: true, message: MessageId(first), .. }) if first < self.since => settled.repeated += 1,
+                Ok(Taken { repeats: Some(_), message: MessageId(first), .. }) if first < self.since => settled.repeated += 1,
                 // Nobody said that it was taken: it may have been this line.
-                Ok(Taken { repeats: true, .. }) if !unsure => settled.duplicates += 1,
+                Ok(Taken { repeats: Some(_), .. }) if !unsure => settled.duplicates += 1,
                 Ok(Taken { segments, .. }) => {
                     settled.accepted += 1;
                     settled.segments += u64::from(segments);
