@@ -57,7 +57,7 @@ fn shown(records: &Records, row: &Row) -> Value {
 #[expect(dead_code)] // for the document
 pub(super) enum Known {
     /// It is alive; with `trail` where records are kept.
-    Alive(MessageView),
+    Alive(Box<MessageView>),
     /// It is over.
     Over(Box<Row>),
 }

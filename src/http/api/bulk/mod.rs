@@ -145,7 +145,7 @@ fn busy(what: &str) -> Problem {
 ///
 /// The body is read as fast as its messages become durable, and answered meanwhile by a line of JSON a second (where the client reads them) and a last one
 /// when all is done. Bad lines are told by number and passed over. Broken off, the same request under the same `Idempotency-Key` goes on and sends nobody
-/// twice, for 72 hours.
+/// twice, for 72 hours. So it is too with one that brings less than a kilobyte in `http.timeout_ms`: it is cut off, for it holds a place.
 #[utoipa::path(post, path = "/v1/submissions", tag = "submissions",
     params(("Idempotency-Key" = Option<String>, Header, description = "The submission's id, 1 to 255 characters; absent: one of chance, told in the answer"), Defaults),
     request_body(description = "NDJSON: a recipient of /v1/messages in each line. CSV: a number and what the text names in each line, with a header or without",
