@@ -575,11 +575,12 @@ async fn send(client: Client, guard: Guard, origin: String, entries: Vec<Entry>,
             // Its text may hold the address, and with it keys and numbers.
             Err(error) => {
                 tracing::debug!(%origin, timeout = error.is_timeout(), connect = error.is_connect(), "an endpoint could not be reached");
-                Err(Failure::Later(match () {
-                    () if error.is_connect() => Why::Connection,
-                    () if error.is_timeout() => Why::Timeout,
-                    () => Why::NoAnswer,
-                }))
+                let why = match (error.is_connect(), error.is_timeout()) {
+                    (true, _) => Why::Connection,
+                    (false, true) => Why::Timeout,
+                    (false, false) => Why::NoAnswer,
+                };
+                Err(Failure::Later(why))
             }
         },
     };
