@@ -205,7 +205,7 @@ impl Gateway {
         })?;
         let accounts = Arc::clone(listener.accounts());
         let home = HomeRegion::from_iso(&config.gateway.home_region).unwrap_or_default();
-        let submissions = Submissions::new(handed_in, &engine_inputs, Arc::clone(&accounts), home, clock);
+        let submissions = Submissions::new(handed_in, &engine_inputs, Arc::clone(&accounts), home, config.hooks.allow_private, clock);
         let (operators, telemetry_of_reloads) = (operator.clone(), Arc::clone(&telemetry));
         let telemetry_of_admin = Arc::clone(&telemetry);
         let bulk = Bulk::new(Book::open(&submitted, Arc::clone(&asides) as Arc<dyn Keep>));

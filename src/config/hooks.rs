@@ -2,6 +2,7 @@
 
 use super::Secret;
 use super::check::Checks;
+use crate::model::callback::{names_public, parsed};
 use serde::{Deserialize, Serialize};
 
 /// `[hooks]`: requests to the callbacks of messages and to accounts' own hooks.
@@ -51,10 +52,16 @@ pub struct AccountHook {
 
 impl AccountHook {
     pub(super) fn check(&self, at: &str, c: &mut Checks) {
-        let is_address = ["http://", "https://"].iter().any(|scheme| self.url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
-        c.require(at, "url", is_address, "is no address", "one that begins with http:// or https://");
+        c.require(at, "url", parsed(&self.url).is_some(), "is no address", "one that begins with http:// or https://");
         let has_secret = self.secret_env.is_some() || self.secret_file.is_some();
         c.require(at, "secret_env", has_secret, "is missing: deliveries must be signed", "secret_env or secret_file");
+    }
+
+    /// The host may be written to, as far as it can be seen in the address.
+    pub(super) fn check_host(&self, allow_private: bool, at: &str, c: &mut Checks) {
+        let allowed = allow_private || parsed(&self.url).is_none_or(|url| names_public(&url));
+        let fix = "an address on the public network, or hooks.allow_private = true";
+        c.require(at, "url", allowed, "leads to this machine or to a private network", fix);
     }
 }
 

@@ -395,6 +395,9 @@ fn check(config: &Config, c: &mut Checks) {
     for (index, account) in config.accounts.iter().enumerate() {
         let at = format!("account[{index}]");
         account.check(&at, c);
+        if let Some(hook) = &account.hook {
+            hook.check_host(config.hooks.allow_private, &format!("{at}.hook"), c);
+        }
         let before = &config.accounts[..index];
         c.require(&at, "name", !before.iter().any(|other| other.name == account.name), "is taken by an account above", "a name of its own");
         let taken = before.iter().any(|other| other.system_id == account.system_id);

@@ -2,19 +2,21 @@
 
 use super::admin::Backstage;
 use super::extract::{Body, Parameters, Who};
-use super::hooks::dead::{Letter, Reason, message_of};
-use super::instant::iso;
+use super::hooks::dead::{Choice, Letter, Reason, message_of};
+use super::instant::{self, iso};
 use super::problem::Problem;
+use super::records::limit_of;
 use crate::engine::control::Ask;
 use crate::engine::port::Delivery;
+use crate::engine::scope::Fault;
 use crate::model::AccountId;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-/// Letters of a page.
-pub(super) const PAGE: usize = 100;
+/// Letters of a page, if nothing else is asked.
+const PAGE: usize = 100;
 
 /// A delivery that no endpoint took.
 #[derive(Debug, Serialize, ToSchema)]
@@ -30,6 +32,10 @@ pub struct LetterTold {
     /// expired (tried for as long as deliveries are kept) or never (the endpoint is gone, or may not be written to).
     #[schema(value_type = String)]
     reason: Reason,
+    /// Where it was to go: origin and path of the callback or hook; empty: nowhere, or not known.
+    endpoint: String,
+    /// Why it was not taken the last time: `status 503`, `no connection` ...; empty: not known.
+    last: String,
     /// Since when it waited.
     since: String,
     /// When it was given up.
@@ -47,6 +53,8 @@ impl LetterTold {
             message: message_of(&letter.delivery).to_string(),
             kind: if matches!(*letter.delivery, Delivery::Receipt(_)) { "receipt" } else { "inbound" },
             reason: letter.reason,
+            endpoint: letter.endpoint.clone(),
+            last: letter.last.clone(),
             since: iso(letter.since_ms),
             died_at: iso(letter.died_ms),
             replays: letter.replays,
@@ -67,7 +75,7 @@ pub struct Letters {
 /// What was asked to be tried again.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Replayed {
-    /// Letters that are tried now, once each. Those that are taken go from the list.
+    /// Letters that are tried now, once each, at endpoints that rest too. Those that are taken go from the list; `replays` and `last` of the others tell that they were tried.
     pub replayed: usize,
 }
 
@@ -80,6 +88,8 @@ pub struct Wanted {
     account: Option<String>,
     /// Goes on behind the letters before, as their `next`.
     after: u64,
+    /// Letters at most; 1 to 1,000, 100 if absent.
+    limit: Option<usize>,
 }
 
 /// Which letters are tried again: those that fit all that is said.
@@ -90,6 +100,12 @@ pub struct Replay {
     account: Option<String>,
     /// Those of these numbers.
     ids: Option<Vec<u64>>,
+    /// Those that were to go there, as a letter's `endpoint` tells it.
+    endpoint: Option<String>,
+    /// Those that were given up then or later: ISO 8601 with a zone.
+    from: Option<String>,
+    /// Those that were given up before.
+    to: Option<String>,
     /// Why, for the audit.
     #[schema(required = false)]
     reason: String,
@@ -99,35 +115,53 @@ fn account(backstage: &Backstage, name: Option<&str>) -> Result<Option<AccountId
     Ok(name.map(|name| super::lists::account(name, backstage)).transpose()?)
 }
 
-/// A page of letters. `name`: of an account.
-pub fn page(found: Vec<Letter>, name: impl Fn(AccountId) -> String) -> Letters {
-    let next = found.last().filter(|_| found.len() == PAGE).map(|last| last.number);
+/// Letters of a page.
+pub(super) fn page_of(limit: Option<usize>) -> Result<usize, Problem> {
+    limit_of(Some(limit.unwrap_or(PAGE)))
+}
+
+/// A bound in time of a choice.
+pub(super) fn bound(text: Option<&str>, field: &'static str) -> Result<Option<u64>, Problem> {
+    let bad = || Fault::of("bad_value", field, "it is no time, or has no zone", "ISO 8601 with a zone, as 2026-11-27T01:00:00Z");
+    Ok(text.map(|text| instant::read(text).ok_or_else(bad)).transpose()?)
+}
+
+/// A page of at most `limit` letters. `name`: of an account.
+pub fn page(found: Vec<Letter>, limit: usize, name: impl Fn(AccountId) -> String) -> Letters {
+    let next = found.last().filter(|_| found.len() == limit).map(|last| last.number);
     Letters { letters: found.iter().map(|letter| LetterTold::of(letter, name(letter.account))).collect(), next }
 }
 
 /// Deliveries that no endpoint took
 ///
-/// Oldest first, 100 at once, of the newest 2,000 of each account.
+/// Oldest first, of the newest 2,000 of each account.
 #[utoipa::path(get, path = "/v1/dead-letters", tag = "dead letters", params(Wanted),
     responses((status = 200, description = "Some, or none", body = Letters),
         (status = 422, description = "What is wrong, with its field", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn all(State(backstage): State<Backstage>, Parameters(wanted): Parameters<Wanted>) -> Result<Json<Letters>, Problem> {
     let account = account(&backstage, wanted.account.as_deref())?;
-    let found = backstage.dead.list(account, wanted.after, PAGE);
-    Ok(Json(page(found, |id| backstage.submissions.account_name(id))))
+    let limit = page_of(wanted.limit)?;
+    let found = backstage.dead.list(account, wanted.after, limit);
+    Ok(Json(page(found, limit, |id| backstage.submissions.account_name(id))))
 }
 
 /// Tries dead letters again
 ///
-/// Those that fit all that is said; with nothing said, all. On record before anything is tried.
+/// Those that fit all that is said; with nothing said, all. On record before anything is tried. Endpoints that rest are tried
+/// all the same: their rest is over with this.
 #[utoipa::path(post, path = "/v1/dead-letters/replay", tag = "dead letters",
     request_body(content = Replay, examples(("account" = (summary = "All of an account", value = json!({"account": "shop", "reason": "its endpoint is up again"}))), ("some" = (summary = "Some", value = json!({"ids": [7, 8]}))))),
     responses((status = 200, description = "They are being tried", body = Replayed)))]
 pub(super) async fn replay(State(backstage): State<Backstage>, Who(who): Who, Body(body): Body) -> Result<Json<Replayed>, Problem> {
-    let Replay { account: name, ids, reason } = serde_json::from_slice(&body).map_err(|error| Problem::json(&error))?;
+    let Replay { account: name, ids, endpoint, from, to, reason } = serde_json::from_slice(&body).map_err(|error| Problem::json(&error))?;
     let of = account(&backstage, name.as_deref())?;
+    let (from_ms, to_ms) = (bound(from.as_deref(), "from")?, bound(to.as_deref(), "to")?);
     let which = ids.as_ref().map_or_else(|| "all".to_owned(), |ids| ids.len().to_string());
     let what = format!("replay {which} dead letters of {}", name.as_deref().unwrap_or("all accounts"));
+    let bounds = [("to", &endpoint), ("dead from", &from), ("dead before", &to)];
+    let told = bounds.into_iter().filter_map(|(word, bound)| bound.as_ref().map(|bound| format!(" {word} {bound}")));
+    let what = told.fold(what, |what, more| what + &more);
     backstage.operator.ask(&who, &reason, Ask::Note { what }).await?;
-    Ok(Json(Replayed { replayed: backstage.dead.replay(of, ids.as_deref()) }))
+    let choice = Choice { account: of, numbers: ids.as_deref(), endpoint: endpoint.as_deref(), from_ms, to_ms };
+    Ok(Json(Replayed { replayed: backstage.dead.replay(&choice) }))
 }

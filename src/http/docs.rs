@@ -83,7 +83,7 @@ fn escaped(text: &str) -> String {
 /// Words as comments of the code write them: what stands between backticks is code.
 fn words(value: &Value, name: &str) -> String {
     let pieces = text(value, name).split('`').map(escaped).enumerate();
-    pieces.map(|(at, piece)| if at % 2 == 1 { format!("<code>{piece}</code>") } else { piece }).collect()
+    pieces.map(|(at, piece)| if at % 2 == 1 { format!("<code>{piece}</code>") } else { piece.replace("\n\n", "<br><br>") }).collect()
 }
 
 fn text<'v>(value: &'v Value, name: &str) -> &'v str {
@@ -142,6 +142,18 @@ pub(super) fn page(document: &Value) -> String {
         let _ = write!(out, "<h3 id='{verb}{path}'><span class=verb>{verb}</span> <code>{}</code></h3>", escaped(path));
         let told = if of["requestBody"].is_object() { &of_bodied } else { &of_all };
         operation(&mut out, of, told);
+    }
+    for (at, (name, verbs)) in entries(&document["webhooks"]).enumerate() {
+        if at == 0 {
+            out += "<h2>Webhooks</h2><p>Requests that the gateway makes.</p>";
+        }
+        for (verb, of) in entries(verbs) {
+            let _ = write!(out, "<h3 id='webhook-{name}'><span class=verb>{verb}</span> {}</h3>", escaped(name));
+            operation(&mut out, of, &[]);
+        }
+    }
+    for tag in list(&document["tags"]).filter(|tag| tag["description"].is_string()) {
+        let _ = write!(out, "<h2>{}</h2><p>{}</p>", words(tag, "name"), words(tag, "description"));
     }
     out += "<h2>Bodies</h2>";
     for (name, schema) in entries(&document["components"]["schemas"]) {

@@ -216,7 +216,7 @@ type Items = Vec<Result<Option<Draft>, Fault>>;
 fn read(body: &[u8], submissions: &Submissions) -> Result<(Arc<AccountEntry>, Items), Problem> {
     let batch: Batch<'_> = from_body(body)?;
     let (account, defaults) = opened(&batch, submissions)?;
-    let sender = Sender { id: account.id, account: &account.settings, home: submissions.home(), now: submissions.now() };
+    let sender = submissions.sender(&account);
     let mut campaigns = Campaigns::default();
     let items = batch.items.iter().map(|line| draft(line, defaults, &sender, &mut campaigns).map(Some)).collect();
     Ok((account, items))

@@ -2,6 +2,7 @@
 //! port sits on it, as will whatever else takes messages in by other ways than SMPP.
 
 use super::accounts::{AccountEntry, Accounts};
+use super::translate::item::Sender;
 use crate::engine::port::{Draft, Input, Taken};
 use crate::model::clock::SystemClock;
 use crate::model::{AccountId, Now, Refusal};
@@ -93,20 +94,31 @@ pub struct Submissions {
     engine: mpsc::WeakSender<Vec<Input>>,
     accounts: Arc<Accounts>,
     home: HomeRegion,
+    allow_private: bool,
     clock: SystemClock,
     places: Arc<Semaphore>,
 }
 
 impl Submissions {
-    /// Hands in through `engine`, which it doesn't keep alive. `home`: the country of national numbers.
+    /// Hands in through `engine`, which it doesn't keep alive. `home`: the country of national numbers. `allow_private`: callbacks may name
+    /// hosts of private networks.
     pub fn new(
         desk: Arc<SubmissionsDesk>,
         engine: &mpsc::Sender<Vec<Input>>,
         accounts: Arc<Accounts>,
         home: HomeRegion,
+        allow_private: bool,
         clock: SystemClock,
     ) -> Submissions {
-        Submissions { desk, engine: engine.downgrade(), accounts, home, clock, places: Arc::new(Semaphore::new(BATCHES_MAX)) }
+        Submissions {
+            desk,
+            engine: engine.downgrade(),
+            accounts,
+            home,
+            allow_private,
+            clock,
+            places: Arc::new(Semaphore::new(BATCHES_MAX)),
+        }
     }
 
     /// A place for a batch, to be held until it is answered; `None`: too many are under way.
@@ -137,6 +149,12 @@ impl Submissions {
     /// The country of national numbers.
     pub fn home(&self) -> HomeRegion {
         self.home
+    }
+
+    /// An account as the sender of messages that come now.
+    pub fn sender<'a>(&self, account: &'a AccountEntry) -> Sender<'a> {
+        let allow_private = self.allow_private;
+        Sender { id: account.id, account: &account.settings, home: self.home, now: self.now(), allow_private }
     }
 
     /// The time.

@@ -2,6 +2,7 @@
 //! above it and does no IO.
 
 pub mod address;
+pub mod callback;
 pub mod clock;
 pub mod id;
 pub mod mark;

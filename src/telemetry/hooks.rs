@@ -15,7 +15,7 @@ pub struct HooksSnapshot {
     pub retried: u64,
     /// Deliveries that became dead letters.
     pub dead: u64,
-    /// Deliveries that wait for their turn at an endpoint.
+    /// Deliveries that are owed to endpoints: under way, waiting for their turn, for their next try, or for the end of a rest.
     pub waiting: u64,
     /// Requests under way.
     pub under_way: u64,

@@ -306,7 +306,7 @@ pub(super) const HOOK_WAITING: Metric = metric(
     "hongyan_hook_waiting",
     Gauge,
     &[],
-    "Deliveries that wait for their turn at an endpoint; those that wait longer are in the outbox",
+    "Deliveries owed to endpoints: under way, or waiting for their turn, their next try or the end of a rest",
 );
 pub(super) const HOOK_REQUESTS: Metric = metric("hongyan_hook_requests", Gauge, &[], "Requests to endpoints that are under way");
 pub(super) const DEAD_LETTERS: Metric = metric("hongyan_dead_letters", Gauge, &[], "Dead letters that are kept");

@@ -167,3 +167,62 @@ fn an_operator_makes_and_revokes_keys_of_a_running_gateway_and_both_survive_kill
     let audit = done(gateway.admin, &["audit"]).to_string();
     assert!(audit.contains("make key night of shop") && audit.contains("revoke key backend of shop") && audit.contains("the night shift"));
 }
+
+#[test]
+fn a_callback_into_an_inner_network_is_refused_at_every_door() {
+    let directory = tempfile::tempdir().unwrap();
+    let smsc = Smsc::start(SmscSettings::default()).unwrap();
+    let config = with_http(directory.path(), smsc.local_addr(), "", "");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replacen("allow_private = true", "allow_private = false", 1)).unwrap();
+    let gateway = GatewayProcess::start(&config);
+    for callback in [
+        "http://127.0.0.1/x",
+        "http://10.1.2.3/x",
+        "http://169.254.169.254/latest",
+        "http://[::1]/x",
+        "http://[fd00::1]/x",
+        "http://[::ffff:127.0.0.1]/x",
+        "http://localhost:8080/x",
+        "http://x.localhost/x",
+        "http://example.com@127.0.0.1/x",
+        "http://0x7f.1/x",
+        "http://2130706433/x",
+    ] {
+        let one = json!({ "to": "13800138000", "text": "x", "callback": callback });
+        let refused = call(&gateway, "POST", "/v1/messages", &one.to_string()).problem();
+        assert_eq!(refused, (422, "callback".to_owned(), "callback".to_owned()), "{callback}");
+    }
+    let many = json!({ "text": "x", "recipients": [{ "to": "13800138000", "callback": "http://10.0.0.1/" }, { "to": "13800138001" }] });
+    let told = call(&gateway, "POST", "/v1/messages", &many.to_string()).json();
+    assert!(told.to_string().contains("callback"), "{told}");
+    let bearer = format!("Bearer {KEY}");
+    let lines = [("authorization", bearer.as_str()), ("content-type", "application/x-ndjson"), ("idempotency-key", "inner")];
+    let line = json!({ "to": "13800138000", "text": "x", "callback": "http://10.0.0.1/" }).to_string();
+    let told = ask(&gateway, "POST", "/v1/submissions", &lines, &line);
+    assert!(told.text.contains("callback"), "{}", told.text);
+    let who = "username=shop&password=secret&to=13800138000";
+    let kannel = ask(&gateway, "GET", &format!("/cgi-bin/sendsms?{who}&text=x&dlr-mask=3&dlr-url=http://10.0.0.1/"), &[], "");
+    assert!(kannel.status == 400 && kannel.text.starts_with("dlr-url: "), "{}", kannel.text);
+    let jasmin = ask(&gateway, "GET", &format!("/send?{who}&content=x&dlr=yes&dlr-level=2&dlr-url=http://10.0.0.1/"), &[], "");
+    assert_eq!(jasmin.text, "Error \"Argument [dlr-url] has an invalid value: [http://10.0.0.1/].\"");
+    let basic = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("shop:{KEY}"));
+    let form = [("authorization", &*format!("Basic {basic}")), ("content-type", "application/x-www-form-urlencoded")];
+    let body = "To=%2B8613800138000&From=SHOP&Body=x&StatusCallback=http://10.0.0.1/";
+    let twilio = ask(&gateway, "POST", "/2010-04-01/Accounts/shop/Messages.json", &form, body);
+    assert_eq!((twilio.status, &twilio.json()["code"]), (400, &json!(21609)), "{}", twilio.text);
+    assert_eq!(done(gateway.admin, &["status"])["accepted"].as_u64(), Some(1));
+}
+
+#[test]
+fn every_example_of_the_document_is_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    let smsc = Smsc::start(SmscSettings::default()).unwrap();
+    let gateway = GatewayProcess::start(&with_http(directory.path(), smsc.local_addr(), "", ""));
+    let document = ask(&gateway, "GET", "/openapi.json", &[], "").json();
+    let examples = document["paths"]["/v1/messages"]["post"]["requestBody"]["content"]["application/json"]["examples"].clone();
+    assert_eq!(examples.as_object().map(serde_json::Map::len), Some(2));
+    for (name, example) in examples.as_object().unwrap() {
+        assert_eq!(call(&gateway, "POST", "/v1/messages", &example["value"].to_string()).status, 202, "{name}");
+    }
+}

@@ -142,6 +142,20 @@ fn each_mistake_is_told_with_line_key_and_what_is_allowed() {
         ("carriers = [\"north\"]", "carriers = [\"south\"]", 28, "route[0].carriers[0]", "allowed: north"),
         ("carriers = [\"north\"]", "carriers = [\"north\", \"north\"]", 28, "route[0].carriers[1]", "each carrier once"),
         ("rate_per_s = 10", "inbound_account = \"x\"", 25, "carrier[0].inbound_account", "acme, beta"),
+        (
+            "[account.receipts]",
+            "[account.hook]\nurl = \"https://x@[::ffff:10.0.0.1]/hook\"\nsecret_env = \"X\"\n[account.receipts]",
+            18,
+            "account[1].hook.url",
+            "hooks.allow_private = true",
+        ),
+        (
+            "[account.receipts]",
+            "[account.hook]\nurl = \"http://\"\nsecret_env = \"X\"\n[account.receipts]",
+            18,
+            "account[1].hook.url",
+            "https://",
+        ),
         ("carriers = [\"north\"]", "carriers = []", 28, "route[0].carriers", "1 to 16"),
     ];
     let mut wrong = Vec::new();

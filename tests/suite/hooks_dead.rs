@@ -70,3 +70,48 @@ fn what_an_endpoint_will_never_take_is_kept_through_kill_9_until_it_is_tried_aga
     let refused = ask(&gateway, "POST", "/v1/dead-letters/replay", &[("authorization", &format!("Bearer {KEY}"))], r#"{"ids":["x"]}"#);
     assert_eq!(refused.problem(), (422, "bad_value".to_owned(), "ids[0]".to_owned()));
 }
+
+#[test]
+fn a_replay_tries_all_that_it_names_at_once_though_their_endpoint_rests() {
+    let directory = tempfile::tempdir().unwrap();
+    let smsc = Smsc::start(SmscSettings::default()).unwrap();
+    let receiver = Receiver::start();
+    let config = with_http(directory.path(), smsc.local_addr(), "", "");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replacen("[hooks]\n", "[hooks]\nbatch = 1\n", 1)).unwrap();
+    let gateway = GatewayProcess::start(&config);
+    let send = |path: &str, count: usize| {
+        let recipients: Vec<Value> = (0..count).map(|n| json!({ "to": format!("138{n:08}") })).collect();
+        let callback = format!("http://{}{path}?key=secret", receiver.address);
+        let body = json!({ "text": "Hello", "callback": callback, "recipients": recipients });
+        assert_eq!(call(&gateway, "POST", "/v1/messages", &body.to_string()).status, 202);
+    };
+    receiver.answer(410);
+    send("/gone", 30);
+    until("all are dead", || letters(&gateway).len() == 30);
+    let endpoint = format!("http://{}/gone", receiver.address);
+    let letter = letters(&gateway)[7].clone();
+    assert_eq!((&letter["endpoint"], &letter["last"]), (&json!(endpoint), &json!("status 410")), "{letter}");
+    receiver.answer(503);
+    send("/fails", 20);
+    let waiting = || {
+        let mut page = ureq::get(format!("http://{}/metrics", gateway.admin)).call().unwrap();
+        let page = page.body_mut().read_to_string().unwrap();
+        page.lines().find_map(|line| line.strip_prefix("hongyan_hook_waiting ")?.parse::<f64>().ok())
+    };
+    until("those that wait for their next try are counted", || waiting() == Some(20.0));
+    until("the endpoint rests", || receiver.turned_away() >= 35);
+    let before = receiver.turned_away();
+    assert_eq!(replay(&gateway, &json!({})), 30);
+    until("each was tried", || receiver.turned_away() >= before + 30);
+    until("that is told of each", || letters(&gateway).iter().all(|letter| letter["last"] == json!("status 503")));
+    let some = call(&gateway, "GET", "/v1/dead-letters?limit=7", "").json();
+    assert_eq!((some["letters"].as_array().map(Vec::len), &some["next"]), (Some(7), &some["letters"][6]["id"]));
+    receiver.answer(200);
+    assert_eq!(replay(&gateway, &json!({ "endpoint": format!("http://{}/other", receiver.address) })), 0);
+    assert_eq!(replay(&gateway, &json!({ "to": "2020-01-01T00:00:00Z" })), 0);
+    assert_eq!(replay(&gateway, &json!({ "endpoint": endpoint, "from": "2020-01-01T00:00:00Z" })), 30);
+    until("all are taken", || letters(&gateway).is_empty());
+    let refused = call(&gateway, "POST", "/v1/dead-letters/replay", r#"{"from":"yesterday"}"#);
+    assert_eq!(refused.problem(), (422, "bad_value".to_owned(), "from".to_owned()));
+}

@@ -1,10 +1,12 @@
 //! What the public port tells of itself: the document, made from its handlers.
 
+use super::webhooks::{self, Webhooks};
 use super::{bulk, dead, events, list, message, messages, preview};
 use crate::http::docs::{self, Bearer, Problems};
 use crate::http::problem::Problem;
 use axum::Router;
-use utoipa::OpenApi;
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::{Modify, OpenApi};
 
 /// What any request may be answered with, as problems.
 const ALWAYS: [(&str, &str); 5] = [
@@ -31,11 +33,47 @@ const BEARER: Bearer = Bearer { name: "key", what: "A key of [[account.api_key]]
 #[openapi(
     info(title = "Hongyan", description = "Short messages: hand in, look up, cancel. Errors are application/problem+json with a stable code, the field and the fix. \
         Clients of Kannel (/cgi-bin/sendsms), Jasmin (/send) and the Twilio message resource (/2010-04-01/Accounts/{Sid}/Messages.json) find their own doors here."),
-    paths(messages::submit, list::list, preview::preview, message::look, message::cancel, bulk::submit, bulk::look, events::poll, events::stream, dead::list, dead::replay),
+    paths(messages::submit, list::list, preview::preview, message::look, message::cancel, bulk::submit, bulk::look, events::poll, events::stream, dead::list, dead::replay,
+        webhooks::reports, webhooks::inbound),
     components(schemas(Problem)),
-    modifiers(&BEARER, &PROBLEMS)
+    modifiers(&Webhooks, &BEARER, &PROBLEMS, &Doors)
 )]
 struct Document;
+
+/// The doors of other gateways, in words: their clients have the manuals.
+const DOORS: [(&str, &str); 3] = [
+    (
+        "Kannel",
+        "`GET` and `POST /cgi-bin/sendsms` with `username` and `password` as SMPP's binds show them, `to` (several with blanks or commas between), `text`, `from`, `charset`, \
+        `coding` (0 or 2), `validity` and `deferred` (minutes), `priority` (0 to 3), `dlr-mask` and `dlr-url`. Refused: `udh` and `coding=1`. Bits of `dlr-mask`: 1 delivered, \
+        2 failed, 4 buffered, 16 refused. Placeholders of `dlr-url`: `%d` the bit, `%A` the receipt's text, `%p` and `%q` the phone, `%P` and `%Q` the sender, `%I` and `%F` \
+        the message's id, `%t` and `%T` the time, `%n` and `%o` the account, `%c` 0, `%%` a percent sign; `%i %a %b %k %s %r %u %m %C` are empty. Called by GET, not signed.",
+    ),
+    (
+        "Jasmin",
+        "`GET` and `POST /send` with `username`, `password`, `to`, `content` or `hex-content`, `from`, `coding` (0, 1, 3 or 8), `priority`, `sdt` or \
+        `schedule_delivery_time`, `validity-period` (minutes), `tags`, `dlr=yes`, `dlr-url`, `dlr-level` and `dlr-method`. Levels 2 and 3 tell the end; level 1, that a carrier \
+        took it, is not told. The callback has `id`, `id_smsc`, `message_status`, `level`, `connector`, `subdate`, `donedate`, `sub`, `dlvrd`, `err` and `text`; not signed. \
+        Refused: `custom_tlvs` and names that Jasmin does not know.",
+    ),
+    (
+        "Twilio",
+        "`POST /2010-04-01/Accounts/{Sid}/Messages.json` with `To`, `From`, `Body`, `StatusCallback`, `SendAt` and `ValidityPeriod`; `GET` and `POST` \
+        `/Messages/{Sid}.json` look up and cancel. Basic authorization: the account's SID (or its name, or a key's id) and an API key as the token. Refused: media and \
+        content templates. Status callbacks are forms with `MessageSid`, `MessageStatus` (sent, delivered, undelivered or failed), `From`, `To`, `AccountSid`; \
+        `X-Twilio-Signature` is made with the secret of the account's hook, and absent without one.",
+    ),
+];
+
+/// Puts the doors among the document's tags, which have descriptions.
+struct Doors;
+
+impl Modify for Doors {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let tag = |(name, what): &(&str, &str)| TagBuilder::new().name(*name).description(Some(*what)).build();
+        document.tags = Some(DOORS.iter().map(tag).collect());
+    }
+}
 
 /// The two pages, which nobody needs a key for.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
@@ -52,8 +90,29 @@ mod tests {
         let document: Value = serde_json::from_str(&Document::openapi().to_json().unwrap()).unwrap();
         assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
         let page = docs::page(&document);
-        for shown in ["/v1/messages/{id}", "/v1/messages/preview", "Submission", "idempotency_key", "send_at", "Problem"] {
+        for shown in [
+            "/v1/messages/{id}",
+            "/v1/messages/preview",
+            "Submission",
+            "idempotency_key",
+            "send_at",
+            "Problem",
+            "webhook-signature",
+            "ReportEvent",
+            "dlr-mask",
+        ] {
             assert!(page.contains(shown), "{shown} is not on the page");
+        }
+        let webhooks = document["webhooks"].as_object().unwrap();
+        assert_eq!(webhooks.keys().collect::<Vec<_>>(), ["inbound", "reports"]);
+        assert!(
+            !webhooks["reports"]["post"]["responses"].as_object().unwrap().contains_key("401"),
+            "the gateway's problems are not a receiver's"
+        );
+        let events = &document["components"]["schemas"]["Events"]["properties"]["events"]["items"];
+        assert_eq!(events["$ref"].as_str(), Some("#/components/schemas/Event"));
+        for name in ["Event", "InboundEvent", "ReportsTold", "InboundsData"] {
+            assert!(document["components"]["schemas"][name].is_object(), "{name}");
         }
         assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("<script"));
         assert_eq!(document["components"]["securitySchemes"]["key"]["scheme"].as_str(), Some("bearer"));

@@ -9,6 +9,7 @@ use crate::config::Scope;
 use crate::engine::scope::Fault;
 use crate::http::events::{EventLog, Page, Place};
 use crate::http::extract::Parameters;
+use crate::http::hooks::event::Event;
 use crate::http::problem::Problem;
 use crate::http::records::limit_of;
 use axum::Json;
@@ -49,7 +50,7 @@ pub(super) struct Wanted {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Events {
     /// Oldest first. Each has an `id`, under which the same one may come again, and a `type`: message.delivered, message.inbound ...
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<Event>)]
     events: Vec<serde_json::Value>,
     /// Asks for what comes after these; absent: nothing was ever told.
     #[serde(skip_serializing_if = "Option::is_none")]

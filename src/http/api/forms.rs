@@ -9,7 +9,7 @@ use crate::http::messages::unanswered;
 use crate::http::problem::Problem;
 use crate::http::refusal::fault_of;
 use crate::link::accounts::AccountEntry;
-use crate::link::translate::item::{Item, Sender, of_item};
+use crate::link::translate::item::{Item, of_item};
 use crate::model::notes::{Callback, Notes};
 use crate::model::refusal::Fault as Whose;
 use crate::model::{Refusal, Report};
@@ -104,7 +104,7 @@ pub(super) type Handed = Result<Taken, (Fault, bool)>;
 /// # Errors
 /// There is no answer.
 pub(super) async fn hand_in(api: &Api, account: &AccountEntry, to: &[&str], wish: &Wish<'_>) -> Result<Vec<Handed>, Problem> {
-    let sender = Sender { id: account.id, account: &account.settings, home: api.submissions.home(), now: api.submissions.now() };
+    let sender = api.submissions.sender(account);
     let notes = Notes { tags: wish.tags.clone(), callback: wish.callback.clone(), ..Notes::default() };
     let made: Vec<Result<Draft, Fault>> = to
         .iter()

@@ -145,6 +145,7 @@ pub(super) async fn send(State(api): State<Api>, form: Form) -> Response {
             "no_credit" => error(StatusCode::FORBIDDEN, "Cannot charge submit_sm, check username balance"),
             "throttled" => error(StatusCode::FORBIDDEN, "User throughput exceeded"),
             _ if retry => error(StatusCode::SERVICE_UNAVAILABLE, &fault.what),
+            "callback" => bad(Bad("dlr-url")),
             _ => error(StatusCode::BAD_REQUEST, &format!("Argument [{}] has an invalid value: {}.", fault.field, fault.what)),
         },
         _ => error(StatusCode::SERVICE_UNAVAILABLE, "Cannot send submit_sm, try again"),

@@ -113,7 +113,7 @@ pub(super) async fn sendsms(State(api): State<Api>, form: Form) -> Response {
     if let (true, Some(Err((fault, retry)))) = (denied.len() == numbers.len(), handed.first()) {
         return match retry {
             true => said(StatusCode::SERVICE_UNAVAILABLE, "Temporal failure, try again later."),
-            false => wrong(&format!("{}: {}, rejected", fault.field, fault.what)),
+            false => wrong(&format!("{}: {}, rejected", if fault.field == "callback" { "dlr-url" } else { fault.field }, fault.what)),
         };
     }
     let taken = if wish.due_ms > 0 { "3: Queued for later delivery" } else { "0: Accepted for delivery" };

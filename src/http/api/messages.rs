@@ -116,7 +116,8 @@ pub(super) async fn prepared(api: &Api, account: &Arc<AccountEntry>, body: JsonB
 ///
 /// Answered once everything that it says yes to is on stable storage. Under an `Idempotency-Key` the same request makes no second message for 72 hours:
 /// what was taken is answered the same, with a header `Idempotent-Replayed: true`; what was refused is tried again.
-#[utoipa::path(post, path = "/v1/messages", tag = "messages", request_body = Submission,
+#[utoipa::path(post, path = "/v1/messages", tag = "messages",
+    request_body(content = Submission, examples(("one" = (summary = "To one number", value = json!({"to": "+8613800138000", "text": "Your code is 123456", "from": "SHOP", "class": "otp", "reference": "login-7"}))), ("many" = (summary = "To many, each with its own words", value = json!({"text": "Hello {name}, your parcel is here.", "from": "SHOP", "tags": ["parcels"], "recipients": [{"to": "+8613800138000", "variables": {"name": "Li"}, "reference": "parcel-1"}, {"to": "13900139000", "variables": {"name": "Wang"}, "reference": "parcel-2"}]}))))),
     params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 octets; the same key with another body is refused")),
     responses((status = 202, description = "At least one message is taken, durably", body = Receipt)),
     security(("key" = [])))]

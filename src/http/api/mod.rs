@@ -23,6 +23,7 @@ mod preview;
 mod request;
 mod stream;
 mod twilio;
+mod webhooks;
 
 pub use keys::Keys;
 pub use port::ApiPort;

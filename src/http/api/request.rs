@@ -154,7 +154,7 @@ pub(super) fn read(body: &[u8], headers: &HeaderMap, account: &AccountEntry, sub
     }
     let submission: Submission = from_body(body)?;
     let keyed = keyed(headers, body)?;
-    let sender = Sender { id: account.id, account: &account.settings, home: submissions.home(), now: submissions.now() };
+    let sender = submissions.sender(account);
     let shared = Shared::of(&submission, &sender, keyed)?;
     let single;
     let (one, many);

@@ -44,6 +44,10 @@ pub struct Letter {
     pub died_ms: u64,
     /// Why.
     pub reason: Reason,
+    /// Where it was to go: origin and path, for the rest may hold secrets. Empty: nowhere.
+    pub endpoint: String,
+    /// The last status or error, in words; empty: none is known.
+    pub last: String,
     /// Times that it was tried again since, in this life of the gateway.
     pub replays: u32,
 }
@@ -55,6 +59,11 @@ struct Kept {
     since_ms: u64,
     died_ms: u64,
     reason: Reason,
+    /// Letters of before have neither of these.
+    #[serde(default)]
+    endpoint: String,
+    #[serde(default)]
+    last: String,
     /// In base64.
     delivery: String,
 }
@@ -90,9 +99,36 @@ pub fn message_of(delivery: &Delivery) -> MessageId {
 impl Letter {
     fn page(&self) -> Page {
         let delivery = STANDARD.encode(octets_of(self.account, self.since_ms, &self.delivery));
-        let kept = Kept { account: self.account.0, since_ms: self.since_ms, died_ms: self.died_ms, reason: self.reason, delivery };
+        let (endpoint, last) = (self.endpoint.clone(), self.last.clone());
+        let kept =
+            Kept { account: self.account.0, since_ms: self.since_ms, died_ms: self.died_ms, reason: self.reason, endpoint, last, delivery };
         let octets = serde_json::to_vec(&kept).expect("plain data can be written");
         Page { kind: DEAD_PAGE, id: self.number, octets }
+    }
+}
+
+/// Some letters: those that fit all that is said.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Choice<'a> {
+    /// Those of this account.
+    pub account: Option<AccountId>,
+    /// Those of these numbers.
+    pub numbers: Option<&'a [u64]>,
+    /// Those that were to go there, as letters tell it.
+    pub endpoint: Option<&'a str>,
+    /// Those that were given up then or later, wall milliseconds.
+    pub from_ms: Option<u64>,
+    /// Those that were given up before.
+    pub to_ms: Option<u64>,
+}
+
+impl Choice<'_> {
+    fn holds(&self, letter: &Letter) -> bool {
+        self.account.is_none_or(|account| letter.account == account)
+            && self.numbers.is_none_or(|numbers| numbers.contains(&letter.number))
+            && self.endpoint.is_none_or(|endpoint| letter.endpoint == endpoint)
+            && self.from_ms.is_none_or(|from_ms| letter.died_ms >= from_ms)
+            && self.to_ms.is_none_or(|to_ms| letter.died_ms < to_ms)
     }
 }
 
@@ -115,9 +151,9 @@ impl DeadLetters {
     /// Those that the ledger's pages hold; what can't be read is passed over. The other one is the deliverer's: numbers that are to be tried again.
     pub fn open(pages: &[(u64, Vec<u8>)], keep: Arc<dyn Keep>) -> (DeadLetters, mpsc::UnboundedReceiver<Vec<u64>>) {
         let letter = |(number, octets): &(u64, Vec<u8>)| {
-            let Kept { account, since_ms, died_ms, reason, delivery } = serde_json::from_slice(octets).ok()?;
+            let Kept { account, since_ms, died_ms, reason, endpoint, last, delivery } = serde_json::from_slice(octets).ok()?;
             let (account, delivery) = (AccountId(account), Arc::new(delivery_of(&STANDARD.decode(delivery).ok()?)?));
-            Some((*number, Letter { number: *number, account, delivery, since_ms, died_ms, reason, replays: 0 }))
+            Some((*number, Letter { number: *number, account, delivery, since_ms, died_ms, reason, endpoint, last, replays: 0 }))
         };
         let letters = pages.iter().filter_map(letter).collect();
         let last = pages.iter().map(|(number, _)| *number).max().unwrap_or(0);
@@ -177,6 +213,13 @@ impl DeadLetters {
         Some(letter.clone())
     }
 
+    /// It was tried again, and this is why it was not taken; known until a restart.
+    pub(super) fn note(&self, number: u64, last: String) {
+        if let Some(letter) = self.state().letters.get_mut(&number) {
+            letter.last = last;
+        }
+    }
+
     /// Letters of an account (`None`: of all) with numbers above this one, in order.
     pub fn list(&self, account: Option<AccountId>, after: u64, limit: usize) -> Vec<Letter> {
         let state = self.state();
@@ -184,12 +227,9 @@ impl DeadLetters {
         after.filter(|letter| account.is_none_or(|account| letter.account == account)).take(limit).cloned().collect()
     }
 
-    /// Has letters tried again: these numbers, or all; of an account, or of all. Gives how many.
-    pub fn replay(&self, account: Option<AccountId>, numbers: Option<&[u64]>) -> usize {
-        let wanted = |letter: &&Letter| {
-            account.is_none_or(|account| letter.account == account) && numbers.is_none_or(|numbers| numbers.contains(&letter.number))
-        };
-        let found: Vec<u64> = self.state().letters.values().filter(wanted).map(|letter| letter.number).collect();
+    /// Has letters tried again, at once, be their endpoints resting or not. Gives how many.
+    pub fn replay(&self, choice: &Choice<'_>) -> usize {
+        let found: Vec<u64> = self.state().letters.values().filter(|letter| choice.holds(letter)).map(|letter| letter.number).collect();
         let count = found.len();
         // The deliverer lives as long as the gateway.
         let _ = self.replays.send(found);
@@ -219,7 +259,18 @@ mod tests {
 
     fn letter(account: u32, message: u64) -> Letter {
         let delivery = inbound(message);
-        Letter { number: 0, account: AccountId(account), delivery, since_ms: 5, died_ms: 9, reason: Reason::Expired, replays: 0 }
+        let (endpoint, last) = (format!("https://{account}.example/hook"), "status 503".to_owned());
+        Letter {
+            number: 0,
+            account: AccountId(account),
+            delivery,
+            since_ms: 5,
+            died_ms: 9,
+            reason: Reason::Expired,
+            endpoint,
+            last,
+            replays: 0,
+        }
     }
 
     fn wait<T>(future: impl Future<Output = T>) -> T {
@@ -236,8 +287,12 @@ mod tests {
         let of_one = dead.list(Some(AccountId(1)), 0, 9);
         assert_eq!((of_one.len(), &*of_one[0].delivery, of_one[1].since_ms), (2, &*letter(1, 10).delivery, 5));
         assert_eq!(dead.list(None, 2, 9).len(), 1);
-        assert_eq!((dead.replay(Some(AccountId(1)), None), dead.replay(Some(AccountId(1)), Some(&[2, 3]))), (2, 1));
+        assert_eq!((of_one[0].endpoint.as_str(), of_one[0].last.as_str()), ("https://1.example/hook", "status 503"));
+        let of_one = Choice { account: Some(AccountId(1)), ..Choice::default() };
+        assert_eq!((dead.replay(&of_one), dead.replay(&Choice { numbers: Some(&[2, 3]), ..of_one })), (2, 1));
         assert_eq!((asked.try_recv().unwrap(), asked.try_recv().unwrap()), (vec![1, 3], vec![3]));
+        let there = Choice { endpoint: Some("https://2.example/hook"), from_ms: Some(9), ..Choice::default() };
+        assert_eq!((dead.replay(&there), dead.replay(&Choice { to_ms: Some(9), ..there })), (1, 0));
         wait(dead.remove(vec![1, 3]));
         assert_eq!((dead.figures(), memory.0.lock().unwrap().len()), ((1, 0), 1));
         assert!(wait(dead.add(vec![letter(1, 12)])));

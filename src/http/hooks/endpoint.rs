@@ -38,6 +38,11 @@ impl<T> Endpoint<T> {
         if self.until.is_some() { 1 } else { most }
     }
 
+    /// Somebody wants it tried now: it isn't left alone any more, until it fails again as often.
+    pub fn lift(&mut self) {
+        (self.failures, self.until) = (0, None);
+    }
+
     /// A request failed. True if it rests from now on.
     pub fn failed(&mut self, now: Instant) -> bool {
         self.failures += 1;

@@ -1,9 +1,10 @@
 //! Which addresses callbacks may go to. Anyone who may send messages may name one, so that addresses of this machine and of the networks behind it are
 //! refused unless the configuration allows them; names are judged by what they resolve to, at each request.
 
+use crate::model::callback::{is_public, names_public};
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,16 +14,10 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// The form of the address is fine, and if it names its host by number, so is that.
+    /// The form of the address is fine, and so is its host, as far as it can be seen there.
     pub fn allows(&self, url: &Url) -> bool {
         let scheme = matches!(url.scheme(), "http" | "https");
-        let host = match url.host() {
-            Some(url::Host::Ipv4(address)) => self.allow_private || is_public(IpAddr::V4(address)),
-            Some(url::Host::Ipv6(address)) => self.allow_private || is_public(IpAddr::V6(address)),
-            Some(url::Host::Domain(name)) => !name.is_empty(),
-            None => false,
-        };
-        scheme && host
+        scheme && url.has_host() && (self.allow_private || names_public(url))
     }
 }
 
@@ -38,31 +33,6 @@ impl Resolve for Guard {
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
-}
-
-/// It is on the public network: not this machine, not a private, link-local, shared, documentation, multicast or reserved one.
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => is_public_v4(v4),
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => is_public_v4(v4),
-            None => is_public_v6(v6),
-        },
-    }
-}
-
-fn is_public_v4(v4: Ipv4Addr) -> bool {
-    let [a, b, c, _] = v4.octets();
-    let shared = a == 100 && (64..128).contains(&b);
-    let special = a == 0 || a >= 224 || (a == 192 && b == 0 && c == 0) || (a == 198 && (b == 18 || b == 19));
-    !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_documentation() || shared || special)
-}
-
-fn is_public_v6(v6: Ipv6Addr) -> bool {
-    let first = v6.segments()[0];
-    // Global unicast is 2000::/3; 6to4 and Teredo carry an address of the other kind, 2001:db8::/32 is for documents.
-    let carries_v4 = first == 0x2002 || (first == 0x2001 && v6.segments()[1] == 0);
-    first & 0xe000 == 0x2000 && !carries_v4 && !(first == 0x2001 && v6.segments()[1] == 0xdb8)
 }
 
 #[cfg(test)]

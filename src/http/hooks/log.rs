@@ -1,6 +1,7 @@
 //! What goes into accounts' logs before it goes anywhere else: what has gathered is written in one go beside the task, an account's events with one sync.
 
-use super::{Known, write};
+use super::Known;
+use super::event::Event;
 use crate::engine::port::{Delivery, DeliveryToken, SessionId};
 use crate::http::events::EventLogs;
 use crate::model::AccountId;
@@ -92,7 +93,7 @@ fn append(entries: Vec<Entry>, logs: &EventLogs, known: &Known) -> Logged {
         let mut lines = Vec::new();
         for entry in &entries {
             // JSON has no line ends of its own.
-            lines.extend_from_slice(write::event(&entry.item, name).to_string().as_bytes());
+            lines.extend_from_slice(&serde_json::to_vec(&Event::of(&entry.item, entry.since_ms, name)).expect("plain data can be written"));
             lines.push(b'\n');
         }
         match logs.of(name).and_then(|log| log.append(&lines, bounds, now_ms)) {

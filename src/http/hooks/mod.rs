@@ -11,6 +11,7 @@
 
 pub mod dead;
 mod endpoint;
+pub mod event;
 mod guard;
 mod log;
 #[cfg(test)]
@@ -30,7 +31,7 @@ pub use guard::Guard;
 use log::{Entry, Log, Logged, Whose};
 use rand::RngExt;
 use reqwest::Client;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -45,6 +46,10 @@ pub const WINDOW: u32 = 2_000;
 const RETRY_MIN: [u64; 6] = [1, 5, 10, 30, 60, 60];
 /// When what could not be written down is tried again, milliseconds.
 const AGAIN_MS: u64 = 5_000;
+/// Tries of a batch that fails with an answer, or with none in time, after which its events are tried one by one: one of them may be why.
+const WHOLE_TRIES: u8 = 3;
+/// The batch of dead letters that are tried again: they travel with nothing else.
+const OF_DEAD: u64 = u64::MAX;
 /// How often the figures are told.
 const PUBLISH: Duration = Duration::from_secs(1);
 /// How much later than that a try may be, so that what failed together doesn't come together.
@@ -91,6 +96,40 @@ pub struct HookSettings {
 struct Item {
     entry: Entry,
     request: Request,
+    /// Travels only with those of the same batch.
+    batch: u64,
+}
+
+/// What a delivery has gone through in this life of the gateway.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tries {
+    /// How often it has failed.
+    failed: u8,
+    /// The batch in which it failed, and is tried again so that it keeps its id; 0: none yet.
+    batch: u64,
+    /// Why it failed last.
+    why: Option<Why>,
+}
+
+/// What is given up.
+struct Dying {
+    entry: Entry,
+    reason: Reason,
+    /// Where it was to go; empty: nowhere.
+    endpoint: String,
+    /// Why it failed last; empty: it was never tried in this life of the gateway.
+    last: String,
+}
+
+/// What a turn of the task is about.
+enum Came {
+    Deliveries(SessionId, Vec<UpstreamReply>),
+    Done(Done),
+    Logged(Logged),
+    Buried((Vec<Entry>, bool)),
+    Replays(Vec<u64>),
+    Tick,
+    Nothing,
 }
 
 /// What came of one request.
@@ -120,9 +159,47 @@ pub struct Parts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Failure {
     /// It can be tried again.
-    Later,
+    Later(Why),
     /// The endpoint says that it is gone (410), or its address can't be written to at all.
-    Never,
+    Never(Why),
+}
+
+/// The same in detail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// It answered with this status.
+    Status(u16),
+    /// It did not answer in time.
+    Timeout,
+    /// There was no connection.
+    Connection,
+    /// What it said was no answer.
+    NoAnswer,
+    /// It may not be written to.
+    Forbidden,
+}
+
+impl Why {
+    /// What was sent may be the reason itself.
+    fn is_of_content(self, tries: u8) -> bool {
+        match self {
+            // Too early, too much at once: it says nothing of the content.
+            Why::Status(408 | 425 | 429) => false,
+            Why::Status(400..500) => true,
+            Why::Status(_) | Why::Timeout | Why::NoAnswer => tries >= WHOLE_TRIES,
+            Why::Connection | Why::Forbidden => false,
+        }
+    }
+
+    fn words(self) -> String {
+        match self {
+            Why::Status(status) => format!("status {status}"),
+            Why::Timeout => "no answer in time".to_owned(),
+            Why::Connection => "no connection".to_owned(),
+            Why::NoAnswer => "no answer".to_owned(),
+            Why::Forbidden => "an address that may not be written to".to_owned(),
+        }
+    }
 }
 
 /// The task's memory.
@@ -132,15 +209,19 @@ pub struct Hooks {
     engine: mpsc::WeakSender<Vec<Input>>,
     known: watch::Receiver<Arc<Known>>,
     endpoints: HashMap<String, Endpoint<Item>>,
-    /// How often each delivery has failed in this life of the gateway.
-    tries: HashMap<DeliveryToken, u8>,
+    /// All that is owed to endpoints and came here in this life of the gateway.
+    tries: HashMap<DeliveryToken, Tries>,
+    /// The last number of a batch that failed.
+    last_batch: u64,
+    /// One time for all that is done in one turn, so that what waits for the same rest comes back together.
+    now: Instant,
     answers: BTreeMap<SessionId, Vec<(DeliveryToken, DeliveryAnswer)>>,
     running: JoinSet<Done>,
     log: Log,
     dead: Arc<DeadLetters>,
     replays: mpsc::UnboundedReceiver<Vec<u64>>,
     /// Given up, and not yet being written down.
-    dying: Vec<(Entry, Reason)>,
+    dying: Vec<Dying>,
     burials: JoinSet<(Vec<Entry>, bool)>,
     /// Dead letters that are being tried again.
     replaying: HashSet<u64>,
@@ -168,6 +249,8 @@ impl Hooks {
             known,
             endpoints: HashMap::new(),
             tries: HashMap::new(),
+            last_batch: 0,
+            now: Instant::now(),
             answers: BTreeMap::new(),
             running: JoinSet::new(),
             log: Log::new(logs),
@@ -185,16 +268,26 @@ impl Hooks {
     pub async fn run(mut self, mut deliveries: mpsc::UnboundedReceiver<(SessionId, Vec<UpstreamReply>)>) {
         let mut publish = tokio::time::interval(PUBLISH);
         loop {
-            tokio::select! {
+            let came = tokio::select! {
                 came = deliveries.recv() => match came {
-                    Some((session, replies)) => replies.into_iter().for_each(|reply| self.take(session, reply)),
+                    Some((session, replies)) => Came::Deliveries(session, replies),
                     None => return,
                 },
-                Some(done) = self.running.join_next() => if let Ok(done) = done { self.done(done) },
-                Some(logged) = self.log.done() => self.logged(logged),
-                Some(buried) = self.burials.join_next() => if let Ok(buried) = buried { self.buried(buried) },
-                Some(numbers) = self.replays.recv() => numbers.into_iter().for_each(|number| self.replay(number)),
-                _ = publish.tick() => self.publish(),
+                Some(done) = self.running.join_next() => done.map_or(Came::Nothing, Came::Done),
+                Some(logged) = self.log.done() => Came::Logged(logged),
+                Some(buried) = self.burials.join_next() => buried.map_or(Came::Nothing, Came::Buried),
+                Some(numbers) = self.replays.recv() => Came::Replays(numbers),
+                _ = publish.tick() => Came::Tick,
+            };
+            self.now = Instant::now();
+            match came {
+                Came::Deliveries(session, replies) => replies.into_iter().for_each(|reply| self.take(session, reply)),
+                Came::Done(done) => self.done(done),
+                Came::Logged(logged) => self.logged(logged),
+                Came::Buried(buried) => self.buried(buried),
+                Came::Replays(numbers) => numbers.into_iter().for_each(|number| self.replay(number)),
+                Came::Tick => self.publish(),
+                Came::Nothing => {}
             }
             while let Ok((session, replies)) = deliveries.try_recv() {
                 replies.into_iter().for_each(|reply| self.take(session, reply));
@@ -215,6 +308,7 @@ impl Hooks {
     fn take(&mut self, session: SessionId, reply: UpstreamReply) {
         let (UpstreamReply::Deliver { token, item, since_ms }, Some(account)) = (reply, session.hook_account()) else { return };
         let entry = Entry { session, account, whose: Whose::Engine(token), item, since_ms };
+        self.tries.entry(token).or_default();
         let known = Arc::clone(&self.known.borrow());
         let is_logged = known.events.get(&account).is_some_and(|events| events.inbound || matches!(*entry.item, Delivery::Receipt(_)));
         if is_logged && !self.log.has(token) {
@@ -251,24 +345,32 @@ impl Hooks {
         if is_read && matches!(*entry.item, Delivery::Inbound(_)) && own.is_none_or(|own| !own.inbound) {
             return self.answer(&entry, DeliveryAnswer::Taken);
         }
-        let request = match write::of(&entry.item, own, known.names.get(entry.account.0 as usize).map_or("", |name| name)) {
+        let request = match write::of(&entry.item, entry.since_ms, own, known.names.get(entry.account.0 as usize).map_or("", |name| name)) {
             Written::Request(request) => request,
             // Its sender did not ask to be told this.
             Written::Unasked => return self.answer(&entry, DeliveryAnswer::Taken),
-            Written::Nowhere => return self.dies(entry, Reason::Never),
+            Written::Nowhere => return self.dies(entry, Reason::Never, Some(Why::Forbidden)),
             Written::NoHook if is_read => return self.answer(&entry, DeliveryAnswer::Taken),
             // The account's hook was taken out of the configuration; it may come back.
-            Written::NoHook => return self.failed(entry),
+            Written::NoHook => {
+                let ms = self.retry_ms(&[]);
+                return self.failed(entry, ms, 0, None);
+            }
         };
-        let rest = self.endpoints.get(&request.origin).and_then(|endpoint| endpoint.rests(Instant::now()));
-        match rest {
+        let rest = self.endpoints.get(&request.origin).and_then(|endpoint| endpoint.rests(self.now));
+        let batch = match entry.whose {
             // Somebody wants to know whether it is well again.
-            Some(_) if matches!(entry.whose, Whose::Dead(_)) => {}
-            Some(_) if self.is_expired(&entry) => return self.dies(entry, Reason::Expired),
-            Some(rest) => return self.answer(&entry, DeliveryAnswer::After(rest.as_millis() as u64 + 1)),
-            None => {}
-        }
-        self.endpoints.entry(request.origin.clone()).or_default().queue.push_back(Item { entry, request });
+            Whose::Dead(_) => {
+                self.endpoints.entry(request.origin.clone()).or_default().lift();
+                OF_DEAD
+            }
+            Whose::Engine(token) => match rest {
+                Some(_) if self.is_expired(&entry) => return self.dies(entry, Reason::Expired, None),
+                Some(rest) => return self.answer(&entry, DeliveryAnswer::After(rest.as_millis() as u64 + 1)),
+                None => self.tries.get(&token).map_or(0, |tries| tries.batch),
+            },
+        };
+        self.endpoints.entry(request.origin.clone()).or_default().queue.push_back(Item { entry, request, batch });
     }
 
     fn answer(&mut self, entry: &Entry, answer: DeliveryAnswer) {
@@ -302,25 +404,61 @@ impl Hooks {
         now_ms() >= entry.since_ms.saturating_add(age_ms)
     }
 
-    /// One try has failed: the next one is later, each time by more, until the delivery is given up.
-    fn failed(&mut self, entry: Entry) {
-        let Whose::Engine(token) = entry.whose else { return self.answer(&entry, DeliveryAnswer::Never) };
+    /// How long what failed together waits for its next try: each time longer, as the one of it that has failed most often.
+    fn retry_ms(&self, entries: &[Entry]) -> u64 {
+        let failed = entries.iter().filter_map(|entry| self.tries_of(entry)).map(|tries| tries.failed).max().unwrap_or(0);
+        let minutes = RETRY_MIN[usize::from(failed).min(RETRY_MIN.len() - 1)];
+        (minutes as f64 * 60_000.0 * (1.0 + rand::rng().random::<f64>() * JITTER)) as u64
+    }
+
+    fn tries_of(&self, entry: &Entry) -> Option<&Tries> {
+        let Whose::Engine(token) = entry.whose else { return None };
+        self.tries.get(&token)
+    }
+
+    /// One request has failed: what was in it is tried again together, so that it keeps its id; one by one where one of it may be why it failed.
+    fn failed_all(&mut self, entries: Vec<Entry>, why: Why) {
+        let ms = self.retry_ms(&entries);
+        let tries = entries.iter().filter_map(|entry| self.tries_of(entry)).map(|tries| tries.failed.saturating_add(1)).max().unwrap_or(0);
+        let apart = why.is_of_content(tries);
+        self.last_batch += 1;
+        for entry in entries {
+            self.last_batch += u64::from(apart);
+            self.failed(entry, ms, self.last_batch, Some(why));
+        }
+    }
+
+    /// One try has failed: the next one is later, until the delivery is given up.
+    fn failed(&mut self, entry: Entry, ms: u64, batch: u64, why: Option<Why>) {
+        let Whose::Engine(token) = entry.whose else {
+            self.note(&entry, why);
+            return self.answer(&entry, DeliveryAnswer::Never);
+        };
         if self.is_expired(&entry) {
-            return self.dies(entry, Reason::Expired);
+            return self.dies(entry, Reason::Expired, why);
         }
         self.figures.retried += 1;
         let tries = self.tries.entry(token).or_default();
-        let minutes = RETRY_MIN[usize::from(*tries).min(RETRY_MIN.len() - 1)];
-        *tries = tries.saturating_add(1);
-        let ms = minutes as f64 * 60_000.0 * (1.0 + rand::rng().random::<f64>() * JITTER);
-        self.answer(&entry, DeliveryAnswer::After(ms as u64));
+        *tries = Tries { failed: tries.failed.saturating_add(1), batch, why: why.or(tries.why) };
+        self.answer(&entry, DeliveryAnswer::After(ms));
     }
 
-    /// It is given up; a dead letter that was tried again stays one.
-    fn dies(&mut self, entry: Entry, reason: Reason) {
-        match entry.whose {
-            Whose::Engine(_) => self.dying.push((entry, reason)),
-            Whose::Dead(_) => self.answer(&entry, DeliveryAnswer::Never),
+    /// It is given up; a dead letter that was tried again stays one. `why`: absent: as its last try failed.
+    fn dies(&mut self, entry: Entry, reason: Reason, why: Option<Why>) {
+        if let Whose::Dead(_) = entry.whose {
+            self.note(&entry, why);
+            return self.answer(&entry, DeliveryAnswer::Never);
+        }
+        let why = why.or_else(|| self.tries_of(&entry)?.why);
+        let known = Arc::clone(&self.known.borrow());
+        let endpoint = write::endpoint(&entry.item, known.hooks.get(&entry.account)).unwrap_or_default();
+        self.dying.push(Dying { entry, reason, endpoint, last: why.map_or_else(String::new, Why::words) });
+    }
+
+    /// Why a dead letter was not taken this time.
+    fn note(&self, entry: &Entry, why: Option<Why>) {
+        if let (Whose::Dead(number), Some(why)) = (entry.whose, why) {
+            self.dead.note(number, why.words());
         }
     }
 
@@ -331,12 +469,13 @@ impl Hooks {
         }
         let (dying, dead, died_ms) = (std::mem::take(&mut self.dying), Arc::clone(&self.dead), now_ms());
         self.burials.spawn(async move {
-            let letter = |(entry, reason): &(Entry, Reason)| {
+            let letter = |Dying { entry, reason, endpoint, last }: &Dying| {
                 let (account, delivery, since_ms) = (entry.account, Arc::clone(&entry.item), entry.since_ms);
-                Letter { number: 0, account, delivery, since_ms, died_ms, reason: *reason, replays: 0 }
+                let (endpoint, last) = (endpoint.clone(), last.clone());
+                Letter { number: 0, account, delivery, since_ms, died_ms, reason: *reason, endpoint, last, replays: 0 }
             };
             let kept = dead.add(dying.iter().map(letter).collect()).await;
-            (dying.into_iter().map(|(entry, _)| entry).collect(), kept)
+            (dying.into_iter().map(|dying| dying.entry).collect(), kept)
         });
     }
 
@@ -348,21 +487,23 @@ impl Hooks {
     }
 
     fn publish(&mut self) {
-        self.figures.waiting = self.endpoints.values().map(|endpoint| endpoint.queue.len() as u64).sum();
+        self.figures.waiting = self.tries.len() as u64;
         self.figures.under_way = self.endpoints.values().map(|endpoint| endpoint.under_way as u64).sum();
         (self.figures.letters, self.figures.letters_dropped) = self.dead.figures();
         self.telemetry.publish_hooks(&self.figures);
     }
 
     fn done(&mut self, done: Done) {
-        let now = Instant::now();
-        let mut back = Vec::new();
+        let mut back = VecDeque::new();
         if let Some(endpoint) = self.endpoints.get_mut(&done.origin) {
             endpoint.under_way -= 1;
-            if done.result == Err(Failure::Later) {
-                if endpoint.failed(now) {
+            if matches!(done.result, Err(Failure::Later(_))) {
+                if endpoint.failed(self.now) {
                     tracing::warn!(origin = %done.origin, "an endpoint keeps failing and is left alone for a while");
-                    back.extend(endpoint.queue.drain(..));
+                    // Dead letters are tried all the same: that was asked.
+                    let (stay, go): (VecDeque<_>, VecDeque<_>) =
+                        endpoint.queue.drain(..).partition(|item| matches!(item.entry.whose, Whose::Dead(_)));
+                    (endpoint.queue, back) = (stay, go);
                 }
             } else {
                 endpoint.well();
@@ -374,14 +515,14 @@ impl Hooks {
                 self.figures.taken += events;
                 done.entries.iter().for_each(|entry| self.answer(entry, DeliveryAnswer::Taken));
             }
-            Err(Failure::Never) => done.entries.into_iter().for_each(|entry| self.dies(entry, Reason::Never)),
-            Err(Failure::Later) => {
+            Err(Failure::Never(why)) => done.entries.into_iter().for_each(|entry| self.dies(entry, Reason::Never, Some(why))),
+            Err(Failure::Later(why)) => {
                 self.figures.failed += events;
-                done.entries.into_iter().for_each(|entry| self.failed(entry));
+                self.failed_all(done.entries, why);
             }
         }
         // What has not been tried waits without counting as tried.
-        let rest = self.endpoints.get(&done.origin).and_then(|endpoint| endpoint.rests(now)).unwrap_or_default();
+        let rest = self.endpoints.get(&done.origin).and_then(|endpoint| endpoint.rests(self.now)).unwrap_or_default();
         for item in back {
             self.answer(&item.entry, DeliveryAnswer::After(rest.as_millis() as u64 + 1));
         }
@@ -396,7 +537,7 @@ impl Hooks {
                 let Some(first) = endpoint.queue.pop_front() else { break };
                 let (mut entries, mut request) = (vec![first.entry], first.request);
                 while entries.len() < batch
-                    && endpoint.queue.front().is_some_and(|next| request.may_hold(&next.request))
+                    && endpoint.queue.front().is_some_and(|next| next.batch == first.batch && request.may_hold(&next.request))
                     && let Some(next) = endpoint.queue.pop_front()
                 {
                     entries.push(next.entry);
@@ -422,18 +563,24 @@ impl Hooks {
 
 async fn send(client: Client, guard: Guard, origin: String, entries: Vec<Entry>, request: Request) -> Done {
     let result = match guard.allows(&request.url) {
-        false => Err(Failure::Never),
+        false => Err(Failure::Never(Why::Forbidden)),
         true => match request.build(&client).send().await {
             Ok(answer) if answer.status().is_success() => Ok(()),
-            Ok(answer) if answer.status() == reqwest::StatusCode::GONE => Err(Failure::Never),
             Ok(answer) => {
-                tracing::debug!(%origin, status = answer.status().as_u16(), "an endpoint did not take a delivery");
-                Err(Failure::Later)
+                let status = answer.status().as_u16();
+                tracing::debug!(%origin, status, "an endpoint did not take a delivery");
+                let why = Why::Status(status);
+                Err(if status == 410 { Failure::Never(why) } else { Failure::Later(why) })
             }
             // Its text may hold the address, and with it keys and numbers.
             Err(error) => {
                 tracing::debug!(%origin, timeout = error.is_timeout(), connect = error.is_connect(), "an endpoint could not be reached");
-                Err(Failure::Later)
+                let why = match (error.is_connect(), error.is_timeout()) {
+                    (true, _) => Why::Connection,
+                    (false, true) => Why::Timeout,
+                    (false, false) => Why::NoAnswer,
+                };
+                Err(Failure::Later(why))
             }
         },
     };

@@ -2,18 +2,18 @@
 //! moved over. Says too what nobody asked for.
 
 use super::OwnHook;
-use crate::engine::port::{Delivery, Inbound, Report};
+use super::event::{Event, digits};
+use crate::engine::port::{Delivery, Report};
 use crate::http::instant::iso;
 use crate::model::Address;
 use crate::model::notes::{Callback, CallbackForm};
 use crate::model::state::ReceiptState;
-use crate::text::transcode::text_of;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use reqwest::{Client, RequestBuilder, Url};
-use serde_json::{Value, json};
+use serde_json::json;
 use sha1::Sha1;
 use sha2::Sha256;
 use std::sync::Arc;
@@ -52,34 +52,37 @@ pub struct Request {
 
 enum Content {
     /// Events for a hook, and what they are signed with.
-    Events(Vec<Value>, Option<Arc<[u8]>>),
+    Events(Vec<Event>, Option<Arc<[u8]>>),
     /// Everything is in the address.
     Get,
     /// A form, and Twilio's signature if it is signed.
     Form(Vec<(&'static str, String)>, Option<String>),
 }
 
-/// Writes one delivery. `account`: its name.
-pub fn of(delivery: &Delivery, own: Option<&OwnHook>, account: &str) -> Written {
+/// Writes one delivery. `since_ms`: since when it waits; `account`: its name.
+pub fn of(delivery: &Delivery, since_ms: u64, own: Option<&OwnHook>, account: &str) -> Written {
     let report = match delivery {
-        Delivery::Inbound(inbound) => return to_hook(None, own, event_of_inbound(inbound, account)),
+        Delivery::Inbound(inbound) => return to_hook(None, own, Event::of_inbound(inbound, account)),
         Delivery::Receipt(report) => report,
     };
     let Some(callback) = report.notes.as_ref().and_then(|notes| notes.callback.as_ref()) else { return Written::Nowhere };
     match callback.form {
-        CallbackForm::Hook => to_hook(Some(&*callback.url).filter(|url| !url.is_empty()), own, event_of_report(report, account)),
+        CallbackForm::Hook => to_hook(Some(&*callback.url).filter(|url| !url.is_empty()), own, Event::of_report(report, since_ms, account)),
         CallbackForm::Kannel => kannel(report, callback, account),
         CallbackForm::Jasmin => jasmin(report, callback),
         CallbackForm::Twilio => twilio(report, callback, own, account),
     }
 }
 
-/// A delivery as an event.
-pub fn event(delivery: &Delivery, account: &str) -> Value {
-    match delivery {
-        Delivery::Receipt(report) => event_of_report(report, account),
-        Delivery::Inbound(inbound) => event_of_inbound(inbound, account),
-    }
+/// Where a delivery goes: origin and path, for the rest may hold secrets. `None`: nowhere.
+pub fn endpoint(delivery: &Delivery, own: Option<&OwnHook>) -> Option<String> {
+    let own = || own.map(|own| &*own.url);
+    let url = match delivery {
+        Delivery::Inbound(_) => own(),
+        Delivery::Receipt(report) => Some(&*report.notes.as_ref()?.callback.as_ref()?.url).filter(|url| !url.is_empty()).or_else(own),
+    };
+    let url = Url::parse(url?).ok()?;
+    Some(format!("{}{}", url.origin().ascii_serialization(), url.path()))
 }
 
 fn request(url: &str, content: Content) -> Written {
@@ -89,7 +92,7 @@ fn request(url: &str, content: Content) -> Written {
     }
 }
 
-fn to_hook(url: Option<&str>, own: Option<&OwnHook>, event: Value) -> Written {
+fn to_hook(url: Option<&str>, own: Option<&OwnHook>, event: Event) -> Written {
     let content = Content::Events(vec![event], own.map(|own| Arc::clone(&own.secret)));
     match (url, own) {
         (Some(url), _) => request(url, content),
@@ -125,7 +128,8 @@ impl Request {
             }
             Content::Events(events, secret) => {
                 let now_s = Timestamp::now().as_second();
-                let ids: String = events.iter().filter_map(|event| event["id"].as_str()).collect();
+                let ids: String = events.iter().map(Event::id).collect();
+                // The same events have the same id, however often they are tried.
                 let id = format!("msg_{:032x}", xxh3_128(ids.as_bytes()));
                 let body = json!({ "type": "events", "timestamp": iso(now_s as u64 * 1000), "data": { "events": events } }).to_string();
                 let mut request = client
@@ -149,54 +153,10 @@ fn sign(secret: &[u8], id: &str, at_s: i64, body: &str) -> String {
     format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
 }
 
-fn digits(address: &Address) -> String {
-    String::from_utf8_lossy(&address.digits).into_owned()
-}
-
 /// The number as it is written where a leading + means that the country code is there.
 fn written(address: &Address) -> String {
     let digits = digits(address);
     if address.ton == 1 && !digits.starts_with('+') { format!("+{digits}") } else { digits }
-}
-
-fn event_of_report(report: &Report, account: &str) -> Value {
-    let state = report.state.name().to_ascii_lowercase();
-    let notes = report.notes.as_deref();
-    json!({
-        "id": format!("{}-{state}", report.message),
-        "type": format!("message.{state}"),
-        "account": account,
-        "message": report.message.to_string(),
-        "from": digits(&report.source),
-        "to": digits(&report.destination),
-        "state": state,
-        "final": !report.intermediate,
-        "error": String::from_utf8_lossy(&report.error),
-        "reference": notes.map_or("", |notes| &notes.reference),
-        "tags": notes.map_or(&[][..], |notes| &notes.tags),
-        "accepted_at": iso(report.submit_ms),
-        "done_at": iso(report.done_ms),
-        "parts": report.parts,
-        "parts_delivered": report.parts_delivered,
-    })
-}
-
-fn event_of_inbound(inbound: &Inbound, account: &str) -> Value {
-    json!({
-        "id": inbound.message.to_string(),
-        "type": "message.inbound",
-        "account": account,
-        "message": inbound.message.to_string(),
-        "from": digits(&inbound.source),
-        "to": digits(&inbound.destination),
-        "text": text_of(&inbound.body),
-        "octets": match text_of(&inbound.body) {
-            Some(_) => None,
-            None => Some(STANDARD.encode(inbound.body.text())),
-        },
-        "incomplete": inbound.incomplete,
-        "received_at": iso(inbound.received_ms),
-    })
 }
 
 /// The bit of Kannel's dlr-mask that a report is.
@@ -346,6 +306,7 @@ mod tests {
     use super::*;
     use crate::model::notes::Notes;
     use crate::model::{AccountId, Body, Class, Encoding, Message, MessageId};
+    use serde_json::Value;
 
     fn report(form: CallbackForm, mask: u8, url: &str, state: ReceiptState) -> Delivery {
         let body = Body { encoding: Encoding::Gsm7, raw_data_coding: 0, header_len: 0, octets: (*b"hi").into() };
@@ -365,7 +326,7 @@ mod tests {
     }
 
     fn url_of(delivery: &Delivery, own: Option<&OwnHook>) -> String {
-        match of(delivery, own, "shop") {
+        match of(delivery, 1_790_000_061_000, own, "shop") {
             Written::Request(request) => request.url.to_string(),
             Written::Unasked => "unasked".to_owned(),
             Written::Nowhere => "nowhere".to_owned(),
@@ -393,7 +354,7 @@ mod tests {
         let own = OwnHook { url: "https://shop.example/hook".into(), secret: (*b"0123456789abcdef").into(), inbound: true };
         let first = report(CallbackForm::Hook, 0, "", ReceiptState::Delivered);
         assert_eq!(url_of(&first, None), "no hook");
-        let written = |delivery: &Delivery| match of(delivery, Some(&own), "shop") {
+        let written = |delivery: &Delivery| match of(delivery, 1_790_000_061_000, Some(&own), "shop") {
             Written::Request(request) => request,
             _ => panic!("a request"),
         };

@@ -4,6 +4,7 @@
 use super::body::transliteration;
 use crate::config::Account;
 use crate::engine::scope::Fault;
+use crate::model::callback::{names_public, parsed};
 use crate::model::notes::{Callback, CallbackForm, Notes, REFERENCE_MAX, TAG_MAX, TAGS_MAX, URL_MAX};
 use crate::model::{AccountId, Address, Class, Message, Now, Report};
 use crate::number::{HomeRegion, from_text, unpack};
@@ -55,6 +56,8 @@ pub struct Sender<'a> {
     pub home: HomeRegion,
     /// The time.
     pub now: Now,
+    /// Callbacks may name hosts of this machine and of private networks.
+    pub allow_private: bool,
 }
 
 fn bad(code: &'static str, field: &'static str, what: impl Into<String>, fix: &str) -> Fault {
@@ -82,7 +85,7 @@ pub fn of_item(item: &Item<'_>, by: &Sender<'_>) -> Result<Arc<Message>, Fault> 
         return Err(bad("length", "identity", "the identity is too long", "at most 64 octets"));
     }
     times(item, by.now.wall_ms)?;
-    let notes = item.notes.map(|notes| checked(notes, item.report, by.account)).transpose()?.flatten();
+    let notes = item.notes.map(|notes| checked(notes, item.report, by)).transpose()?.flatten();
     Ok(Arc::new(Message {
         report: item.report,
         accepted_ms: by.now.wall_ms,
@@ -95,7 +98,7 @@ pub fn of_item(item: &Item<'_>, by: &Sender<'_>) -> Result<Arc<Message>, Fault> 
 }
 
 /// Notes within their bounds. Reports that are asked for and have no address go to the account's own hook or its events, if it has them.
-fn checked(notes: &Notes, report: Report, account: &Account) -> Result<Option<Arc<Notes>>, Fault> {
+fn checked(notes: &Notes, report: Report, by: &Sender<'_>) -> Result<Option<Arc<Notes>>, Fault> {
     if notes.reference.len() > REFERENCE_MAX {
         return Err(bad("length", "reference", "the reference is too long", "at most 128 octets"));
     }
@@ -108,13 +111,16 @@ fn checked(notes: &Notes, report: Report, account: &Account) -> Result<Option<Ar
         ));
     }
     if let Some(callback) = &notes.callback {
-        let is_address = callback.url.starts_with("http://") || callback.url.starts_with("https://");
-        if !is_address || callback.url.len() > URL_MAX {
-            return Err(bad("callback", "callback", "is no address", "http:// or https://, at most 2000 octets"));
+        let url = parsed(&callback.url).filter(|_| callback.url.len() <= URL_MAX);
+        let url = url.ok_or_else(|| bad("callback", "callback", "is no address", "http:// or https://, at most 2000 octets"))?;
+        // A name may lead there too; that is seen at each request.
+        if !by.allow_private && !names_public(&url) {
+            let fix = "an address on the public network, or hooks.allow_private in the configuration";
+            return Err(bad("callback", "callback", "leads to the gateway's own machine or to a private network", fix));
         }
     }
     let mut notes = notes.clone();
-    if notes.callback.is_none() && account.is_told_by_http() && (report.wants_final() || report.intermediate) {
+    if notes.callback.is_none() && by.account.is_told_by_http() && (report.wants_final() || report.intermediate) {
         notes.callback = Some(Callback { form: CallbackForm::Hook, mask: 0, url: Box::default() });
     }
     Ok((notes != Notes::default()).then(|| Arc::new(notes)))
@@ -173,7 +179,7 @@ mod tests {
     }
 
     fn made(item: &Item<'_>, account: &Account) -> Result<Arc<Message>, (&'static str, &'static str)> {
-        let by = Sender { id: AccountId(3), account, home: HomeRegion::CHINA, now: NOW };
+        let by = Sender { id: AccountId(3), account, home: HomeRegion::CHINA, now: NOW, allow_private: false };
         of_item(item, &by).map_err(|fault| (fault.code, fault.field))
     }
 

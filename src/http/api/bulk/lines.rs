@@ -6,7 +6,6 @@ use crate::engine::port::Draft;
 use crate::engine::scope::Fault;
 use crate::link::accounts::AccountEntry;
 use crate::link::submissions::Submissions;
-use crate::link::translate::item::Sender;
 use crate::model::Message;
 use crate::number::list::{Column, LineError, List, same_name};
 use crate::number::unpack;
@@ -53,7 +52,7 @@ impl Plan {
     /// The draft of a line.
     pub(super) fn draft(&self, own: &Recipient) -> Result<Draft, Fault> {
         let (account, submissions) = (&self.account, &self.submissions);
-        let sender = Sender { id: account.id, account: &account.settings, home: submissions.home(), now: submissions.now() };
+        let sender = submissions.sender(account);
         let mut message = self.shared.message(0, own, &self.all, &sender)?;
         // Just made: nothing is copied. A key of the line's own holds in other submissions too.
         let made = Arc::make_mut(&mut message);

@@ -24,7 +24,6 @@ use crate::engine::scope::Fault;
 use crate::http::extract::Parameters;
 use crate::http::messages::Campaigns;
 use crate::http::problem::Problem;
-use crate::link::translate::item::Sender;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
@@ -131,7 +130,7 @@ fn plan(api: &Api, caller: &Caller, defaults: Defaults, id: &str) -> Result<Plan
         ..Submission::default()
     };
     let (account, submissions) = (Arc::clone(&caller.account), api.submissions.clone());
-    let sender = Sender { id: account.id, account: &account.settings, home: submissions.home(), now: submissions.now() };
+    let sender = submissions.sender(&account);
     let shared = Shared::of(&all, &sender, None)?;
     let campaign = Campaigns::default().named(all.campaign.as_deref().unwrap_or_default())?;
     Ok(Plan { job: xxh3_64_with_seed(id.as_bytes(), OF_JOB), all, shared, campaign, number_column, account, submissions })
