@@ -49,7 +49,12 @@ async fn answering(status: u16, ids: mpsc::UnboundedSender<String>) -> String {
 
 /// What the engine is told of deliveries that have waited since these times, and the dead letters then.
 async fn answers_to(since_ms: &[u64], dead: &Arc<DeadLetters>, replays: mpsc::UnboundedReceiver<Vec<u64>>) -> Vec<DeliveryAnswer> {
-    let own = OwnHook { url: failing().await.into(), secret: (*b"0123456789abcdef").into(), inbound: true };
+    let own = OwnHook {
+        url: failing().await.into(),
+        secret: (*b"0123456789abcdef").into(),
+        written: "MDEyMzQ1Njc4OWFiY2RlZg==".into(),
+        inbound: true,
+    };
     let known = Known { hooks: [(AccountId(0), own)].into(), names: vec!["shop".into()], ages_ms: vec![AGE_MS], ..Known::default() };
     let (engine, mut told) = mpsc::channel(10);
     let (_known, known) = watch::channel(Arc::new(known));
