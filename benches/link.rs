@@ -180,6 +180,8 @@ fn links(criterion: &mut Criterion) {
         destination: Address::new(1, 1, b"8613800138000").expect("it fits"),
         state: ReceiptState::Delivered,
         intermediate: false,
+        taken: true,
+        carrier: None,
         error: b"000"[..].try_into().expect("it fits"),
         network_error: None,
         submit_ms: NOW.wall_ms,

@@ -22,13 +22,17 @@ pub fn known(config: &Config) -> Known {
         // Checked when it was read.
         let written = hook.secret.as_ref()?.expose();
         let secret = STANDARD.decode(written.strip_prefix("whsec_").unwrap_or(written)).ok()?;
-        Some((AccountId(at as u32), OwnHook { url: hook.url.as_str().into(), secret: secret.into(), inbound: hook.inbound }))
+        Some((
+            AccountId(at as u32),
+            OwnHook { url: hook.url.as_str().into(), secret: secret.into(), written: written.into(), inbound: hook.inbound },
+        ))
     };
     let events = |(at, account): (usize, &crate::config::Account)| Some((AccountId(at as u32), account.events.clone()?));
     Known {
         events: config.accounts.iter().enumerate().filter_map(events).collect(),
         hooks: config.accounts.iter().enumerate().filter_map(of).collect(),
         ages_ms: config.accounts.iter().map(|account| u64::from(account.receipts.max_age_h) * 3_600_000).collect(),
+        carriers: config.carriers.iter().map(|carrier| carrier.name.as_str().into()).collect(),
         names: config.accounts.iter().map(|account| account.name.as_str().into()).collect(),
     }
 }

@@ -493,6 +493,7 @@ fn write_entry(entry: &Entry, out: &mut Vec<u8>) {
         _ => State::Waiting,
     };
     if entry.reports > 0 || state != State::Waiting {
-        event::write(&Event::Settled { message: id, carrier, state, reports: entry.reports, reported_final: entry.reported_final }, out);
+        let Entry { reports, reported_final, told_taken, .. } = *entry;
+        event::write(&Event::Settled { message: id, carrier, state, reports, reported_final, told_taken }, out);
     }
 }

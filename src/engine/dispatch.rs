@@ -766,7 +766,7 @@ impl Engine {
     fn send(&mut self, bind: BindId, id: MessageId) {
         let Some(entry) = self.messages.get(&id) else { return };
         let carrier = self.plan.carrier(bind.carrier);
-        let ask_receipt = carrier.always_ask_receipt || (entry.message.report.wants_final() && !carrier.never_ask_receipt);
+        let ask_receipt = carrier.always_ask_receipt || (entry.message.asks_receipt() && !carrier.never_ask_receipt);
         let (message, reference, parts) = (Arc::clone(&entry.message), entry.reference, entry.parts.clone());
         let mut first = 0;
         for run in parts.as_slice().chunk_by(|a, b| a == b) {

@@ -65,7 +65,7 @@ pub enum Event {
     /// A part of a carried message that a carrier had taken: as `Sent`, with the index's key instead of the id. `reported`: a final success was reported.
     SentBefore { message: MessageId, part: u8, parts: u8, carrier: CarrierId, at_ms: u64, reference: u16, key: u128, reported: bool },
     /// The rest of a carried message: reports made, and its provisional end if it has one (else `state` is waiting).
-    Settled { message: MessageId, carrier: CarrierId, state: State, reports: u8, reported_final: bool },
+    Settled { message: MessageId, carrier: CarrierId, state: State, reports: u8, reported_final: bool, told_taken: bool },
     /// All live messages of a chunk left memory. `place`: what they wait for.
     Cooled { chunk: u64, place: Place },
     /// They are back.
@@ -327,13 +327,13 @@ pub fn write(event: &Event, out: &mut Vec<u8>) {
             out.extend_from_slice(&key.to_le_bytes());
             out.push(u8::from(*reported));
         }
-        Event::Settled { message, carrier, state, reports, reported_final } => {
+        Event::Settled { message, carrier, state, reports, reported_final, told_taken } => {
             out.push(kind::SETTLED);
             put_u64(message.0, out);
             put_u16(carrier.0, out);
             out.push(*state as u8);
             out.push(*reports);
-            out.push(u8::from(*reported_final));
+            out.push(u8::from(*reported_final) | u8::from(*told_taken) << 1);
         }
         Event::Cooled { chunk, place } => {
             out.push(kind::COOLED);
@@ -470,7 +470,9 @@ pub fn write_accepted(message: &Message, charge: u32, out: &mut Vec<u8>) {
     put_body(&message.body, out);
     put_part(message.part, out);
     let more = message.campaign != CampaignId::NONE || message.identity != 0 || charge != 0;
-    out.push(report_bits(message.report) | u8::from(more) << 3 | u8::from(message.notes.is_some()) << 4);
+    out.push(
+        report_bits(message.report) | u8::from(more) << 3 | u8::from(message.notes.is_some()) << 4 | u8::from(message.ask_receipt) << 5,
+    );
     put_short(&message.service_type, out);
     out.push(message.protocol_id);
     out.push(message.priority);
@@ -583,7 +585,8 @@ fn put_report(report: &PortReport, out: &mut Vec<u8>) {
     put_address(&report.source, out);
     put_address(&report.destination, out);
     out.push(report.state as u8);
-    out.push(u8::from(report.intermediate) | u8::from(report.notes.is_some()) << 1);
+    let flags = [report.intermediate, report.notes.is_some(), report.taken, report.carrier.is_some()];
+    out.push(flags.into_iter().enumerate().map(|(at, flag)| u8::from(flag) << at).sum());
     put_short(&report.error, out);
     out.push(u8::from(report.network_error.is_some()));
     out.extend_from_slice(&report.network_error.unwrap_or_default());
@@ -594,6 +597,9 @@ fn put_report(report: &PortReport, out: &mut Vec<u8>) {
     put_short(&report.text, out);
     out.push(report.text_encoding as u8);
     put_notes(report.notes.as_deref(), out);
+    if let Some(carrier) = report.carrier {
+        put_u16(carrier.0, out);
+    }
 }
 
 /// A list's name.
@@ -785,13 +791,14 @@ impl<'a> Reader<'a> {
     }
     fn port_report(&mut self) -> Result<PortReport, EventError> {
         let (message, source, destination, state) = (self.message()?, self.address()?, self.address()?, self.receipt_state()?);
-        let flags = Some(self.u8()?).filter(|flags| *flags < 4).ok_or(EventError::Value("flags of a report"))?;
+        let flags = Some(self.u8()?).filter(|flags| *flags < 16).ok_or(EventError::Value("flags of a report"))?;
         Ok(PortReport {
             message,
             source,
             destination,
             state,
             intermediate: flags & 1 != 0,
+            taken: flags & 4 != 0,
             error: self.short("error")?,
             network_error: self.network_error()?,
             submit_ms: self.u64()?,
@@ -801,6 +808,7 @@ impl<'a> Reader<'a> {
             text: self.short("text")?,
             text_encoding: self.encoding()?,
             notes: self.notes(flags & 2 != 0)?,
+            carrier: if flags & 8 != 0 { Some(self.carrier()?) } else { None },
         })
     }
     fn accepted(&mut self) -> Result<Message, EventError> {
@@ -810,7 +818,8 @@ impl<'a> Reader<'a> {
         let (number, body) = (self.u64()?, self.body()?);
         let mut message = Message { id, part: self.part()?, ..Message::new(account, class, addresses, number, body) };
         let bits = self.u8()?;
-        message.report = report_of(bits & !24)?;
+        message.report = report_of(bits & !56)?;
+        message.ask_receipt = bits & 32 != 0;
         message.service_type = self.short("service_type")?;
         message.protocol_id = self.u8()?;
         message.priority = self.u8()?;
@@ -955,13 +964,11 @@ fn read(at: &mut Reader<'_>) -> Result<Event, EventError> {
             key: u128::from_le_bytes(at.array()?),
             reported: at.flag()?,
         },
-        kind::SETTLED => Event::Settled {
-            message: at.message()?,
-            carrier: at.carrier()?,
-            state: at.state()?,
-            reports: at.u8()?,
-            reported_final: at.flag()?,
-        },
+        kind::SETTLED => {
+            let (message, carrier, state, reports) = (at.message()?, at.carrier()?, at.state()?, at.u8()?);
+            let told = Some(at.u8()?).filter(|flags| *flags < 4).ok_or(EventError::Value("what was told"))?;
+            Event::Settled { message, carrier, state, reports, reported_final: told & 1 != 0, told_taken: told & 2 != 0 }
+        }
         kind::COOLED => Event::Cooled { chunk: at.u64()?, place: Place::read(&mut at.0).ok_or(EventError::Value("place"))? },
         kind::WARMED => Event::Warmed { chunk: at.u64()? },
         kind::CAMPAIGN => Event::Campaign { campaign: CampaignId(at.u32()?), name: at.text()? },

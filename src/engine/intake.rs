@@ -167,6 +167,7 @@ impl Engine {
             reports: 0,
             armed: false,
             reported_final: false,
+            told_taken: false,
             attempted: false,
             attempted_at: crate::model::CarrierId(0),
             with: NOWHERE,

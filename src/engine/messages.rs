@@ -178,6 +178,8 @@ pub struct Entry {
     pub armed: bool,
     /// A final report went out (after a provisional verdict).
     pub reported_final: bool,
+    /// It was told that carriers have taken it.
+    pub told_taken: bool,
     /// An ATTEMPT is durable and unanswered.
     pub attempted: bool,
     /// With which carrier, if `attempted`.

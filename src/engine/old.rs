@@ -125,9 +125,9 @@ impl Engine {
                 entry.body_cut = true;
                 self.index.insert_back(key, (message, part));
             }
-            Event::Settled { message, reports, reported_final, .. } => {
+            Event::Settled { message, reports, reported_final, told_taken, .. } => {
                 let Some(entry) = self.messages.get_mut(&message) else { return };
-                (entry.reports, entry.reported_final) = (reports, reported_final);
+                (entry.reports, entry.reported_final, entry.told_taken) = (reports, reported_final, told_taken);
             }
             Event::Past { message, ref tried, reroutes, whole, failed } => self.apply_past(message, tried.clone(), reroutes, whole, failed),
             _ => {}

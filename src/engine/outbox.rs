@@ -142,6 +142,8 @@ pub fn report(message: &Message, state: ReceiptState, done_ms: u64) -> Report {
         destination: message.destination.clone(),
         state,
         intermediate: false,
+        taken: false,
+        carrier: None,
         error: ArrayVec::from_iter(*b"000"),
         network_error: None,
         submit_ms: message.accepted_ms,

@@ -103,20 +103,31 @@ impl Engine {
         carrier_id: &[u8],
     ) {
         let key = if carrier_id.is_empty() { 0 } else { self.index.insert(carrier, carrier_id, (id, part)) };
-        self.apply_sent_key(id, part, parts, carrier, at_ms, reference, key);
+        if self.apply_sent_key(id, part, parts, carrier, at_ms, reference, key) {
+            self.report_taken(id, at_ms);
+        }
     }
 
-    /// The same with the index's key at hand.
+    /// The same with the index's key at hand, and nobody is told. True: with this, all of it is taken.
     #[allow(clippy::too_many_arguments)] // the fields of the event
-    pub(super) fn apply_sent_key(&mut self, id: MessageId, part: u8, parts: u8, carrier: CarrierId, at_ms: u64, reference: u16, key: u128) {
+    pub(super) fn apply_sent_key(
+        &mut self,
+        id: MessageId,
+        part: u8,
+        parts: u8,
+        carrier: CarrierId,
+        at_ms: u64,
+        reference: u16,
+        key: u128,
+    ) -> bool {
         self.touch(id);
         if self.took_earlier(id, part, carrier, key) {
-            return;
+            return false;
         }
         if self.replaying {
             self.sent_before(id, parts, carrier, reference);
         }
-        let Some(entry) = self.messages.get_mut(&id) else { return };
+        let Some(entry) = self.messages.get_mut(&id) else { return false };
         if entry.parts.len() != parts as usize {
             entry.parts = super::messages::Parts::unsent(parts);
         }
@@ -138,7 +149,8 @@ impl Engine {
         if is_news && all_taken && !self.replaying && !matches!(phase, Phase::Sent(_)) {
             self.quality.sent(carrier, number, self.now.wall_ms);
         }
-        if all_taken && !matches!(phase, Phase::Sent(_) | Phase::Settled(..)) {
+        let is_end = all_taken && !matches!(phase, Phase::Sent(_) | Phase::Settled(..));
+        if is_end {
             self.forget_doubt(id);
             self.set_phase(id, Phase::Sent(carrier));
             self.shrink(id, carrier);
@@ -146,6 +158,7 @@ impl Engine {
         if charge != 0 {
             self.spend(account, charge);
         }
+        is_end
     }
 
     /// Once no part is open any more, the message as a whole goes on.
@@ -193,7 +206,7 @@ impl Engine {
     fn sent(&mut self, id: MessageId, carrier: CarrierId) {
         let Some(entry) = self.messages.get(&id) else { return };
         let plan = self.plan.carrier(carrier);
-        let asked = plan.always_ask_receipt || (entry.message.report.wants_final() && !plan.never_ask_receipt);
+        let asked = plan.always_ask_receipt || (entry.message.asks_receipt() && !plan.never_ask_receipt);
         if !asked {
             self.verdict(id, State::SentFinal, 0);
         }

@@ -319,6 +319,10 @@ pub struct Report {
     pub state: ReceiptState,
     /// An intermediate notification, not the final one.
     pub intermediate: bool,
+    /// Of an intermediate one: it is our own, carriers have taken all of it. Of a final one: a carrier had taken some of it.
+    pub taken: bool,
+    /// The carrier that it is or was with.
+    pub carrier: Option<CarrierId>,
     /// Error as text, `000` if none.
     pub error: ArrayVec<u8, 8>,
     /// network_error_code of the carrier.

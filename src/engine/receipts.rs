@@ -7,10 +7,11 @@ use super::index::Found;
 use super::messages::{PartState, Parts, Phase};
 use super::outbox;
 use super::parked::ParkedReceipt;
-use super::port::{BindCommand, BindId, CarrierId, Delivery, ReceiptFacts, Received};
+use super::port::{BindCommand, BindId, CarrierId, Delivery, ReceiptFacts, Received, Report};
 use super::quality::Cause;
 use super::seek::Arrived;
 use super::{Effect, Engine};
+use crate::model::notes::Callback;
 use crate::model::state::ReceiptState;
 use crate::model::{Class, MessageId, State};
 use crate::number;
@@ -304,15 +305,36 @@ impl Engine {
         if !wanted || (!intermediate && entry.reported_final && !self.plan.account(account).correcting_receipt) {
             return;
         }
-        let mut report = outbox::report(&entry.message, state, facts.done_ms);
-        report.intermediate = intermediate;
+        entry.reported_final |= !intermediate;
+        let report = outbox::report(&entry.message, state, facts.done_ms);
+        self.tell(id, Report { intermediate, ..report }, facts, at_ms);
+    }
+
+    /// Carriers have taken all of it: told once, to those who asked for that. Live and in replay.
+    pub(super) fn report_taken(&mut self, id: MessageId, at_ms: u64) {
+        let Some(entry) = self.messages.get_mut(&id) else { return };
+        let wanted = entry.message.notes.as_ref().and_then(|notes| notes.callback.as_ref()).is_some_and(Callback::wants_taken);
+        if !wanted || entry.told_taken {
+            return;
+        }
+        entry.told_taken = true;
+        let state = ReceiptState::Accepted;
+        let facts = PartReceipt { state, is_final: false, error: *b"000", network_error: None, done_ms: at_ms };
+        let report = outbox::report(&entry.message, state, at_ms);
+        self.tell(id, Report { intermediate: true, taken: true, ..report }, &facts, at_ms);
+    }
+
+    fn tell(&mut self, id: MessageId, mut report: Report, facts: &PartReceipt, at_ms: u64) {
+        let Some(entry) = self.messages.get_mut(&id) else { return };
+        let account = entry.message.account;
+        report.carrier = entry.phase.carrier();
+        report.taken |= !report.intermediate && entry.sent_ms != 0;
         report.error = ArrayVec::from(facts.error).into_iter().collect();
         report.network_error = facts.network_error;
         report.parts = entry.parts.len() as u8;
         report.parts_delivered = entry.parts.count(PartState::Delivered) as u8;
         let key = DeliveryKey { message: id, serial: entry.reports };
         entry.reports = entry.reports.saturating_add(1);
-        entry.reported_final |= !intermediate;
         let delivery = Delivery::Receipt(report);
         // A delivery is rebuilt from its message's events. Where part of those went into a chunk it gets a record of its own.
         let home = match (entry.home, entry.base) {

@@ -376,10 +376,11 @@ impl Replay {
                 self.deliveries.insert(key, token);
                 return Some(Item::Delivery(token));
             }
-            Event::Settled { message, carrier, state, reports, reported_final } => {
+            Event::Settled { message, carrier, state, reports, reported_final, told_taken } => {
                 if let Some(entry) = engine.messages.get_mut(&message) {
                     entry.reports = reports;
                     entry.reported_final = reported_final;
+                    entry.told_taken = told_taken;
                 }
                 if state != State::Waiting {
                     engine.cut_for(message, carrier);

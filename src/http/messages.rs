@@ -11,7 +11,7 @@ use crate::engine::port::{Draft, Taken};
 use crate::engine::scope::Fault;
 use crate::link::accounts::AccountEntry;
 use crate::link::submissions::{Answer, BATCH_MAX, Submissions, SubmitError};
-use crate::link::translate::item::{Item, Sender, of_item};
+use crate::link::translate::item::{Item, Sender, Shape, of_item};
 use crate::model::notes::{Callback, CallbackForm, Notes};
 use crate::model::{Class, Refusal, Report};
 use crate::text::choose::Wanted;
@@ -265,6 +265,7 @@ fn draft(line: &Line<'_>, defaults: &Line<'_>, sender: &Sender<'_>, campaigns: &
         to: line.to.as_deref().unwrap_or_default(),
         from: line.from.as_deref().or(defaults.from.as_deref()).unwrap_or_default(),
         text: line.text.as_deref().or(defaults.text.as_deref()).unwrap_or_default(),
+        shape: Shape::default(),
         class: line.class.as_deref().or(defaults.class.as_deref()).map(class).transpose()?,
         encoding: line.encoding.as_deref().or(defaults.encoding.as_deref()).map_or(Ok(Wanted::Auto), encoding)?,
         transliteration: None,

@@ -146,6 +146,8 @@ pub struct Message {
     pub part: Option<Part>,
     /// Which reports upstream asked for.
     pub report: Report,
+    /// Carriers are asked for a final receipt though nobody may be told: whoever looks it up sees how it ended.
+    pub ask_receipt: bool,
     /// service_type of the submission, at most 5 octets.
     pub service_type: arrayvec::ArrayVec<u8, 5>,
     /// protocol_id, passed through.
@@ -184,6 +186,7 @@ impl Message {
             body,
             part: None,
             report: Report::default(),
+            ask_receipt: false,
             service_type: arrayvec::ArrayVec::new(),
             protocol_id: 0,
             priority: 0,
@@ -196,5 +199,10 @@ impl Message {
             charge: 0,
             notes: None,
         }
+    }
+
+    /// Carriers are to be asked for a final receipt.
+    pub fn asks_receipt(&self) -> bool {
+        self.ask_receipt || self.report.wants_final()
     }
 }

@@ -65,6 +65,23 @@ pub struct Callback {
     pub url: Box<str>,
 }
 
+/// dlr-mask of Kannel: the carrier took it.
+pub const KANNEL_TAKEN: u8 = 8;
+/// dlr-level 1 of Jasmin, which 3 holds too: what the carrier said when it was handed the message.
+pub const JASMIN_TAKEN: u8 = 1;
+
+impl Callback {
+    /// The sender is to be told that a carrier took the message.
+    pub fn wants_taken(&self) -> bool {
+        match self.form {
+            CallbackForm::Hook => false,
+            CallbackForm::Kannel => self.mask & KANNEL_TAKEN != 0,
+            CallbackForm::Jasmin => self.mask & JASMIN_TAKEN != 0,
+            CallbackForm::Twilio => true,
+        }
+    }
+}
+
 /// Addresses hold keys and numbers, references hold names: neither is shown.
 impl fmt::Debug for Notes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

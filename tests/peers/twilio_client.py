@@ -1,5 +1,5 @@
 """Twilio's own client against our door: usage twilio_client.py BASE ACCOUNT KEY CALLBACK. Only the address of its API domain is another; prints JSON."""
-import datetime, json, sys
+import datetime, json, sys, time
 from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
 
@@ -36,6 +36,19 @@ told["refused"] = {
     "body": refused(lambda: messages.create(to="+8613800138000", from_="SHOP")),
     "from": refused(lambda: messages.create(to="+8613800138000", body="x")),
     "token": refused(lambda: client("not-a-key-that-anybody-gave-out").messages.create(to="+8613800138000", from_="SHOP", body="x")),
+    "long": refused(lambda: messages.create(to="+8613800138000", from_="SHOP", body="x" * 1601)),
+    "service": refused(lambda: messages.create(to="+8613800138000", messaging_service_sid="MG" + "0" * 32, body="x")),
     "unknown": refused(lambda: messages("SM" + "0" * 32).fetch()),
 }
+try:
+    client("not-a-key-that-anybody-gave-out").messages(made.sid).fetch()
+except TwilioRestException as error:
+    told["denied"] = error.msg.removeprefix("Unable to fetch record: ")
+# Without a callback nobody is told; it can be looked up all the same.
+silent = messages.create(to="+8613800138002", from_="SHOP", body="silent")
+for _ in range(100):
+    told["silent"] = messages(silent.sid).fetch().status
+    if told["silent"] == "delivered":
+        break
+    time.sleep(0.1)
 print(json.dumps(told))

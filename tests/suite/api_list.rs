@@ -22,7 +22,7 @@ fn messages_are_listed_by_what_they_were_handed_in_with_page_by_page_for_their_a
     let later = json!({ "to": "13900000000", "text": "later", "send_at": soon, "campaign": "autumn" });
     assert_eq!(call(&gateway, "POST", "/v1/messages", &later.to_string()).status, 202);
     let list = |query: &str| call(&gateway, "GET", &format!("/v1/messages?{query}"), "").json();
-    until("all have ended", || list("state=sent_final&limit=100")["messages"].as_array().is_some_and(|rows| rows.len() == 25));
+    until("all have ended", || list("state=delivered&limit=100")["messages"].as_array().is_some_and(|rows| rows.len() == 25));
 
     assert_eq!(numbers(&list("to=13800000007")), ["+8613800000007"]);
     assert_eq!(numbers(&list("reference=order%203")), ["+8613800000003"]);

@@ -42,7 +42,7 @@ fn each_recipient_is_answered_with_an_id_or_a_reason_and_gets_its_own_text() {
     // What is over is told from the records.
     let path = format!("/v1/messages/{}", ids(&told)[1]);
     let over = || call(&gateway, "GET", &path, "").json();
-    until("it is told how it ended", || over()["state"].as_str() == Some("sent_final"));
+    until("it is told how it ended", || over()["state"].as_str() == Some("delivered"));
     assert_eq!((over()["reference"].as_str(), over()["campaign"].as_str()), (Some("order 7"), Some("spring")), "{}", over());
     let steps =
         |told: &Value| told["trail"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap().to_owned()).collect::<Vec<_>>();

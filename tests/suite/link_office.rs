@@ -113,6 +113,8 @@ pub fn report() -> Report {
         destination: Address::new(1, 1, b"8613812341234").unwrap(),
         state: ReceiptState::Delivered,
         intermediate: false,
+        taken: true,
+        carrier: None,
         error: b"000"[..].try_into().unwrap(),
         network_error: Some([3, 0, 0]),
         submit_ms: START_MS,

@@ -2,6 +2,7 @@
 //! frequent kinds cost no allocation.
 
 use super::{Event, EventError, Reader, VERSION, kind, read};
+use crate::model::notes::Callback;
 use crate::model::state::ReceiptState;
 use crate::model::{CarrierId, MessageId};
 use std::ops::Range;
@@ -16,7 +17,7 @@ pub enum Glance {
         at_ms: u64,
         /// Encoding to text, all of it.
         body: Range<usize>,
-        /// See [`crate::model::Report`]: bits for success, failure, intermediate.
+        /// See [`crate::model::Report`]: bits for success, failure, intermediate; and one for [`Callback::wants_taken`].
         report: u8,
     },
     /// A carrier took a part; of so many.
@@ -188,8 +189,9 @@ fn accepted(start: &[u8], at: &mut Reader<'_>) -> Result<(MessageId, Glance), Ev
     if bits & 8 != 0 {
         at.take(16)?;
     }
-    at.notes(bits & 16 != 0)?;
-    Ok((message, Glance::Accepted { at_ms, body, report: bits & 7 }))
+    let notes = at.notes(bits & 16 != 0)?;
+    let wants_taken = notes.as_ref().and_then(|notes| notes.callback.as_ref()).is_some_and(Callback::wants_taken);
+    Ok((message, Glance::Accepted { at_ms, body, report: bits & 7 | u8::from(wants_taken) << 3 }))
 }
 
 #[cfg(test)]

@@ -42,6 +42,8 @@ struct Live {
     handed: u8,
     /// Which reports it asks for, as in [`Glance::Accepted`].
     wish: u8,
+    /// Parts that a carrier took.
+    taken: u8,
     /// Ends that were written.
     revision: u8,
     /// Its acceptance is known.
@@ -377,6 +379,12 @@ impl Live {
                 // The late answer of a carrier that it left is about another copy.
                 if !self.left.as_ref().is_some_and(|left| left.contains(&carrier)) {
                     self.parts.of(parts);
+                    self.taken = self.taken.saturating_add(1);
+                }
+                // That is told once.
+                if self.taken >= parts && self.wish & 8 != 0 {
+                    self.reports = self.reports.saturating_add(1);
+                    self.wish &= !8;
                 }
                 Went::On
             }
@@ -402,7 +410,7 @@ impl Live {
                 Went::On
             }
             Glance::Moved { left, .. } => {
-                self.parts = Delivered::default();
+                (self.parts, self.taken) = (Delivered::default(), 0);
                 if let Some(carrier) = left {
                     self.left.get_or_insert_default().push(carrier);
                 }

@@ -9,12 +9,13 @@ use crate::http::messages::unanswered;
 use crate::http::problem::Problem;
 use crate::http::refusal::fault_of;
 use crate::link::accounts::AccountEntry;
-use crate::link::translate::item::{Item, of_item};
+use crate::link::translate::item::{Item, Shape, of_item};
 use crate::model::notes::{Callback, Notes};
 use crate::model::refusal::Fault as Whose;
 use crate::model::{Refusal, Report};
 use crate::text::choose::Wanted;
 use axum::extract::{FromRequest, Request};
+use axum::http::header;
 use percent_encoding::percent_decode;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -31,6 +32,15 @@ impl Fields {
             let name = String::from_utf8_lossy(&decoded(&pair[..at])).into_owned();
             self.0.push((name, decoded(pair.get(at + 1..).unwrap_or_default())));
         }
+    }
+
+    /// The fields of a JSON object; what is no text there stands as it is written.
+    fn read_json(&mut self, text: &[u8]) -> Result<(), serde_json::Error> {
+        for (name, value) in serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(text)? {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            self.0.push((name, value.into_bytes()));
+        }
+        Ok(())
     }
 
     /// The octets of the first field that has one of these names.
@@ -68,8 +78,13 @@ impl FromRequest<Api> for Form {
         let mut fields = Fields::default();
         fields.read(parts.uri.query().unwrap_or_default().as_bytes());
         let peer = peer(&parts);
+        let kind = parts.headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
         let Body(body) = Body::from_request(Request::from_parts(parts, body), api).await?;
-        fields.read(&body);
+        // As newer Jasmins take it.
+        match kind.is_some_and(|kind| kind.starts_with(b"application/json")) {
+            true => fields.read_json(&body).map_err(|error| Problem::json(&error))?,
+            false => fields.read(&body),
+        }
         Ok(Form { fields, peer })
     }
 }
@@ -79,6 +94,7 @@ impl FromRequest<Api> for Form {
 pub(super) struct Wish<'a> {
     pub from: &'a str,
     pub text: &'a str,
+    pub shape: Shape<'a>,
     pub encoding: Wanted,
     pub report: Report,
     pub callback: Option<Callback>,
@@ -91,43 +107,48 @@ pub(super) struct Wish<'a> {
 impl Wish<'_> {
     /// Nothing but these.
     pub(super) fn of<'a>(from: &'a str, text: &'a str) -> Wish<'a> {
-        let (report, tags) = (Report::default(), Box::default());
-        Wish { from, text, encoding: Wanted::Auto, report, callback: None, tags, due_ms: 0, expires_ms: 0, priority: 0 }
+        let (shape, report, tags) = (Shape::default(), Report::default(), Box::default());
+        Wish { from, text, shape, encoding: Wanted::Auto, report, callback: None, tags, due_ms: 0, expires_ms: 0, priority: 0 }
     }
 }
 
 /// What became of one number: taken, or why not and whether it may pass later.
 pub(super) type Handed = Result<Taken, (Fault, bool)>;
 
+/// The same text to each of these numbers, or what is wrong with it.
+pub(super) fn drafts(api: &Api, account: &AccountEntry, to: &[&str], wish: &Wish<'_>) -> Vec<Result<Draft, Fault>> {
+    let sender = api.submissions.sender(account);
+    let notes = Notes { tags: wish.tags.clone(), callback: wish.callback.clone(), ..Notes::default() };
+    let draft = |to: &&str| {
+        let item = Item {
+            notes: Some(&notes),
+            to,
+            from: wish.from,
+            text: wish.text,
+            shape: wish.shape,
+            class: None,
+            encoding: wish.encoding,
+            transliteration: None,
+            report: wish.report,
+            due_ms: wish.due_ms,
+            expires_ms: wish.expires_ms,
+            identity: "",
+        };
+        let mut message = of_item(&item, &sender)?;
+        // Just made: nothing is copied.
+        let made = Arc::make_mut(&mut message);
+        (made.priority, made.ask_receipt) = (wish.priority, true);
+        Ok(Draft { token: 0, message, campaign: None })
+    };
+    to.iter().map(draft).collect()
+}
+
 /// Hands in the same text to each of these numbers; the answers are in their order.
 ///
 /// # Errors
 /// There is no answer.
 pub(super) async fn hand_in(api: &Api, account: &AccountEntry, to: &[&str], wish: &Wish<'_>) -> Result<Vec<Handed>, Problem> {
-    let sender = api.submissions.sender(account);
-    let notes = Notes { tags: wish.tags.clone(), callback: wish.callback.clone(), ..Notes::default() };
-    let made: Vec<Result<Draft, Fault>> = to
-        .iter()
-        .map(|to| {
-            let item = Item {
-                notes: Some(&notes),
-                to,
-                from: wish.from,
-                text: wish.text,
-                class: None,
-                encoding: wish.encoding,
-                transliteration: None,
-                report: wish.report,
-                due_ms: wish.due_ms,
-                expires_ms: wish.expires_ms,
-                identity: "",
-            };
-            let mut message = of_item(&item, &sender)?;
-            // Just made: nothing is copied.
-            Arc::make_mut(&mut message).priority = wish.priority;
-            Ok(Draft { token: 0, message, campaign: None })
-        })
-        .collect();
+    let made = drafts(api, account, to, wish);
     let (mut drafts, mut places) = (Vec::new(), Vec::new());
     for made in made {
         places.push(made.map(|draft| drafts.push(draft)));

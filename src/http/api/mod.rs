@@ -38,7 +38,8 @@ use crate::link::submissions::Submissions;
 use crate::records::Records;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bulk::Bulk;
 use extract::Caller;
@@ -124,6 +125,11 @@ impl Api {
     }
 }
 
+fn nothing(uri: &Uri, status: StatusCode, code: &str, what: &str) -> Response {
+    let problem = || Problem::new(status, code, "", what, "what /docs lists").into_response();
+    twilio::nothing_here(uri.path(), status).unwrap_or_else(problem)
+}
+
 fn router(api: Api, settings: &Http) -> Router {
     Router::new()
         .route("/v1/messages", post(messages::submit).get(list::list))
@@ -141,9 +147,12 @@ fn router(api: Api, settings: &Http) -> Router {
         // Who asks stands in the body: until it is read it may be anybody's.
         .route("/cgi-bin/sendsms", get(kannel::sendsms).post(kannel::sendsms).layer(DefaultBodyLimit::max(FORM_MAX)))
         .route("/send", get(jasmin::send).post(jasmin::send).layer(DefaultBodyLimit::max(FORM_MAX)))
-        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "unknown_path", "", "there is nothing here", "what /docs lists") })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "", "this can't be done here", "what /docs lists")
+        .route("/rate", get(jasmin::rate))
+        .route("/balance", get(jasmin::balance))
+        .route("/ping", get(jasmin::ping))
+        .fallback(|uri: Uri| async move { nothing(&uri, StatusCode::NOT_FOUND, "unknown_path", "there is nothing here") })
+        .method_not_allowed_fallback(|uri: Uri| async move {
+            nothing(&uri, StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "this can't be done here")
         })
         .layer(DefaultBodyLimit::max(settings.max_body_bytes))
         .with_state(api)

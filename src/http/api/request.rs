@@ -7,7 +7,7 @@ pub(super) use crate::http::problem::bad_body;
 use crate::http::problem::{Problem, from_body};
 use crate::link::accounts::AccountEntry;
 use crate::link::submissions::{BATCH_MAX, Submissions};
-use crate::link::translate::item::{Item, Sender, of_item};
+use crate::link::translate::item::{Item, Sender, Shape, of_item};
 use crate::model::notes::{Callback, CallbackForm, Keyed, Notes};
 use crate::model::{Class, Encoding, Message, Report};
 use crate::text::choose::Wanted;
@@ -272,6 +272,7 @@ impl Shared {
             to: &own.to,
             from: all.from.as_deref().unwrap_or_default(),
             text,
+            shape: Shape::default(),
             class: self.class,
             encoding: self.encoding,
             transliteration: self.transliteration,
@@ -282,7 +283,8 @@ impl Shared {
         };
         let mut message = of_item(&item, sender)?;
         // Just made: nothing is copied.
-        Arc::make_mut(&mut message).identity = identity;
+        let made = Arc::make_mut(&mut message);
+        (made.identity, made.ask_receipt) = (identity, true);
         Ok(message)
     }
 }

@@ -1,5 +1,5 @@
 //! Twilio's door: its message resource, create, fetch and cancel, in its own words. The account SID is [`account_sid`] of the account's name, or the name
-//! itself; the auth token is one of the account's API keys. Status callbacks are signed with the secret of the account's hook.
+//! itself; the auth token is one of the account's API keys. Status callbacks are signed with the secret of the account's hook, as text.
 
 use super::Api;
 use super::extract::{Body, peer};
@@ -25,6 +25,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+/// Longest Body, characters.
+const BODY_MAX: usize = 1_600;
 /// Longest ValidityPeriod, seconds.
 const VALIDITY_MAX_S: u64 = 36_000;
 
@@ -42,6 +44,10 @@ impl Refused {
 
     fn bad(code: u32, message: impl Into<String>) -> Refused {
         Refused::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    fn unauthenticated() -> Refused {
+        Refused::new(StatusCode::UNAUTHORIZED, 20003, "Authenticate")
     }
 
     fn unknown() -> Refused {
@@ -72,7 +78,7 @@ impl From<Problem> for Refused {
     fn from(problem: Problem) -> Refused {
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let code = match problem.status {
-            401 => 20003,
+            401 => return Refused::unauthenticated(),
             403 => 20403,
             404 => 20404,
             429 => 20429,
@@ -103,7 +109,7 @@ fn of_fault((fault, retry): (Fault, bool), to: &str, from: &str) -> Refused {
 
 /// Whose key is shown, for the account that the path names.
 async fn caller(api: &Api, sid: &str, headers: &HeaderMap, parts: &Parts) -> Result<(Arc<Key>, Arc<AccountEntry>), Refused> {
-    let unknown = || Refused::new(StatusCode::UNAUTHORIZED, 20003, "Authenticate");
+    let unknown = Refused::unauthenticated;
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Basic "));
     let plain = shown.and_then(|shown| STANDARD.decode(shown.trim()).ok()).ok_or_else(unknown)?;
     let at = plain.iter().position(|&octet| octet == b':').ok_or_else(unknown)?;
@@ -158,13 +164,25 @@ fn message_of(sid: &str) -> Option<MessageId> {
     u64::from_str_radix(hex, 16).ok().map(MessageId)
 }
 
+/// What lies below Twilio's address is answered in its words, even where there is nothing.
+pub(super) fn nothing_here(path: &str, status: StatusCode) -> Option<Response> {
+    let is_its = path.starts_with("/2010-04-01/");
+    is_its.then(|| match status {
+        StatusCode::METHOD_NOT_ALLOWED => Refused::new(status, 20004, "Method not allowed").into_response(),
+        _ => Refused::unknown().into_response(),
+    })
+}
+
 /// `POST /2010-04-01/Accounts/{sid}/Messages.json`.
 pub(super) async fn create(State(api): State<Api>, asked: Asked) -> Result<Response, Refused> {
     let Asked { key, account, fields, .. } = asked;
     key.needs(Scope::MessagesWrite)?;
     let to = fields.text(&["To"]).ok_or_else(|| Refused::bad(21604, "A 'To' phone number is required."))?;
     let from = fields.text(&["From"]).unwrap_or_default();
-    if from.is_empty() && fields.text(&["MessagingServiceSid"]).is_none() && account.settings.default_source.is_empty() {
+    if from.is_empty() && fields.text(&["MessagingServiceSid"]).is_some() {
+        return Err(Refused::bad(21705, "The Messaging Service Sid is invalid: there are none here; send a From"));
+    }
+    if from.is_empty() && account.settings.default_source.is_empty() {
         return Err(Refused::bad(21603, "A 'From' phone number is required."));
     }
     if fields.text(&["MediaUrl", "ContentSid"]).is_some() {
@@ -173,6 +191,9 @@ pub(super) async fn create(State(api): State<Api>, asked: Asked) -> Result<Respo
     let text = String::from_utf8_lossy(fields.octets(&["Body"]).unwrap_or_default());
     if text.is_empty() {
         return Err(Refused::bad(21602, "Message body is required."));
+    }
+    if text.chars().count() > BODY_MAX {
+        return Err(Refused::bad(21617, "The concatenated message body exceeds the 1600 character limit"));
     }
     let now_ms = api.submissions.now().wall_ms;
     let mut wish = Wish::of(&from, &text);
@@ -185,7 +206,7 @@ pub(super) async fn create(State(api): State<Api>, asked: Asked) -> Result<Respo
         wish.expires_ms = wish.due_ms.max(now_ms) + seconds * 1000;
     }
     if let Some(url) = fields.text(&["StatusCallback"]) {
-        wish.report = Report { on_success: true, on_failure: true, intermediate: true };
+        wish.report = Report { on_success: true, on_failure: true, intermediate: false };
         wish.callback = Some(Callback { form: CallbackForm::Twilio, mask: 0, url: url.into() });
     }
     let handed = hand_in(&api, &account, &[&to], &wish).await?.pop();

@@ -22,7 +22,7 @@ use super::events::EventLogs;
 use super::instant::now_ms;
 use crate::config::AccountEvents;
 use crate::engine::port::{Delivery, DeliveryAnswer, DeliveryToken, Input, SessionId, UpstreamReply};
-use crate::model::AccountId;
+use crate::model::{AccountId, MessageId};
 use crate::telemetry::{HooksSnapshot, Telemetry};
 use dead::{DeadLetters, Letter, Reason};
 use endpoint::Endpoint;
@@ -37,8 +37,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use write::Request;
 pub use write::{JASMIN_BY_GET, JASMIN_FINAL, Written, account_sid, message_sid};
+use write::{Names, Request};
 
 /// Deliveries of one account that are here unanswered.
 pub const WINDOW: u32 = 2_000;
@@ -62,6 +62,8 @@ pub struct OwnHook {
     pub url: Arc<str>,
     /// What its deliveries are signed with.
     pub secret: Arc<[u8]>,
+    /// The same as it is configured: what Twilio's callbacks are signed with.
+    pub written: Arc<str>,
     /// Messages from phones go there.
     pub inbound: bool,
 }
@@ -75,8 +77,21 @@ pub struct Known {
     pub events: HashMap<AccountId, AccountEvents>,
     /// The name of each.
     pub names: Vec<Arc<str>>,
+    /// The name of each carrier, by its id.
+    pub carriers: Vec<Arc<str>>,
     /// How long each one's deliveries are tried, milliseconds.
     pub ages_ms: Vec<u64>,
+}
+
+impl Known {
+    fn names_of(&self, entry: &Entry) -> Names<'_> {
+        let carrier = match &*entry.item {
+            Delivery::Receipt(report) => report.carrier.and_then(|carrier| self.carriers.get(carrier.0 as usize)),
+            Delivery::Inbound(_) => None,
+        };
+        let account = self.names.get(entry.account.0 as usize).map_or("", |name| name);
+        Names { account, carrier: carrier.map_or("", |name| name) }
+    }
 }
 
 /// How requests are made.
@@ -217,6 +232,8 @@ pub struct Hooks {
     now: Instant,
     answers: BTreeMap<SessionId, Vec<(DeliveryToken, DeliveryAnswer)>>,
     running: JoinSet<Done>,
+    /// The messages that they are about: what is told of one is told in order.
+    told: HashSet<MessageId>,
     log: Log,
     dead: Arc<DeadLetters>,
     replays: mpsc::UnboundedReceiver<Vec<u64>>,
@@ -253,6 +270,7 @@ impl Hooks {
             now: Instant::now(),
             answers: BTreeMap::new(),
             running: JoinSet::new(),
+            told: HashSet::new(),
             log: Log::new(logs),
             dead,
             replays,
@@ -310,7 +328,11 @@ impl Hooks {
         let entry = Entry { session, account, whose: Whose::Engine(token), item, since_ms };
         self.tries.entry(token).or_default();
         let known = Arc::clone(&self.known.borrow());
-        let is_logged = known.events.get(&account).is_some_and(|events| events.inbound || matches!(*entry.item, Delivery::Receipt(_)));
+        let is_logged = known.events.get(&account).is_some_and(|events| match &*entry.item {
+            Delivery::Inbound(_) => events.inbound,
+            // That a carrier took it is told to those alone who asked for it.
+            Delivery::Receipt(report) => !(report.intermediate && report.taken),
+        });
         if is_logged && !self.log.has(token) {
             return self.log.queue(entry);
         }
@@ -345,7 +367,7 @@ impl Hooks {
         if is_read && matches!(*entry.item, Delivery::Inbound(_)) && own.is_none_or(|own| !own.inbound) {
             return self.answer(&entry, DeliveryAnswer::Taken);
         }
-        let request = match write::of(&entry.item, entry.since_ms, own, known.names.get(entry.account.0 as usize).map_or("", |name| name)) {
+        let request = match write::of(&entry.item, entry.since_ms, own, &known.names_of(&entry)) {
             Written::Request(request) => request,
             // Its sender did not ask to be told this.
             Written::Unasked => return self.answer(&entry, DeliveryAnswer::Taken),
@@ -510,6 +532,7 @@ impl Hooks {
             }
         }
         let events = done.entries.len() as u64;
+        done.entries.iter().for_each(|entry| _ = self.told.remove(&message_of(entry)));
         match done.result {
             Ok(()) => {
                 self.figures.taken += events;
@@ -534,15 +557,20 @@ impl Hooks {
         let (at_once, batch) = (self.settings.at_once, self.settings.batch);
         for (origin, endpoint) in &mut self.endpoints {
             while endpoint.under_way < endpoint.may_have(at_once) {
-                let Some(first) = endpoint.queue.pop_front() else { break };
+                let is_free = |item: &Item| !self.told.contains(&message_of(&item.entry));
+                let Some(first) = endpoint.queue.iter().position(is_free).and_then(|at| endpoint.queue.remove(at)) else { break };
                 let (mut entries, mut request) = (vec![first.entry], first.request);
                 while entries.len() < batch
-                    && endpoint.queue.front().is_some_and(|next| next.batch == first.batch && request.may_hold(&next.request))
+                    && endpoint
+                        .queue
+                        .front()
+                        .is_some_and(|next| next.batch == first.batch && is_free(next) && request.may_hold(&next.request))
                     && let Some(next) = endpoint.queue.pop_front()
                 {
                     entries.push(next.entry);
                     request.add(next.request);
                 }
+                self.told.extend(entries.iter().map(message_of));
                 endpoint.under_way += 1;
                 self.running.spawn(send(self.client.clone(), self.settings.guard, origin.clone(), entries, request));
             }
@@ -558,6 +586,14 @@ impl Hooks {
         let Some(engine) = self.engine.upgrade() else { return false };
         let inputs = std::mem::take(&mut self.answers).into_iter();
         engine.send(inputs.map(|(session, answers)| Input::Answered { session, answers }).collect()).await.is_ok()
+    }
+}
+
+/// Which message a delivery is about.
+fn message_of(entry: &Entry) -> MessageId {
+    match &*entry.item {
+        Delivery::Receipt(report) => report.message,
+        Delivery::Inbound(inbound) => inbound.message,
     }
 }
 

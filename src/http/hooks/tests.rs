@@ -49,7 +49,12 @@ async fn answering(status: u16, ids: mpsc::UnboundedSender<String>) -> String {
 
 /// What the engine is told of deliveries that have waited since these times, and the dead letters then.
 async fn answers_to(since_ms: &[u64], dead: &Arc<DeadLetters>, replays: mpsc::UnboundedReceiver<Vec<u64>>) -> Vec<DeliveryAnswer> {
-    let own = OwnHook { url: failing().await.into(), secret: (*b"0123456789abcdef").into(), inbound: true };
+    let own = OwnHook {
+        url: failing().await.into(),
+        secret: (*b"0123456789abcdef").into(),
+        written: "MDEyMzQ1Njc4OWFiY2RlZg==".into(),
+        inbound: true,
+    };
     let known = Known { hooks: [(AccountId(0), own)].into(), names: vec!["shop".into()], ages_ms: vec![AGE_MS], ..Known::default() };
     let (engine, mut told) = mpsc::channel(10);
     let (_known, known) = watch::channel(Arc::new(known));
@@ -107,7 +112,8 @@ async fn the_engine_keeps_what_is_given_up_until_it_is_written_down_as_a_dead_le
 /// The ids of the requests in which these tokens come to an endpoint that answers with this status, `rounds` times, and what the engine is told each time.
 async fn ids_of(status: u16, rounds: &[std::ops::Range<u64>]) -> (Vec<Vec<String>>, Vec<BTreeMap<u64, DeliveryAnswer>>) {
     let (sender, mut ids) = mpsc::unbounded_channel();
-    let own = OwnHook { url: answering(status, sender).await.into(), secret: (*b"0123456789abcdef").into(), inbound: true };
+    let own =
+        OwnHook { url: answering(status, sender).await.into(), secret: (*b"0123456789abcdef").into(), written: "".into(), inbound: true };
     let known = Known { hooks: [(AccountId(0), own)].into(), names: vec!["shop".into()], ages_ms: vec![AGE_MS], ..Known::default() };
     let (engine, mut told) = mpsc::channel(10);
     let (_known, known) = watch::channel(Arc::new(known));

@@ -6,8 +6,9 @@ use super::event::{Event, digits};
 use crate::engine::port::{Delivery, Report};
 use crate::http::instant::iso;
 use crate::model::Address;
-use crate::model::notes::{Callback, CallbackForm};
+use crate::model::notes::{Callback, CallbackForm, JASMIN_TAKEN, KANNEL_TAKEN};
 use crate::model::state::ReceiptState;
+use crate::smpp::status;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -28,6 +29,13 @@ const KANNEL_REFUSED: u8 = 16;
 pub const JASMIN_FINAL: u8 = 2;
 /// Beside it: it is told by GET.
 pub const JASMIN_BY_GET: u8 = 16;
+
+/// The names of an account and of a carrier; empty: there is none.
+#[derive(Clone, Copy)]
+pub struct Names<'a> {
+    pub account: &'a str,
+    pub carrier: &'a str,
+}
 
 /// What becomes of a delivery.
 pub enum Written {
@@ -59,8 +67,9 @@ enum Content {
     Form(Vec<(&'static str, String)>, Option<String>),
 }
 
-/// Writes one delivery. `since_ms`: since when it waits; `account`: its name.
-pub fn of(delivery: &Delivery, since_ms: u64, own: Option<&OwnHook>, account: &str) -> Written {
+/// Writes one delivery. `since_ms`: since when it waits.
+pub fn of(delivery: &Delivery, since_ms: u64, own: Option<&OwnHook>, names: &Names<'_>) -> Written {
+    let account = names.account;
     let report = match delivery {
         Delivery::Inbound(inbound) => return to_hook(None, own, Event::of_inbound(inbound, account)),
         Delivery::Receipt(report) => report,
@@ -68,8 +77,8 @@ pub fn of(delivery: &Delivery, since_ms: u64, own: Option<&OwnHook>, account: &s
     let Some(callback) = report.notes.as_ref().and_then(|notes| notes.callback.as_ref()) else { return Written::Nowhere };
     match callback.form {
         CallbackForm::Hook => to_hook(Some(&*callback.url).filter(|url| !url.is_empty()), own, Event::of_report(report, since_ms, account)),
-        CallbackForm::Kannel => kannel(report, callback, account),
-        CallbackForm::Jasmin => jasmin(report, callback),
+        CallbackForm::Kannel => kannel(report, callback, names),
+        CallbackForm::Jasmin => jasmin(report, callback, names),
         CallbackForm::Twilio => twilio(report, callback, own, account),
     }
 }
@@ -162,15 +171,17 @@ fn written(address: &Address) -> String {
 /// The bit of Kannel's dlr-mask that a report is.
 fn kannel_type(report: &Report) -> u8 {
     match report.state {
+        _ if report.intermediate && report.taken => KANNEL_TAKEN,
         _ if report.intermediate => KANNEL_BUFFERED,
         ReceiptState::Delivered => KANNEL_DELIVERED,
-        ReceiptState::Rejected => KANNEL_REFUSED,
+        // What a carrier took first and reported as refused later has failed.
+        ReceiptState::Rejected if !report.taken => KANNEL_REFUSED,
         _ => KANNEL_FAILED,
     }
 }
 
 /// The address with its placeholders filled in, as Kannel's manual lists them for dlr-url. In a report the phone is the sender.
-fn kannel(report: &Report, callback: &Callback, account: &str) -> Written {
+fn kannel(report: &Report, callback: &Callback, names: &Names<'_>) -> Written {
     let mut kind = kannel_type(report);
     // Kannel tells refusals apart only where that was asked; a failure they are in any case.
     if kind == KANNEL_REFUSED && callback.mask & KANNEL_REFUSED == 0 {
@@ -181,8 +192,11 @@ fn kannel(report: &Report, callback: &Callback, account: &str) -> Written {
     }
     let [submitted, done] = [report.submit_ms, report.done_ms].map(|ms| Timestamp::from_millisecond(ms as i64).unwrap_or_default());
     let short = |at: Timestamp| at.strftime("%y%m%d%H%M").to_string();
-    let answer = || {
-        format!(
+    let answer = || match kind {
+        // As Kannel has it where there is no receipt yet.
+        KANNEL_TAKEN => "ACK/".to_owned(),
+        KANNEL_REFUSED => format!("NACK/{}", String::from_utf8_lossy(&report.error)),
+        _ => format!(
             "id:{} sub:{:03} dlvrd:{:03} submit date:{} done date:{} stat:{} err:{} text:",
             report.message,
             report.parts,
@@ -191,7 +205,7 @@ fn kannel(report: &Report, callback: &Callback, account: &str) -> Written {
             short(done),
             report.state.stat(),
             String::from_utf8_lossy(&report.error)
-        )
+        ),
     };
     let mut filled = String::with_capacity(callback.url.len() + 64);
     let mut rest = &*callback.url;
@@ -200,15 +214,24 @@ fn kannel(report: &Report, callback: &Callback, account: &str) -> Written {
         let mut after = rest[at + 1..].chars();
         let value = match after.next() {
             Some('d') => kind.to_string(),
-            Some('A') => answer(),
+            // The text of what is reported, which Kannel hands on as that of a message.
+            Some('A' | 'a' | 'b') => answer(),
+            Some('k') => answer().split(' ').next().unwrap_or_default().to_owned(),
+            Some('i') => names.carrier.to_owned(),
             Some('p' | 'q') => written(&report.destination),
             Some('P' | 'Q') => digits(&report.source),
             Some('I' | 'F') => report.message.to_string(),
             Some('t') => done.strftime("%Y-%m-%d %H:%M:%S").to_string(),
             Some('T') => done.as_second().to_string(),
-            Some('n' | 'o') => account.to_owned(),
+            Some('n' | 'o') => names.account.to_owned(),
+            Some('R') => callback.url.to_string(),
             Some('c') => "0".to_owned(),
-            Some('i' | 'a' | 'b' | 'k' | 's' | 'r' | 'u' | 'm' | 'C') => String::new(),
+            Some('C') => "UTF-8".to_owned(),
+            Some('O') => "00".to_owned(),
+            // Class and waiting indication of a report: none.
+            Some('m' | 'M') => "-1".to_owned(),
+            // What a report has not: further words, a header, billing and meta data, the carrier's number, times.
+            Some('s' | 'S' | 'r' | 'u' | 'B' | 'D' | 'f' | 'v' | 'V') => String::new(),
             Some('%') => "%".to_owned(),
             // Not one of Kannel's: an octet that was written in hexadecimal, or anything else; it stays.
             _ => {
@@ -225,8 +248,14 @@ fn kannel(report: &Report, callback: &Callback, account: &str) -> Written {
     request(&filled, Content::Get)
 }
 
-fn jasmin(report: &Report, callback: &Callback) -> Written {
-    if callback.mask & JASMIN_FINAL == 0 || report.intermediate {
+/// What a carrier said when it was handed the message is of level 1, what it reported later of level 2.
+fn jasmin(report: &Report, callback: &Callback, names: &Names<'_>) -> Written {
+    let wants = |level: u8| callback.mask & level != 0;
+    let is_refused = report.state == ReceiptState::Rejected && !report.taken && wants(JASMIN_TAKEN);
+    if report.intermediate && report.taken || is_refused {
+        return if wants(JASMIN_TAKEN) { jasmin_first(report, callback, names) } else { Written::Unasked };
+    }
+    if report.intermediate || !wants(JASMIN_FINAL) {
         return Written::Unasked;
     }
     let [submitted, done] = [report.submit_ms, report.done_ms].map(|ms| Timestamp::from_millisecond(ms as i64).unwrap_or_default());
@@ -236,7 +265,7 @@ fn jasmin(report: &Report, callback: &Callback) -> Written {
         ("id_smsc", report.message.to_string()),
         ("message_status", report.state.stat().to_owned()),
         ("level", "2".to_owned()),
-        ("connector", "hongyan".to_owned()),
+        ("connector", names.carrier.to_owned()),
         ("subdate", short(submitted)),
         ("donedate", short(done)),
         ("sub", format!("{:03}", report.parts)),
@@ -244,6 +273,27 @@ fn jasmin(report: &Report, callback: &Callback) -> Written {
         ("err", String::from_utf8_lossy(&report.error).into_owned()),
         ("text", String::new()),
     ];
+    by_jasmins_method(callback, fields)
+}
+
+fn jasmin_first(report: &Report, callback: &Callback, names: &Names<'_>) -> Written {
+    let said = match report.intermediate {
+        true => Some(status::ESME_ROK),
+        // The status in decimal digits; our own reasons have numbers that are no status.
+        false => {
+            std::str::from_utf8(&report.error).ok().and_then(|digits| digits.parse::<u32>().ok()).filter(|&said| said != status::ESME_ROK)
+        }
+    };
+    let fields = vec![
+        ("id", report.message.to_string()),
+        ("message_status", said.and_then(status::name).unwrap_or("ESME_RSUBMITFAIL").to_owned()),
+        ("level", "1".to_owned()),
+        ("connector", names.carrier.to_owned()),
+    ];
+    by_jasmins_method(callback, fields)
+}
+
+fn by_jasmins_method(callback: &Callback, fields: Vec<(&'static str, String)>) -> Written {
     if callback.mask & JASMIN_BY_GET == 0 {
         return request(&callback.url, Content::Form(fields, None));
     }
@@ -288,9 +338,10 @@ fn twilio(report: &Report, callback: &Callback, own: Option<&OwnHook>, account: 
         // Unknown error: the carrier's own code means nothing to such a client.
         fields.insert(2, ("ErrorCode", "30008".to_owned()));
     }
-    // The fields stand in the order of their names already, as the signature wants them.
+    // The fields stand in the order of their names already, as the signature wants them. The key is the text of the secret: to Twilio's own helper
+    // libraries an auth token is a text.
     let signature = own.map(|own| {
-        let mut mac = Hmac::<Sha1>::new_from_slice(&own.secret).expect("HMAC takes keys of any length");
+        let mut mac = Hmac::<Sha1>::new_from_slice(own.written.as_bytes()).expect("HMAC takes keys of any length");
         mac.update(callback.url.as_bytes());
         fields.iter().for_each(|(name, value)| {
             mac.update(name.as_bytes());
@@ -326,7 +377,7 @@ mod tests {
     }
 
     fn url_of(delivery: &Delivery, own: Option<&OwnHook>) -> String {
-        match of(delivery, 1_790_000_061_000, own, "shop") {
+        match of(delivery, 1_790_000_061_000, own, &Names { account: "shop", carrier: "east" }) {
             Written::Request(request) => request.url.to_string(),
             Written::Unasked => "unasked".to_owned(),
             Written::Nowhere => "nowhere".to_owned(),
@@ -347,14 +398,43 @@ mod tests {
         let refused = url_of(&report(CallbackForm::Kannel, 3, "http://c.example/%d", ReceiptState::Rejected), None);
         assert_eq!(refused, "http://c.example/2", "a refusal is a failure to who didn't ask for refusals");
         assert_eq!(url_of(&report(CallbackForm::Kannel, 31, "dlr?%d", ReceiptState::Delivered), None), "nowhere");
+        let rest = "http://c.example/dlr?i=%i&k=%k&c=%c&m=%m&s=%s&C=%C&O=%O&z=%z&n=%n";
+        let filled = url_of(&report(CallbackForm::Kannel, 31, rest, ReceiptState::Delivered), None);
+        assert_eq!(
+            filled, "http://c.example/dlr?i=east&k=id%3A2100000000000000007&c=0&m=-1&s=&C=UTF-8&O=00&z=%z&n=shop",
+            "what Kannel doesn't know stays"
+        );
+    }
+
+    /// The report that carriers have taken a message.
+    fn taken(delivery: Delivery) -> Delivery {
+        let Delivery::Receipt(report) = delivery else { panic!("a report") };
+        Delivery::Receipt(Report { state: ReceiptState::Accepted, intermediate: true, taken: true, ..report })
+    }
+
+    #[test]
+    fn who_asked_is_told_that_a_carrier_took_or_refused_it() {
+        let of = |form, mask, state| report(form, mask, "http://c.example/%d?a=%A", state);
+        let kannel = |mask| url_of(&taken(of(CallbackForm::Kannel, mask, ReceiptState::Accepted)), None);
+        assert_eq!((kannel(31).as_str(), kannel(23).as_str()), ("http://c.example/8?a=ACK%2F", "unasked"));
+        let refused = url_of(&of(CallbackForm::Kannel, 31, ReceiptState::Rejected), None);
+        assert_eq!(refused, "http://c.example/16?a=NACK%2F000");
+        let by_get = |level, state| report(CallbackForm::Jasmin, level | JASMIN_BY_GET, "http://j.example/dlr", state);
+        let first = url_of(&taken(by_get(3, ReceiptState::Accepted)), None);
+        assert_eq!(first, "http://j.example/dlr?id=2100000000000000007&message_status=ESME_ROK&level=1&connector=east");
+        assert_eq!(url_of(&taken(by_get(2, ReceiptState::Accepted)), None), "unasked");
+        let refused = url_of(&by_get(1, ReceiptState::Rejected), None);
+        assert!(refused.contains("message_status=ESME_RSUBMITFAIL&level=1"), "{refused}");
+        assert!(url_of(&by_get(3, ReceiptState::Delivered), None).contains("message_status=DELIVRD&level=2"));
     }
 
     #[test]
     fn a_hook_gets_events_that_travel_together_and_are_signed() {
-        let own = OwnHook { url: "https://shop.example/hook".into(), secret: (*b"0123456789abcdef").into(), inbound: true };
+        let own =
+            OwnHook { url: "https://shop.example/hook".into(), secret: (*b"0123456789abcdef").into(), written: "".into(), inbound: true };
         let first = report(CallbackForm::Hook, 0, "", ReceiptState::Delivered);
         assert_eq!(url_of(&first, None), "no hook");
-        let written = |delivery: &Delivery| match of(delivery, 1_790_000_061_000, Some(&own), "shop") {
+        let written = |delivery: &Delivery| match of(delivery, 1_790_000_061_000, Some(&own), &Names { account: "shop", carrier: "east" }) {
             Written::Request(request) => request,
             _ => panic!("a request"),
         };

@@ -5,11 +5,15 @@ use super::body::transliteration;
 use crate::config::Account;
 use crate::engine::scope::Fault;
 use crate::model::callback::{names_public, parsed};
+use crate::model::message::Part;
 use crate::model::notes::{Callback, CallbackForm, Notes, REFERENCE_MAX, TAG_MAX, TAGS_MAX, URL_MAX};
-use crate::model::{AccountId, Address, Class, Message, Now, Report};
+use crate::model::{AccountId, Address, Body, Class, Encoding, Message, Now, Report};
 use crate::number::{HomeRegion, from_text, unpack};
 use crate::text::choose::{Options, Wanted, choose};
+use crate::text::data_coding::{self, DefaultAlphabet};
+use crate::text::segment::{self, MAX_PARTS, SegmentRule};
 use crate::text::transliterate::Transliteration;
+use crate::text::{transcode, udh};
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -17,6 +21,26 @@ use xxhash_rust::xxh3::xxh3_64;
 pub const IDENTITY_MAX: usize = 64;
 /// Farthest time that a message may be due at or valid until, milliseconds from now: what SMPP's relative times can say at most is near it.
 const AHEAD_MAX_MS: u64 = 366 * 86_400_000;
+
+/// What stands before a text or in its place, in the fields that SMPP has for it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Shape<'a> {
+    /// The user data header, its length octet included; empty: none.
+    pub header: &'a [u8],
+    /// Octets in place of the text, to be read as `data_coding` says.
+    pub octets: Option<&'a [u8]>,
+    /// Beside a text: its message class or waiting indication, if it says one.
+    pub data_coding: u8,
+    /// protocol_id, passed through.
+    pub protocol_id: u8,
+}
+
+impl Shape<'_> {
+    /// There is something to be sent even where the text is empty: a header, or the indication that messages wait.
+    pub fn is_whole(&self) -> bool {
+        !self.header.is_empty() || data_coding::read(self.data_coding).waiting.is_some()
+    }
+}
 
 /// A message as somebody without a session wants it sent. Times are wall milliseconds, 0 where left open.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +53,8 @@ pub struct Item<'a> {
     pub from: &'a str,
     /// The text.
     pub text: &'a str,
+    /// What stands before it or in its place.
+    pub shape: Shape<'a>,
     /// The class; `None`: the account's.
     pub class: Option<Class>,
     /// The encoding that is wanted.
@@ -71,30 +97,75 @@ pub fn of_item(item: &Item<'_>, by: &Sender<'_>) -> Result<Arc<Message>, Fault> 
     let destination =
         Address::new(1, 1, &unpack(number)).ok_or_else(|| bad("destination", "to", "the number is too long", "at most 15 digits"))?;
     let source = source(item.from, by.account)?;
-    if item.text.is_empty() {
-        return Err(bad("length", "text", "the text is empty", "a text"));
-    }
-    let options = Options {
-        wanted: item.encoding,
-        transliteration: item.transliteration.unwrap_or_else(|| transliteration(by.account)),
-        ..Options::default()
-    };
-    let fix = "another text, or encoding auto";
-    let chosen = choose(item.text, &options).map_err(|error| bad("encoding", "text", error.to_string(), fix))?;
+    let (body, part) = body(item, by.account)?;
     if item.identity.len() > IDENTITY_MAX {
         return Err(bad("length", "identity", "the identity is too long", "at most 64 octets"));
     }
     times(item, by.now.wall_ms)?;
     let notes = item.notes.map(|notes| checked(notes, item.report, by)).transpose()?.flatten();
     Ok(Arc::new(Message {
+        part,
         report: item.report,
+        protocol_id: item.shape.protocol_id,
         accepted_ms: by.now.wall_ms,
         due_ms: item.due_ms,
         expires_ms: item.expires_ms,
         identity: identity(item.identity),
         notes,
-        ..Message::new(by.id, item.class.unwrap_or(by.account.class), [source, destination], number, chosen.body)
+        ..Message::new(by.id, item.class.unwrap_or(by.account.class), [source, destination], number, body)
     }))
+}
+
+/// The body and, if its header says so, which part of a longer text it is.
+fn body(item: &Item<'_>, account: &Account) -> Result<(Body, Option<Part>), Fault> {
+    let Shape { header, octets, data_coding, .. } = item.shape;
+    let has_header = !header.is_empty();
+    let malformed =
+        || bad("encoding", "udh", "the header is malformed", "its length without this octet, then elements of id, length and data");
+    if has_header && udh::parse(header).map_or(true, |read| read.octets() != header.len()) {
+        return Err(malformed());
+    }
+    if octets.map_or(item.text.is_empty(), <[u8]>::is_empty) && !item.shape.is_whole() {
+        return Err(bad("length", "text", "the text is empty", "a text"));
+    }
+    let body = match octets {
+        Some(octets) => {
+            let wire = [header, octets].concat();
+            transcode::from_wire(&wire, data_coding, has_header, DefaultAlphabet::Gsm7).map_err(|_| malformed())?
+        }
+        None => {
+            let options = Options {
+                wanted: item.encoding,
+                transliteration: item.transliteration.unwrap_or_else(|| transliteration(account)),
+                ..Options::default()
+            };
+            let fix = "another text, or encoding auto";
+            let chosen = choose(item.text, &options).map_err(|error| bad("encoding", "text", error.to_string(), fix))?;
+            shaped(chosen.body, header, data_coding)
+        }
+    };
+    if body.encoding == Encoding::Ucs2 && body.text().len() % 2 != 0 {
+        return Err(bad("encoding", "text", "UTF-16 has an even number of octets", "all of them"));
+    }
+    if segment::count(&body, &SegmentRule::default()) > MAX_PARTS {
+        return Err(bad("length", "text", "the text is too long", "at most 255 segments"));
+    }
+    let part = if has_header { udh::parse(header).ok().and_then(|read| read.concatenation()) } else { None };
+    Ok((body, part))
+}
+
+/// A text's body behind a header, with the class or waiting indication of a data_coding.
+fn shaped(body: Body, header: &[u8], coding: u8) -> Body {
+    let said = data_coding::read(coding);
+    let raw_data_coding = match (said.class, said.waiting) {
+        (None, None) => body.raw_data_coding,
+        _ if data_coding::encoding(said.alphabet, DefaultAlphabet::Gsm7) == body.encoding => coding,
+        _ => data_coding::moved(coding, body.encoding),
+    };
+    if header.is_empty() {
+        return Body { raw_data_coding, ..body };
+    }
+    Body { raw_data_coding, header_len: header.len() as u8, octets: [header, body.text()].concat().into(), ..body }
 }
 
 /// Notes within their bounds. Reports that are asked for and have no address go to the account's own hook or its events, if it has them.
@@ -175,7 +246,21 @@ mod tests {
 
     fn item<'a>(to: &'a str, text: &'a str) -> Item<'a> {
         let (class, encoding, report) = (None, Wanted::Auto, Report::default());
-        Item { to, from: "", text, class, encoding, transliteration: None, report, due_ms: 0, expires_ms: 0, identity: "", notes: None }
+        let shape = Shape::default();
+        Item {
+            to,
+            from: "",
+            text,
+            shape,
+            class,
+            encoding,
+            transliteration: None,
+            report,
+            due_ms: 0,
+            expires_ms: 0,
+            identity: "",
+            notes: None,
+        }
     }
 
     fn made(item: &Item<'_>, account: &Account) -> Result<Arc<Message>, (&'static str, &'static str)> {
@@ -198,6 +283,34 @@ mod tests {
         assert_eq!(made(&item("13800138000", "x"), &account).unwrap().identity, 0);
         let number = made(&Item { from: "+8510690001", ..item("13800138000", "x") }, &account).unwrap();
         assert_eq!((number.source.ton, &number.source.digits[..]), (1, &b"8510690001"[..]));
+    }
+
+    #[test]
+    fn octets_and_headers_stand_in_a_message_as_they_came() {
+        let account = Account::plain("shop", "x");
+        let port: &[u8] = &[6, 5, 4, 0x15, 0x81, 0, 0];
+        let shape = Shape { header: port, octets: Some(&[1, 0x82, 0]), data_coding: 4, protocol_id: 65 };
+        let message = made(&Item { shape, ..item("13800138000", "") }, &account).unwrap();
+        let body = &message.body;
+        assert_eq!((body.encoding, body.raw_data_coding, body.header(), body.text()), (Encoding::Binary, 4, port, &[1, 0x82, 0][..]));
+        assert_eq!((message.protocol_id, message.part), (65, None));
+        let shape = Shape { header: &[5, 0, 3, 7, 2, 1], data_coding: 0x11, ..Shape::default() };
+        let message = made(&Item { shape, ..item("13800138000", "雁") }, &account).unwrap();
+        let body = &message.body;
+        assert_eq!((body.encoding, body.raw_data_coding, body.header_len, body.text()), (Encoding::Ucs2, 0x19, 6, &[0x96, 0xC1][..]));
+        assert_eq!(message.part, Some(Part { reference: 7, total: 2, number: 1 }));
+        let class = Shape { data_coding: 0xF0, ..Shape::default() };
+        assert_eq!(made(&Item { shape: class, ..item("13800138000", "x") }, &account).unwrap().body.raw_data_coding, 0xF0);
+        let waiting = Shape { data_coding: 0xC8, ..Shape::default() };
+        assert!(made(&Item { shape: waiting, ..item("13800138000", "") }, &account).unwrap().body.text().is_empty());
+        for (header, octets, fault) in [
+            (&[5u8, 0][..], None, ("encoding", "udh")),
+            (&[], Some(&[1u8][..]), ("encoding", "text")),
+            (&[], Some(&[]), ("length", "text")),
+        ] {
+            let shape = Shape { header, octets, data_coding: 8, protocol_id: 0 };
+            assert_eq!(made(&Item { shape, ..item("13800138000", "x") }, &account).unwrap_err(), fault, "{shape:?}");
+        }
     }
 
     #[test]

@@ -236,6 +236,7 @@ fn registered_delivery(message: &Message, rule: OctetRule, ask_receipt: bool) ->
         OctetRule::Keep if !ask_receipt => 0,
         OctetRule::Keep => {
             let final_report = match (message.report.on_success, message.report.on_failure) {
+                _ if message.ask_receipt => 1,
                 (true, false) => 3,
                 (false, true) => 2,
                 (true, true) => 1,
