@@ -45,23 +45,25 @@ const DOORS: [(&str, &str); 3] = [
     (
         "Kannel",
         "`GET` and `POST /cgi-bin/sendsms` with `username` and `password` as SMPP's binds show them, `to` (several with blanks or commas between), `text`, `from`, `charset`, \
-        `coding` (0 or 2), `validity` and `deferred` (minutes), `priority` (0 to 3), `dlr-mask` and `dlr-url`. Refused: `udh` and `coding=1`. Bits of `dlr-mask`: 1 delivered, \
-        2 failed, 4 buffered, 16 refused. Placeholders of `dlr-url`: `%d` the bit, `%A` the receipt's text, `%p` and `%q` the phone, `%P` and `%Q` the sender, `%I` and `%F` \
-        the message's id, `%t` and `%T` the time, `%n` and `%o` the account, `%c` 0, `%%` a percent sign; `%i %a %b %k %s %r %u %m %C` are empty. Called by GET, not signed.",
+        `coding` (0, 1 for octets, 2 for UCS-2), `udh`, `mclass`, `mwi`, `alt-dcs`, `pid`, `validity` and `deferred` (minutes), `priority` (0 to 3), `dlr-mask` and `dlr-url`. Bits of \
+        `dlr-mask`: 1 delivered, 2 failed, 4 buffered, 8 a carrier took it, 16 a carrier refused it. Placeholders of `dlr-url`: `%d` the bit, `%A` the receipt's text, `%p` and `%q` the phone, \
+        `%P` and `%Q` the sender, `%I` and `%F` the message's id, `%i` the carrier, `%t` and `%T` the time, `%n` and `%o` the account, `%%` a percent sign; the others are \
+        what a report has of them, mostly nothing. Called by GET, not signed.",
     ),
     (
         "Jasmin",
-        "`GET` and `POST /send` with `username`, `password`, `to`, `content` or `hex-content`, `from`, `coding` (0, 1, 3 or 8), `priority`, `sdt` or \
-        `schedule_delivery_time`, `validity-period` (minutes), `tags`, `dlr=yes`, `dlr-url`, `dlr-level` and `dlr-method`. Levels 2 and 3 tell the end; level 1, that a carrier \
-        took it, is not told. The callback has `id`, `id_smsc`, `message_status`, `level`, `connector`, `subdate`, `donedate`, `sub`, `dlvrd`, `err` and `text`; not signed. \
-        Refused: `custom_tlvs` and names that Jasmin does not know.",
+        "`GET` and `POST /send` with `username`, `password`, `to`, `content` or `hex-content`, `from`, `coding` (0 to 10, 13, 14), `priority`, `sdt` or \
+        `schedule_delivery_time`, `validity-period` (minutes), `tags`, `dlr=yes`, `dlr-url`, `dlr-level` and `dlr-method`; `GET /balance`, `/rate` and `/ping`. Level 1 tells what the \
+        carrier said when it was handed the message (`id`, `message_status`, `level`, `connector`), 2 how it ended (with `id_smsc`, `subdate`, `donedate`, `sub`, `dlvrd`, `err` and \
+        `text` besides), 3 both; not signed. Refused: `custom_tlvs` and names that Jasmin does not know.",
     ),
     (
         "Twilio",
         "`POST /2010-04-01/Accounts/{Sid}/Messages.json` with `To`, `From`, `Body`, `StatusCallback`, `SendAt` and `ValidityPeriod`; `GET` and `POST` \
-        `/Messages/{Sid}.json` look up and cancel. Basic authorization: the account's SID (or its name, or a key's id) and an API key as the token. Refused: media and \
-        content templates. Status callbacks are forms with `MessageSid`, `MessageStatus` (sent, delivered, undelivered or failed), `From`, `To`, `AccountSid`; \
-        `X-Twilio-Signature` is made with the secret of the account's hook, and absent without one.",
+        `/Messages/{Sid}.json` look up and cancel. Basic authorization: the account's SID (or its name, or a key's id) and an API key as the token. Refused: media, content \
+        templates, and messaging services in place of a sender. Status callbacks are forms with `MessageSid`, `MessageStatus` (sent, delivered, undelivered or failed), `From`, `To`, \
+        `AccountSid`; the text of the secret of the account's hook is the auth token that `X-Twilio-Signature` is made with (absent without one). An API key of the same text makes it \
+        one token for both.",
     ),
 ];
 
