@@ -309,8 +309,8 @@ fn refused_binds_are_counted_by_cause() {
     for (peer, system_id, password) in [
         ("192.0.2.7", &b"demo"[..], &b"secret"[..]),
         ("192.0.2.8", b"demo", b"wrong"),
-        ("192.0.2.8", b"demo", b"wrong too"),
-        ("192.0.2.8", b"demo", b"and again"),
+        ("192.0.2.8", b"demo", b"wrong2"),
+        ("192.0.2.8", b"demo", b"wrong3"),
         ("192.0.2.9", b"nobody", b"secret"),
     ] {
         bind(&mut office.connect_from(peer), BindKind::Transceiver, system_id, password, 0x34);
