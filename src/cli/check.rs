@@ -1,7 +1,7 @@
 //! `hongyan check`: validates a configuration and tells in words what it means.
 
 use super::Output;
-use crate::config::{Account, AccountRules, BindMode, BindType, Carrier, Config, Route};
+use crate::config::{Account, AccountRules, ApiKey, BindMode, BindType, Carrier, Config, Route};
 use crate::number::HomeRegion;
 use std::path::PathBuf;
 
@@ -74,6 +74,8 @@ fn process(config: &Config) -> Vec<String> {
         ),
         format!("  upstreams on {}, up to {} connections", config.listen.address, config.listen.max_connections),
         format!("  metrics {metrics}"),
+        format!("  HTTP API {}", if config.http.enabled { format!("http://{}", config.http.address) } else { "off".to_owned() }),
+        format!("  operators {}", if config.admin.enabled { format!("http://{}", config.admin.address) } else { "off".to_owned() }),
     ]
 }
 
@@ -105,7 +107,22 @@ fn account(account: &Account) -> (String, String) {
         account.window,
         rate(account.rate_per_s),
     );
-    (account.name.clone(), text + &rules(&account.rules))
+    (account.name.clone(), text + &over_http(account) + &rules(&account.rules))
+}
+
+/// What it has for HTTP; nothing if it has nothing.
+fn over_http(account: &Account) -> String {
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let key = |key: &ApiKey| match key.expires {
+        Some(day) if day <= today => format!("key {} (EXPIRED)", key.id),
+        _ => format!("key {}", key.id),
+    };
+    let mut words: Vec<String> = account.api_keys.iter().map(key).collect();
+    // What stands behind the host may be a secret.
+    let hook = account.hook.as_ref().and_then(|hook| crate::model::callback::parsed(&hook.url));
+    words.extend(hook.map(|url| format!("hook at {}", url.origin().ascii_serialization())));
+    words.extend(account.events.iter().map(|events| format!("events kept for {} h", events.keep_h)));
+    words.into_iter().map(|word| format!(", {word}")).collect()
 }
 
 /// What is there of rules; nothing if there are none.
