@@ -49,6 +49,10 @@ fn each_recipient_is_answered_with_an_id_or_a_reason_and_gets_its_own_text() {
     assert_eq!(steps(&over())[..2], ["accepted", "sent"]);
     let times: Vec<String> = over()["trail"].as_array().unwrap().iter().map(|step| step["at"].as_str().unwrap().to_owned()).collect();
     assert!(times.is_sorted() && !over().to_string().contains("north"), "{}", over());
+    // Whoever wants no report by name spares the carrier the receipt.
+    let quiet = call(&gateway, "POST", "/v1/messages", &json!({ "to": "13800138008", "text": "x", "report": "none" }).to_string()).json();
+    let quiet = format!("/v1/messages/{}", ids(&quiet)[0]);
+    until("it ends when the carrier has it", || call(&gateway, "GET", &quiet, "").json()["state"] == "sent_final");
     // Where somebody has variables, the text is a pattern for all.
     let pattern =
         json!({ "text": "Hi {name}", "recipients": [{ "to": "13800138006", "variables": { "name": "Ada" } }, { "to": "13800138007" }] });

@@ -74,7 +74,8 @@ pub(super) struct Submission {
     pub campaign: Option<String>,
     /// Address that reports go to; absent: the account's hook, if it has one, else its receivers.
     pub callback: Option<String>,
-    /// Which reports are wanted: none, failure or final; absent: final where they have an address to go to, else none.
+    /// Which reports are wanted: none, failure or final; absent: final where they have an address to go to. Carriers are asked for a receipt all the same, so
+    /// that a look-up tells how it ended, but not with none: then it ends as sent_final.
     pub report: Option<String>,
 }
 
@@ -284,7 +285,8 @@ impl Shared {
         let mut message = of_item(&item, sender)?;
         // Just made: nothing is copied.
         let made = Arc::make_mut(&mut message);
-        (made.identity, made.ask_receipt) = (identity, true);
+        // How it ends is for look-ups to tell too; whoever wants no report at all, by name, spares the carrier the receipt.
+        (made.identity, made.ask_receipt) = (identity, self.report.is_none());
         Ok(message)
     }
 }
