@@ -37,11 +37,8 @@ pub fn inspect(text: &str, options: &Options, reference: u16) -> Result<Value, D
 
 fn encoding_name(encoding: Encoding) -> &'static str {
     match encoding {
-        Encoding::Gsm7 => "gsm7",
-        Encoding::Latin1 => "latin1",
-        Encoding::Ucs2 => "ucs2",
-        Encoding::Binary => "binary",
         Encoding::Opaque => "opaque",
+        read => read.name(),
     }
 }
 

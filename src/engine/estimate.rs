@@ -6,7 +6,7 @@ use super::Engine;
 use super::dedupe::{Remembered, Repeat};
 use super::port::{CarrierId, Draft};
 use super::why::Nobody;
-use crate::model::{AccountId, DuplicateAction, Encoding, Message, Refusal};
+use crate::model::{AccountId, DuplicateAction, Message, Refusal};
 use crate::number::ranges::NameId;
 use crate::text::segment;
 use hashbrown::HashMap;
@@ -78,16 +78,6 @@ struct Counts {
     unknown: u64,
     carriers: BTreeMap<CarrierId, u64>,
     limits: BTreeMap<u16, u64>,
-}
-
-/// The name of an encoding in answers.
-pub(super) fn encoding_name(encoding: Encoding) -> &'static str {
-    match encoding {
-        Encoding::Gsm7 => "gsm7",
-        Encoding::Latin1 => "latin1",
-        Encoding::Ucs2 => "ucs2",
-        Encoding::Binary | Encoding::Opaque => "binary",
-    }
 }
 
 impl Estimate {
@@ -178,7 +168,7 @@ impl Engine {
         let segments = u64::from(weighed.segments);
         sums.taken += 1;
         sums.segments += segments;
-        *sums.encodings.entry(encoding_name(message.body.encoding)).or_default() += 1;
+        *sums.encodings.entry(message.body.encoding.name()).or_default() += 1;
         if let Some(charge) = weighed.charge {
             *sums.charge.get_or_insert(0) += u64::from(charge);
         }

@@ -148,7 +148,7 @@ impl Engine {
         Explained {
             number: format!("+{}", String::from_utf8_lossy(&crate::number::unpack(message.number))),
             range,
-            encoding: super::estimate::encoding_name(message.body.encoding),
+            encoding: message.body.encoding.name(),
             segments,
             rules,
             repeats: repeats.or_else(|| self.repeat_of(message, Remembered::Text)).map(|repeat| repeat.original.to_string()),

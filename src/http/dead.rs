@@ -4,7 +4,7 @@ use super::admin::Backstage;
 use super::extract::{Body, Parameters, Who};
 use super::hooks::dead::{Choice, Letter, Reason, message_of};
 use super::instant::{self, iso};
-use super::problem::Problem;
+use super::problem::{Problem, from_body};
 use super::records::limit_of;
 use crate::engine::control::Ask;
 use crate::engine::port::Delivery;
@@ -153,7 +153,7 @@ pub(super) async fn all(State(backstage): State<Backstage>, Parameters(wanted): 
     request_body(content = Replay, examples(("account" = (summary = "All of an account", value = json!({"account": "shop", "reason": "its endpoint is up again"}))), ("some" = (summary = "Some", value = json!({"ids": [7, 8]}))))),
     responses((status = 200, description = "They are being tried", body = Replayed)))]
 pub(super) async fn replay(State(backstage): State<Backstage>, Who(who): Who, Body(body): Body) -> Result<Json<Replayed>, Problem> {
-    let Replay { account: name, ids, endpoint, from, to, reason } = serde_json::from_slice(&body).map_err(|error| Problem::json(&error))?;
+    let Replay { account: name, ids, endpoint, from, to, reason } = from_body(&body)?;
     let of = account(&backstage, name.as_deref())?;
     let (from_ms, to_ms) = (bound(from.as_deref(), "from")?, bound(to.as_deref(), "to")?);
     let which = ids.as_ref().map_or_else(|| "all".to_owned(), |ids| ids.len().to_string());

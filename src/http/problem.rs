@@ -72,7 +72,7 @@ impl Problem {
 }
 
 /// What is wrong with a body, with the way to the field: `recipients[3].variables.name`.
-pub fn bad_body<'b, T: Deserialize<'b>>(body: &'b [u8], error: &serde_json::Error) -> Problem {
+fn bad_body<'b, T: Deserialize<'b>>(body: &'b [u8], error: &serde_json::Error) -> Problem {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let found = serde_path_to_error::deserialize::<_, T>(&mut deserializer).err();
     let path = found.map(|found| found.path().to_string()).filter(|path| path != ".").unwrap_or_default();

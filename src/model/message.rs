@@ -57,6 +57,16 @@ impl Encoding {
     pub fn from_u8(n: u8) -> Option<Encoding> {
         [Encoding::Gsm7, Encoding::Latin1, Encoding::Ucs2, Encoding::Binary, Encoding::Opaque].get(n as usize).copied()
     }
+
+    /// Its name in answers and records: what we don't read is octets.
+    pub fn name(self) -> &'static str {
+        match self {
+            Encoding::Gsm7 => "gsm7",
+            Encoding::Latin1 => "latin1",
+            Encoding::Ucs2 => "ucs2",
+            Encoding::Binary | Encoding::Opaque => "binary",
+        }
+    }
 }
 
 /// What is sent: octets, how to read them, and the header that stands before them.

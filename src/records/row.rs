@@ -3,7 +3,7 @@
 use super::numbers::Numbers;
 use crate::engine::event::PartReceipt;
 use crate::engine::trail::{Course, Trail, What};
-use crate::model::{CampaignId, CarrierId, Encoding, MessageId, State};
+use crate::model::{CampaignId, CarrierId, MessageId, State};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -165,16 +165,6 @@ fn network(code: Option<[u8; 3]>) -> Option<String> {
     code.map(|[kind, high, low]| format!("{kind}:{}", u16::from_be_bytes([high, low])))
 }
 
-/// The name of an encoding.
-pub fn encoding_name(encoding: Encoding) -> &'static str {
-    match encoding {
-        Encoding::Gsm7 => "gsm7",
-        Encoding::Latin1 => "latin1",
-        Encoding::Ucs2 => "ucs2",
-        Encoding::Binary | Encoding::Opaque => "binary",
-    }
-}
-
 /// Account and carrier names that many rows share.
 #[derive(Debug, Default)]
 pub struct Shared {
@@ -247,7 +237,7 @@ impl Row {
             number => numbers.write(&crate::number::unpack(number)),
         };
         self.source = text(&message.source.digits);
-        self.encoding = encoding_name(message.body.encoding).into();
+        self.encoding = message.body.encoding.name().into();
         self.identity = (message.identity != 0).then(|| format!("{:016x}", message.identity));
         if let Some(notes) = &message.notes {
             self.reference = Some(notes.reference.to_string()).filter(|reference| !reference.is_empty());

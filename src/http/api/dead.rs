@@ -2,12 +2,11 @@
 
 use super::Api;
 use super::extract::{Caller, Json as JsonBody};
-use super::request::bad_body;
 use crate::config::Scope;
 use crate::http::dead::{Letters, Replayed, bound, page, page_of};
 use crate::http::extract::Parameters;
 use crate::http::hooks::dead::Choice;
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, from_body};
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -61,7 +60,7 @@ pub(super) async fn list(State(api): State<Api>, caller: Caller, Parameters(want
 pub(super) async fn replay(State(api): State<Api>, caller: Caller, body: JsonBody) -> Result<Json<Replayed>, Problem> {
     caller.key.needs(Scope::MessagesWrite)?;
     let JsonBody(body, _) = body;
-    let Which { ids, endpoint, from, to } = serde_json::from_slice(&body).map_err(|error| bad_body::<Which>(&body, &error))?;
+    let Which { ids, endpoint, from, to } = from_body(&body)?;
     let (from_ms, to_ms) = (bound(from.as_deref(), "from")?, bound(to.as_deref(), "to")?);
     let (account, numbers) = (Some(caller.account.id), ids.as_deref());
     let choice = Choice { account, numbers, endpoint: endpoint.as_deref(), from_ms, to_ms };

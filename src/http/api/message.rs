@@ -7,6 +7,7 @@ use crate::config::Scope;
 use crate::engine::control::Ask;
 use crate::engine::look::{Look, View};
 use crate::engine::scope::Fault;
+use crate::http::instant;
 use crate::http::problem::Problem;
 use crate::http::records::beside;
 use crate::link::accounts::AccountEntry;
@@ -242,8 +243,7 @@ impl MessageTold {
 }
 
 pub(super) fn iso(ms: u64) -> Option<String> {
-    let at = i64::try_from(ms).ok().filter(|&ms| ms > 0)?;
-    jiff::Timestamp::from_millisecond(at).ok().map(|at| at.to_string())
+    Some(instant::iso(ms)).filter(|text| ms > 0 && !text.is_empty())
 }
 
 /// What became of a message, and how

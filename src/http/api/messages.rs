@@ -172,16 +172,6 @@ fn none_taken(messages: Vec<MessageAnswer>) -> Response {
     (status, kind, Json(AllRefused { problem, messages })).into_response()
 }
 
-/// The name of an encoding in answers.
-fn encoding_name(encoding: Encoding) -> &'static str {
-    match encoding {
-        Encoding::Gsm7 => "gsm7",
-        Encoding::Latin1 => "latin1",
-        Encoding::Ucs2 => "ucs2",
-        Encoding::Binary | Encoding::Opaque => "binary",
-    }
-}
-
 /// What is told of a message whatever becomes of it.
 pub(super) fn known(item: &Ready, ranges: Option<&RangeTable>) -> MessageAnswer {
     let operator = ranges.and_then(|ranges| Some(ranges.name(ranges.get(ranges.find(item.number)?).operator).to_owned()));
@@ -190,7 +180,7 @@ pub(super) fn known(item: &Ready, ranges: Option<&RangeTable>) -> MessageAnswer 
         to: item.to.clone(),
         number: (item.number != 0).then(|| format!("+{}", String::from_utf8_lossy(&unpack(item.number)))),
         operator: operator.filter(|name| !name.is_empty()),
-        encoding: item.encoding.map(encoding_name),
+        encoding: item.encoding.map(Encoding::name),
         segments: None,
         repeated: false,
         error: None,

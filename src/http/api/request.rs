@@ -2,8 +2,8 @@
 
 use crate::engine::port::Draft;
 use crate::engine::scope::Fault;
+use crate::http::instant;
 use crate::http::messages::{Campaigns, class, encoding, report};
-pub(super) use crate::http::problem::bad_body;
 use crate::http::problem::{Problem, from_body};
 use crate::link::accounts::AccountEntry;
 use crate::link::submissions::{BATCH_MAX, Submissions};
@@ -14,7 +14,6 @@ use crate::text::choose::Wanted;
 use crate::text::template::{Piece, pieces};
 use crate::text::transliterate::Transliteration;
 use axum::http::{HeaderMap, StatusCode};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -293,19 +292,10 @@ impl Shared {
 
 /// A time with its zone, in wall milliseconds.
 pub(super) fn time(text: &str, field: &'static str) -> Result<u64, Fault> {
-    let bad = || {
+    instant::read(text).ok_or_else(|| {
         let fix = "ISO 8601 with a zone, as 2026-11-27T09:00:00+08:00 or 2026-11-27T01:00:00Z";
         Fault::of("bad_value", field, "it is no time, or has no zone, or one that does not exist", fix)
-    };
-    // A zone that is named beside the offset must exist and agree with it; a timestamp alone passes it over.
-    let named = |text: &str| text.parse::<jiff::Zoned>().map(|at| at.timestamp());
-    let at: Timestamp = if text.contains('[') { named(text) } else { text.parse() }.map_err(|_| bad())?;
-    // The library takes offsets of up to 25 hours; no clock on earth is as far away.
-    let offset = text.rfind(['+', '-']).filter(|at| *at > 10).and_then(|at| text[at + 1..].get(..2)?.parse::<u8>().ok());
-    if offset.is_some_and(|hours| hours > 14) {
-        return Err(bad());
-    }
-    u64::try_from(at.as_millisecond()).ok().filter(|&ms| ms > 0).ok_or_else(bad)
+    })
 }
 
 fn transliteration(name: &str) -> Result<Transliteration, Fault> {
@@ -359,8 +349,7 @@ mod tests {
     use super::*;
 
     fn problem(body: &str) -> (String, String) {
-        let error = serde_json::from_slice::<Submission>(body.as_bytes()).unwrap_err();
-        let problem = bad_body::<Submission>(body.as_bytes(), &error);
+        let problem = from_body::<Submission>(body.as_bytes()).unwrap_err();
         (problem.code.into(), problem.field.into())
     }
 

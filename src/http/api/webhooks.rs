@@ -3,7 +3,7 @@
 use crate::http::hooks::event::{InboundEvent, ReportEvent};
 use serde::Serialize;
 use utoipa::openapi::{OpenApi, Paths};
-use utoipa::{Modify, ToSchema};
+use utoipa::{IntoParams, Modify, ToSchema};
 
 /// Where the two stand among the paths until they are moved.
 const BELOW: &str = "webhooks/";
@@ -48,6 +48,22 @@ pub(super) struct InboundsData {
     events: Vec<InboundEvent>,
 }
 
+/// The headers of a webhook.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "only its schema is used")]
+struct Headers {
+    /// Of this batch, the same for each of its tries.
+    #[param(rename = "webhook-id")]
+    id: String,
+    /// When it was sent, Unix seconds.
+    #[param(rename = "webhook-timestamp")]
+    timestamp: String,
+    /// `v1,` and the signature in base64.
+    #[param(rename = "webhook-signature")]
+    signature: Option<String>,
+}
+
 /// Reports, to a message's `callback` or to the account's hook
 ///
 /// Headers as Standard Webhooks say. To verify: HMAC-SHA256, with the octets of the account's hook secret (base64 behind `whsec_`) as its key, over
@@ -66,9 +82,7 @@ pub(super) struct InboundsData {
 /// be held up an origin of its own.
 #[allow(dead_code, reason = "only its description is used")]
 #[utoipa::path(post, path = "webhooks/reports", tag = "webhooks",
-    params(("webhook-id" = String, Header, description = "Of this batch, the same for each of its tries"),
-        ("webhook-timestamp" = String, Header, description = "When it was sent, Unix seconds"),
-        ("webhook-signature" = Option<String>, Header, description = "`v1,` and the signature in base64")),
+    params(Headers),
     request_body(content = ReportsTold, content_type = "application/json"),
     responses((status = "2XX", description = "Taken"), (status = 410, description = "Gone: never again"),
         (status = "default", description = "Tried again later")), security(()))]
@@ -79,9 +93,7 @@ pub(super) fn reports() {}
 /// Where `[account.hook]` has `inbound = true`. Everything else is as with reports.
 #[allow(dead_code, reason = "only its description is used")]
 #[utoipa::path(post, path = "webhooks/inbound", tag = "webhooks",
-    params(("webhook-id" = String, Header, description = "Of this batch, the same for each of its tries"),
-        ("webhook-timestamp" = String, Header, description = "When it was sent, Unix seconds"),
-        ("webhook-signature" = Option<String>, Header, description = "`v1,` and the signature in base64")),
+    params(Headers),
     request_body(content = InboundsTold, content_type = "application/json"),
     responses((status = "2XX", description = "Taken"), (status = 410, description = "Gone: never again"),
         (status = "default", description = "Tried again later")), security(()))]

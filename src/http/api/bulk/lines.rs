@@ -1,9 +1,10 @@
 //! The lines of a body as drafts, in batches. Runs on a thread of its own, which waits for octets; lines that are there are handed on before it does.
 
-use super::super::request::{Recipient, Shared, Submission, Variable, bad_body};
+use super::super::request::{Recipient, Shared, Submission, Variable};
 use super::book::Refusal;
 use crate::engine::port::Draft;
 use crate::engine::scope::Fault;
+use crate::http::problem::from_body;
 use crate::link::accounts::AccountEntry;
 use crate::link::submissions::Submissions;
 use crate::model::Message;
@@ -228,10 +229,9 @@ fn objects(octets: Octets, plan: &Plan, out: &RefCell<Out>) -> io::Result<()> {
             pass_over(refusal(number, fault), out)?;
             continue;
         }
-        match serde_json::from_slice::<Recipient>(text) {
+        match from_body::<Recipient>(text) {
             Ok(own) => take(plan, number, own, out)?,
-            Err(error) => {
-                let problem = bad_body::<Recipient>(text, &error);
+            Err(problem) => {
                 let [code, field, detail, fix] = [problem.code, problem.field, problem.detail, problem.fix].map(String::from);
                 pass_over(Refusal { line: number, code, field, detail, fix }, out)?;
             }
