@@ -1,5 +1,5 @@
 //! Filters of a file's row groups, side by side. Parquet keeps the filter of each group in one piece, far from the next one's, so that whoever asks all groups
-//! reads in as many places. Here block n of all groups lie together: a look-up reads one piece of each file, a kilobyte. They stand behind the groups,
+//! reads in as many places. Here block n of all groups lie together: a look-up reads one piece of each file, some kilobytes. They stand behind the groups,
 //! where other readers pass over them, and the footer says where. The groups' own filters stay: DuckDB uses those.
 
 use super::columns::FILTERED;

@@ -1,5 +1,5 @@
 //! Looks messages up in the record files. What is known of each file without opening it is little: which ids each row group has, and where its filters stand.
-//! So an id opens the few files whose ids are of its time, and a number reads a kilobyte of each file's filters and then only the groups that they
+//! So an id opens the few files whose ids are of its time, and a number reads some kilobytes of each file's filters and then only the groups that they
 //! name. Whatever will be read is asked of the disk before the first of it is looked at: it comes side by side then, not one after another.
 
 use super::columns;
@@ -20,7 +20,7 @@ use rustix::fs::{Advice, fadvise};
 use std::fs::File;
 use std::num::NonZeroU64;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -102,10 +102,10 @@ pub struct Files {
     known: RwLock<Vec<Arc<Known>>>,
 }
 
-fn known(root: &std::path::Path, file: RecordFile) -> Result<Known, String> {
-    let path = file.path(root);
+/// What is known of this file, which is at `path`.
+fn known(path: &Path, file: RecordFile) -> Result<Known, String> {
     let fault = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let handle = File::open(&path).map_err(|error| fault(&error))?;
+    let handle = File::open(path).map_err(|error| fault(&error))?;
     let octets = handle.metadata().map_err(|error| fault(&error))?.len();
     let read = ArrowReaderMetadata::load(&handle, ArrowReaderOptions::new()).map_err(|error| fault(&error))?;
     if read.schema().fields() != columns::schema().fields() {
@@ -219,7 +219,7 @@ impl Files {
     pub(super) fn open(root: PathBuf, numbers: Numbers) -> Result<Files, String> {
         let mut all = Vec::new();
         for file in files::list(&root)? {
-            match known(&root, file) {
+            match known(&file.path(&root), file) {
                 Ok(known) => all.push(Arc::new(known)),
                 Err(error) => tracing::error!(%error, "a record file can't be read and is passed over"),
             }
@@ -231,13 +231,13 @@ impl Files {
     ///
     /// # Errors
     /// The folder can't be read.
-    pub fn look(root: &std::path::Path, numbers: Numbers) -> Result<Files, String> {
+    pub fn look(root: &Path, numbers: Numbers) -> Result<Files, String> {
         Files::open(root.to_path_buf(), numbers)
     }
 
     /// A file was added.
     pub(super) fn add(&self, file: RecordFile) -> Result<(), String> {
-        let known = Arc::new(known(&self.root, file)?);
+        let known = Arc::new(known(&file.path(&self.root), file)?);
         self.known.write().unwrap_or_else(PoisonError::into_inner).push(known);
         Ok(())
     }
@@ -247,11 +247,18 @@ impl Files {
         self.known.write().unwrap_or_else(PoisonError::into_inner).retain(|known| !gone(&known.file));
     }
 
-    /// These have become this one, in one step.
-    pub(super) fn replace(&self, old: &[RecordFile], new: RecordFile, swap: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    /// The files of `old` become `new`, which is at `aside` before and in its place after `swap`.
+    pub(super) fn replace(
+        &self,
+        old: &[RecordFile],
+        new: RecordFile,
+        aside: &Path,
+        swap: impl FnOnce() -> Result<(), String>,
+    ) -> Result<(), String> {
+        let new = Arc::new(known(aside, new)?);
+        // Look-ups wait for this: nothing that takes long.
         let mut all = self.known.write().unwrap_or_else(PoisonError::into_inner);
         swap()?;
-        let new = Arc::new(known(&self.root, new)?);
         all.retain(|known| !old.contains(&known.file));
         all.push(new);
         Ok(())

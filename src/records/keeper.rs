@@ -450,7 +450,9 @@ impl Keeper {
             let merged = merging.join().unwrap_or_else(|_| Err("the merge panicked".to_owned()));
             let placed = merged.and_then(|job| {
                 let root = &self.settings.root;
-                self.files.replace(&job.inputs, job.output(), || merge::put_in_place(root, &job))
+                merge::prepare(root, &job)?;
+                self.files.replace(&job.inputs, job.output(), &job.aside(root), || merge::swap(root, &job))?;
+                merge::remove_old(root, &job)
             });
             if let Err(error) = placed {
                 self.failures += 1;
@@ -460,7 +462,8 @@ impl Keeper {
         }
         if self.merging.is_none() && self.merge_from <= Instant::now() {
             let files: Vec<(RecordFile, u64)> = self.files.list().into_iter().map(|(file, rows, _)| (file, rows)).collect();
-            self.merging = merge::next(&files, wall_ms()).and_then(|job| merge::begin(self.settings.root.clone(), job).ok());
+            let is_behind = self.tail.next() <= self.feed.last();
+            self.merging = merge::next(&files, wall_ms(), is_behind).and_then(|job| merge::begin(self.settings.root.clone(), job).ok());
         }
     }
 
