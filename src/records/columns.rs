@@ -16,8 +16,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Rows of a row group: of each whose filter says perhaps, a look-up reads all and decodes one column. Fewer make that cheaper, and the footers longer.
-pub const ROW_GROUP_ROWS: usize = 16 << 10;
-/// How often a filter says perhaps of what isn't there: six times in the 6,000 groups of a hundred million rows.
+pub const ROW_GROUP_ROWS: usize = 8 << 10;
+/// How often a filter says perhaps of what isn't there: some ten times in the 12,000 groups of a hundred million rows.
 const FALSE: f64 = 0.001;
 /// Rows of a page.
 const PAGE_ROWS: usize = 4_096;

@@ -1,5 +1,5 @@
 //! A footer for each row group of a file: what a reader of that group alone needs to know. A file's own footer tells of all groups, and a look-up wants one of
-//! thirty-two. They stand behind the filters, where other readers pass over them, and the file's footer says where.
+//! five hundred. They stand behind the filters, where other readers pass over them, and the file's footer says where.
 
 use super::columns;
 use bytes::Bytes;

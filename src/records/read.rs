@@ -1,5 +1,5 @@
 //! Reads the rows of one row group that are looked for: first which ones, by the columns that decide, then those alone. A group is read from the disk in one
-//! piece, a quarter of a megabyte: a row's forty-six columns lie scattered in it.
+//! piece, an eighth of a megabyte: a row's forty-six columns lie scattered in it.
 
 use super::columns;
 use super::find::Wanted;
