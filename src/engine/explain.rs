@@ -5,6 +5,7 @@ use super::Engine;
 use super::dedupe::Remembered;
 use super::port::CarrierId;
 use super::scope::{Fault, account_of};
+use super::waits::WaitsOn;
 use crate::model::{Address, CampaignId, Class, Message};
 use crate::text::choose::{self, Options};
 use crate::text::segment;
@@ -75,7 +76,8 @@ pub struct Explained {
     pub before_it: u64,
     /// What it would wait for; absent: it would leave at once.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub waits_on: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub waits_on: Option<WaitsOn>,
     /// Not before this wall time (milliseconds), by its class's hours; absent: now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opens_ms: Option<u64>,
@@ -157,13 +159,13 @@ impl Engine {
             carrier: route.carrier.map(|carrier| self.plan.carrier(carrier).name.clone()),
             buckets,
             before_it,
-            waits_on: refused.or(closed.map(|_| "the hours of its class".to_owned())).or(waits_on),
+            waits_on: refused.map(WaitsOn::from).or(closed.map(|_| "the hours of its class".into())).or(waits_on),
             opens_ms: closed,
         }
     }
 
     /// Buckets, what stands before it in its lane, and what that waits for.
-    fn at_carrier(&self, message: &Message, carrier: CarrierId) -> (Vec<BucketView>, u64, Option<String>) {
+    fn at_carrier(&self, message: &Message, carrier: CarrierId) -> (Vec<BucketView>, u64, Option<WaitsOn>) {
         let lane = self.lane_of(message, carrier);
         let dispatcher = &self.dispatchers[carrier.0 as usize];
         let mut buckets: Vec<BucketView> = dispatcher
@@ -179,7 +181,7 @@ impl Engine {
         let before_it = report.as_ref().map_or(0, |report| report.in_memory + report.on_disk);
         let pause = self.overlay.holds(message, carrier).and_then(|id| self.overlay.change(id));
         let pause = pause.map(super::overlay::Change::brief);
-        let turn = (before_it > 0).then(|| "its turn in its lane".to_owned());
+        let turn = (before_it > 0).then(|| "its turn in its lane".into());
         (buckets, before_it, pause.or_else(|| self.carrier_waits_on(carrier.0 as usize)).or(turn))
     }
 }

@@ -9,6 +9,7 @@ use super::messages::{Entry, PartState, Phase};
 use super::overlay::{Change, Record};
 use super::port::{CarrierId, DiskState, Draft};
 use super::scope::Fault;
+use super::waits::WaitsOn;
 use crate::model::{AccountId, Class, Message, MessageId, State};
 use serde::Serialize;
 use serde::ser::SerializeMap;
@@ -229,7 +230,8 @@ pub struct MessageView {
     pub state: &'static str,
     /// What it waits on; absent: nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub waits_on: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub waits_on: Option<WaitsOn>,
     /// Whose it is.
     pub account: String,
     /// Its class.
@@ -373,15 +375,15 @@ impl Engine {
     }
 
     /// The change that keeps a whole carrier from taking anything.
-    pub(super) fn closed_by(&self, at: usize) -> Option<String> {
+    pub(super) fn closed_by(&self, at: usize) -> Option<WaitsOn> {
         let carrier = CarrierId(at as u16);
         let (id, _, _) = self.overlay.closed.iter().find(|(_, of, bind)| *of == carrier && bind.is_none())?;
         self.overlay.change(*id).map(Change::brief)
     }
 
     /// What keeps a carrier from taking the next message, if anything does.
-    pub(super) fn carrier_waits_on(&self, at: usize) -> Option<String> {
-        self.closed_by(at).or_else(|| self.dispatchers[at].waits_on(self.now))
+    pub(super) fn carrier_waits_on(&self, at: usize) -> Option<WaitsOn> {
+        self.closed_by(at).or_else(|| self.dispatchers[at].waits_on(self.now).map(WaitsOn::from))
     }
 
     fn carrier_view(&self, at: usize) -> CarrierView {
@@ -392,7 +394,7 @@ impl Engine {
         CarrierView {
             carrier: plan.name.clone(),
             usable: dispatcher.is_usable(),
-            waits_on: self.carrier_waits_on(at),
+            waits_on: self.carrier_waits_on(at).map(|waits_on| waits_on.to_string()),
             waiting: Named(Class::ALL.iter().map(|class| (class.name(), figures.lanes[*class as usize])).collect()),
             rate_per_s: plan.rate_per_s,
             burst: plan.burst,
@@ -418,7 +420,7 @@ impl Engine {
             in_memory: report.in_memory,
             on_disk: report.on_disk,
             oldest_ms: report.oldest_ms,
-            waits_on: self.closed_by(report.carrier.0 as usize).unwrap_or_else(|| report.cause.name().to_owned()),
+            waits_on: self.closed_by(report.carrier.0 as usize).map_or_else(|| report.cause.name().to_owned(), |closed| closed.to_string()),
             per_s: report.per_s,
             drains_in_s: report.drains_in_s,
         };
@@ -458,16 +460,16 @@ impl Engine {
         let message = &*entry.message;
         let carrier = entry.phase.carrier();
         let waits_on = match entry.phase {
-            Phase::Accepting => Some("its acceptance to be durable".to_owned()),
-            Phase::Deferred if message.due_ms > self.now.wall_ms => Some("its time".to_owned()),
-            Phase::Deferred => Some("its next try".to_owned()),
+            Phase::Accepting => Some("its acceptance to be durable".into()),
+            Phase::Deferred if message.due_ms > self.now.wall_ms => Some("its time".into()),
+            Phase::Deferred => Some("its next try".into()),
             Phase::Waiting(carrier) => match self.overlay.holds(message, carrier) {
                 Some(id) => self.overlay.change(id).map(Change::brief),
-                None => self.carrier_waits_on(carrier.0 as usize).or_else(|| Some("its turn".to_owned())),
+                None => self.carrier_waits_on(carrier.0 as usize).or_else(|| Some("its turn".into())),
             },
-            Phase::InFlight(_) => Some("the carrier's answer".to_owned()),
-            Phase::Doubt(_) => Some("a late answer or a receipt".to_owned()),
-            Phase::Sent(_) => Some("the carrier's receipt".to_owned()),
+            Phase::InFlight(_) => Some("the carrier's answer".into()),
+            Phase::Doubt(_) => Some("a late answer or a receipt".into()),
+            Phase::Sent(_) => Some("the carrier's receipt".into()),
             Phase::Settled(..) => None,
         };
         let taken = entry.parts.as_slice().iter().filter(|s| matches!(s, PartState::Sent | PartState::Delivered | PartState::Failed));

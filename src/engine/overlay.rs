@@ -11,6 +11,7 @@ use super::lanes::LaneKey;
 use super::plan::Plan;
 use super::port::CarrierId;
 use super::scope::{Fault, Matcher, Scope, account_of, carrier_of};
+use super::waits::WaitsOn;
 use crate::model::{Message, MessageId};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
@@ -133,9 +134,8 @@ pub struct Change {
 
 impl Change {
     /// Which and why, in a few words: `pause 3 (maintenance)`.
-    pub fn brief(&self) -> String {
-        let reason = if self.reason.is_empty() { String::new() } else { format!(" ({})", self.reason) };
-        format!("{} {}{reason}", self.action.name(), self.id)
+    pub fn brief(&self) -> WaitsOn {
+        WaitsOn { what: format!("{} {}", self.action.name(), self.id), reason: self.reason.clone() }
     }
 }
 

@@ -9,6 +9,44 @@ use super::messages::Phase;
 use super::port::CarrierId;
 use crate::model::{Class, MessageId, State};
 use crate::telemetry::{WAIT_CAUSES, WaitFigures};
+use serde::{Serialize, Serializer};
+use std::fmt::{self, Display, Formatter};
+
+/// What a message waits on, in words: `pause 3 (maintenance)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitsOn {
+    /// What anybody may read, its sender too.
+    pub what: String,
+    /// Why, as operators tell each other; empty: nothing.
+    pub reason: String,
+}
+
+impl From<&str> for WaitsOn {
+    fn from(what: &str) -> WaitsOn {
+        WaitsOn::from(what.to_owned())
+    }
+}
+
+impl From<String> for WaitsOn {
+    fn from(what: String) -> WaitsOn {
+        WaitsOn { what, reason: String::new() }
+    }
+}
+
+impl Display for WaitsOn {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &*self.reason {
+            "" => f.write_str(&self.what),
+            reason => write!(f, "{} ({reason})", self.what),
+        }
+    }
+}
+
+impl Serialize for WaitsOn {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
 
 /// What a live message waits for. Instants are wall milliseconds.
 #[derive(Debug, Clone, PartialEq)]

@@ -114,7 +114,7 @@ impl Carrier {
             (None, false) if binds_up == 0 => lost.max(),
             (None, false) => lost.min(),
         };
-        let changed = self.change.as_ref().map(Change::brief);
+        let changed = self.change.as_ref().map(|change| change.brief().to_string());
         let failure = down.iter().find_map(|bind| bind.view.failure.clone());
         let rate_zero = (self.view.rate_per_s == Some(0)).then(|| "its rate is 0".to_owned());
         let health = is_out.then(|| format!("{} by routing: {}", self.view.health, self.view.health_cause));

@@ -122,6 +122,9 @@ fn a_message_is_looked_up_and_cancelled_by_its_account_alone() {
     let paused = call(&gateway, "POST", "/v1/messages", &json!({ "to": "13800138000", "text": "now" }).to_string()).json();
     let paused = format!("/v1/messages/{}", ids(&paused)[0]);
     until("it is told that it is kept back", || call(&gateway, "GET", &paused, "").json()["waits_on"] == "pause 1");
+    let one = json!({ "to": "13800138000", "text": "Hello 雁", "class": "otp" }).to_string();
+    let explained = || call(&gateway, "POST", "/v1/messages/preview", &one).json()["explained"].clone();
+    assert_eq!(explained()["waits_on"], "pause 1", "operators' words are their own");
     assert_eq!(call(&gateway, "DELETE", &paused, "").status, 204);
     done(gateway.admin, &["resume", "1"]);
     let bearer = format!("Bearer {OTHER}");
@@ -149,10 +152,12 @@ fn a_message_is_looked_up_and_cancelled_by_its_account_alone() {
     assert_eq!([&foretold["taken"], &foretold["segments"], &foretold["encodings"]["gsm7"]], [10_000, 10_000, 10_000]);
     assert_eq!(foretold["messages"].as_array().map(Vec::len), Some(10_000));
     // One alone is explained, from the rules to what it would wait for.
-    let one = json!({ "to": "13800138000", "text": "Hello 雁", "class": "otp" }).to_string();
-    let explained = call(&gateway, "POST", "/v1/messages/preview", &one).json()["explained"].clone();
-    assert_eq!([&explained["number"], &explained["encoding"], &explained["carrier"]], ["+8613800138000", "ucs2", "north"], "{explained}");
-    assert!(explained["route"].as_array().is_some_and(|lines| !lines.is_empty()), "{explained}");
+    let told = explained();
+    assert_eq!([&told["number"], &told["encoding"], &told["carrier"]], ["+8613800138000", "ucs2", "north"], "{told}");
+    assert!(told["route"].as_array().is_some_and(|lines| !lines.is_empty()), "{told}");
+    done(gateway.admin, &["block", "add", "+8613800138000"]);
+    let told = explained();
+    assert!(told["waits_on"].as_str().is_some_and(|waits_on| waits_on.starts_with("nothing: it would be refused (")), "{told}");
     assert_eq!(done(gateway.admin, &["status"])["accepted"].as_u64(), Some(2), "a preview sends nothing");
     assert_eq!(smsc.stats().submits, 0);
 }

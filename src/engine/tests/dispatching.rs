@@ -392,11 +392,11 @@ fn what_would_become_of_a_message_is_told_by_what_decides_and_nothing_happens() 
     assert_eq!(told.buckets.last().map(|bucket| (bucket.bucket.as_str(), bucket.per_s)), Some(("limit unicom", Some(10.0))));
     assert!(!told.route.is_empty() && !told.rules.is_empty() && told.waits_on.is_none(), "{told:?}");
     let told = bench.engine.explain(&ask("13800138000", "marketing")).unwrap();
-    assert_eq!(told.waits_on.as_deref(), Some("the hours of its class"));
+    assert_eq!(told.waits_on, Some("the hours of its class".into()));
     assert!(told.opens_ms.is_some_and(|at| at > bench.now.wall_ms));
     bench.step(vec![Input::BindDown { bind: BIND, unsent: vec![], in_doubt: vec![] }]);
     let told = bench.engine.explain(&ask("13800138000", "otp")).unwrap();
-    assert_eq!(told.waits_on.as_deref(), Some("no bind is up"));
+    assert_eq!(told.waits_on, Some("no bind is up".into()));
     for (to, class, field) in [("12", "otp", "to"), ("13800138000", "urgent", "class")] {
         assert_eq!(bench.engine.explain(&ask(to, class)).unwrap_err().field, field);
     }

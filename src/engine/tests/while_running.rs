@@ -183,7 +183,7 @@ fn what_is_out_of_memory_is_cancelled_too() {
     assert!(bench.engine.cold().0 > 30, "most of it is out of memory: {:?}", bench.engine.cold());
     let Ok(Answer::View(view)) = bench.ask(Ask::Look(Look::Message(ids[0]))) else { panic!("not found") };
     let View::Message(view) = *view else { panic!("{view:?}") };
-    assert_eq!(view.waits_on.as_deref(), Some("its time"));
+    assert_eq!(view.waits_on, Some("its time".into()));
     bench.begin(Action::Cancel { scope: Scope { message: Some(ids[3].to_string()), ..Scope::default() }, upto: 0 });
     bench.pass(5_000);
     assert_eq!(bench.state(State::Cancelled), 1);

@@ -55,11 +55,6 @@ pub(super) struct Fate {
     pub trail: Vec<RowStep>,
 }
 
-/// What it waits on, without what operators tell each other.
-pub(super) fn for_customers(waits_on: String) -> String {
-    waits_on.split(" (").next().unwrap_or_default().to_owned()
-}
-
 fn written(address: &Address) -> String {
     let digits = String::from_utf8_lossy(&address.digits);
     if address.ton == 1 { format!("+{digits}") } else { digits.into_owned() }
@@ -76,7 +71,7 @@ pub(super) async fn fate(api: &Api, account: &AccountEntry, id: MessageId) -> Re
             let notes = view.own.notes.as_deref();
             Ok(Fate {
                 state: view.state.into(),
-                waits_on: view.waits_on.map(for_customers),
+                waits_on: view.waits_on.map(|waits_on| waits_on.what),
                 class: view.class.into(),
                 campaign: view.campaign,
                 from: written(&view.own.source),

@@ -2,7 +2,6 @@
 
 use super::Api;
 use super::extract::{Caller, Json as JsonBody};
-use super::message::for_customers;
 use super::messages::{MessageAnswer, known, prepared};
 use super::request::{Submission, public};
 use crate::config::Scope;
@@ -46,7 +45,8 @@ pub(super) async fn preview(State(api): State<Api>, caller: Caller, body: JsonBo
     let explained = match alone {
         Some(draft) => match look(&api.operator, Look::ExplainDraft(Box::new(draft))).await? {
             View::Explained(mut explained) => {
-                explained.waits_on = explained.waits_on.map(for_customers);
+                // What operators tell each other is not for customers.
+                explained.waits_on = explained.waits_on.map(|waits_on| waits_on.what.into());
                 Some(explained)
             }
             _ => return Err(odd()),
