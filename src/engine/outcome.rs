@@ -25,6 +25,19 @@ pub enum Refused {
     Never,
 }
 
+/// A carrier took a part, of so many, of this message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PartSent {
+    pub id: MessageId,
+    pub part: u8,
+    pub parts: u8,
+    pub carrier: CarrierId,
+    /// Wall milliseconds.
+    pub at_ms: u64,
+    /// Of its concatenation.
+    pub reference: u16,
+}
+
 impl Engine {
     pub(super) fn outcome(&mut self, bind: BindId, ticket: Ticket, outcome: Outcome) {
         let Ticket { message: id, part } = ticket;
@@ -76,9 +89,7 @@ impl Engine {
         if matches!(entry.phase, Phase::Doubt(_) | Phase::Settled(_, State::InDoubt)) {
             self.tally.doubts_settled += 1;
         }
-        self.open_batch();
-        event::write_sent(id, [part, parts], carrier, at_ms, reference, carrier_id, &mut self.writing.octets);
-        self.apply_sent(id, part, parts, carrier, at_ms, reference, carrier_id);
+        self.part_sent(&PartSent { id, part, parts, carrier, at_ms, reference }, carrier_id);
         // One that was sent twice is parked twice.
         while let Some(parked) = self.parked.take_match(carrier, number, carrier_id) {
             self.tally.receipts_unparked += 1;
@@ -90,36 +101,25 @@ impl Engine {
         self.settle_parts(id, carrier);
     }
 
+    /// Writes down that a carrier took a part, and does what that means.
+    pub(super) fn part_sent(&mut self, sent: &PartSent, carrier_id: &[u8]) {
+        let PartSent { id, part, parts, carrier, at_ms, reference } = *sent;
+        self.open_batch();
+        event::write_sent(id, [part, parts], carrier, at_ms, reference, carrier_id, &mut self.writing.octets);
+        self.apply_sent(sent, carrier_id);
+    }
+
     /// The state that a SENT event means. Live and in replay.
-    #[allow(clippy::too_many_arguments)] // the fields of the event
-    pub(super) fn apply_sent(
-        &mut self,
-        id: MessageId,
-        part: u8,
-        parts: u8,
-        carrier: CarrierId,
-        at_ms: u64,
-        reference: u16,
-        carrier_id: &[u8],
-    ) {
-        let key = if carrier_id.is_empty() { 0 } else { self.index.insert(carrier, carrier_id, (id, part)) };
-        if self.apply_sent_key(id, part, parts, carrier, at_ms, reference, key) {
-            self.report_taken(id, at_ms);
+    pub(super) fn apply_sent(&mut self, sent: &PartSent, carrier_id: &[u8]) {
+        let key = if carrier_id.is_empty() { 0 } else { self.index.insert(sent.carrier, carrier_id, (sent.id, sent.part)) };
+        if self.apply_sent_key(sent, key) {
+            self.report_taken(sent.id, sent.at_ms);
         }
     }
 
     /// The same with the index's key at hand, and nobody is told. True: with this, all of it is taken.
-    #[allow(clippy::too_many_arguments)] // the fields of the event
-    pub(super) fn apply_sent_key(
-        &mut self,
-        id: MessageId,
-        part: u8,
-        parts: u8,
-        carrier: CarrierId,
-        at_ms: u64,
-        reference: u16,
-        key: u128,
-    ) -> bool {
+    pub(super) fn apply_sent_key(&mut self, sent: &PartSent, key: u128) -> bool {
+        let PartSent { id, part, parts, carrier, at_ms, reference } = *sent;
         self.touch(id);
         if self.took_earlier(id, part, carrier, key) {
             return false;

@@ -6,6 +6,7 @@ use super::flights::Stream;
 use super::index::Found;
 use super::messages::{PartState, Parts, Phase};
 use super::outbox;
+use super::outcome::PartSent;
 use super::parked::ParkedReceipt;
 use super::port::{BindCommand, BindId, CarrierId, Delivery, ReceiptFacts, Received, Report};
 use super::quality::Cause;
@@ -115,9 +116,7 @@ impl Engine {
         }
         self.tally.doubts_settled += 1;
         let (reference, at_ms) = (entry.reference, self.now.wall_ms);
-        self.open_batch();
-        event::write_sent(id, [0, 1], carrier, at_ms, reference, &facts.id, &mut self.writing.octets);
-        self.apply_sent(id, 0, 1, carrier, at_ms, reference, &facts.id);
+        self.part_sent(&PartSent { id, part: 0, parts: 1, carrier, at_ms, reference }, &facts.id);
         self.matched(id, 0, carrier, facts);
         true
     }

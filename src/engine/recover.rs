@@ -9,6 +9,7 @@ use super::cold::DIRECTORY;
 use super::counts::Counts;
 use super::event::{self, DeliveryKey, Event, EventError};
 use super::messages::Phase;
+use super::outcome::PartSent;
 use super::parked::ParkedReceipt;
 use super::plan::Plan;
 use super::port::DeliveryToken;
@@ -313,11 +314,11 @@ impl Replay {
                     entry.attempted_at = carrier;
                 }
             }
-            Event::Sent { message, part, parts, carrier, at_ms, reference, carrier_id } => {
-                engine.apply_sent(message, part, parts, carrier, at_ms, reference, &carrier_id);
+            Event::Sent { message: id, part, parts, carrier, at_ms, reference, carrier_id } => {
+                engine.apply_sent(&PartSent { id, part, parts, carrier, at_ms, reference }, &carrier_id);
             }
             Event::SentBefore { message, part, parts, carrier, at_ms, reference, key, reported } => {
-                engine.apply_sent_key(message, part, parts, carrier, at_ms, reference, key);
+                engine.apply_sent_key(&PartSent { id: message, part, parts, carrier, at_ms, reference }, key);
                 engine.index.insert_key(key, (message, part));
                 if reported && let Some(entry) = engine.messages.get_mut(&message) {
                     entry.parts.set(part, super::messages::PartState::Delivered);

@@ -8,8 +8,9 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMillisecondType, UInt8Type, UInt32Type};
 use arrow_array::{Array, ArrayRef, RecordBatch, StructArray};
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::basic::{Compression, Encoding};
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, ParquetStatisticsPolicy};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 use std::borrow::Cow;
@@ -122,6 +123,14 @@ pub fn properties(about: Vec<(String, String)>) -> WriterProperties {
         }
     }
     properties.build()
+}
+
+/// How footers are read: of statistics only these, for no look-up needs the others.
+pub(super) fn reading(statistics: ParquetStatisticsPolicy) -> ArrowReaderOptions {
+    ArrowReaderOptions::new()
+        .with_column_stats_policy(statistics)
+        .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
+        .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
 }
 
 /// Rows on their way into columns.

@@ -13,7 +13,7 @@ use crate::model::MessageId;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt8Type};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetStatisticsPolicy, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 use rustix::fs::{Advice, fadvise};
@@ -107,12 +107,9 @@ fn known(path: &Path, file: RecordFile) -> Result<Known, String> {
     let fault = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let handle = File::open(path).map_err(|error| fault(&error))?;
     let octets = handle.metadata().map_err(|error| fault(&error))?.len();
-    // A day's files have half a million columns of groups: what is not needed of them would make a start slow.
-    let options = ArrowReaderOptions::new()
-        .with_column_stats_policy(ParquetStatisticsPolicy::skip_except(&[0, 1]))
-        .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
-        .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
-    let read = ArrowReaderMetadata::load(&handle, options).map_err(|error| fault(&error))?;
+    // Ids and revisions. A day's files have half a million columns of groups: what is not needed of them would make a start slow.
+    let read = ArrowReaderMetadata::load(&handle, columns::reading(ParquetStatisticsPolicy::skip_except(&[0, 1])))
+        .map_err(|error| fault(&error))?;
     if read.schema().fields() != columns::schema().fields() {
         return Err(fault(&"these are no records of this version"));
     }

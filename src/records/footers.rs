@@ -68,12 +68,7 @@ impl Footers {
     pub fn new() -> Result<Footers, String> {
         let schema = columns::schema();
         let parquet: SchemaDescPtr = Arc::new(ArrowSchemaConverter::new().convert(&schema).map_err(|error| error.to_string())?);
-        let options = ArrowReaderOptions::new()
-            .with_parquet_schema(parquet)
-            .with_schema(schema)
-            .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
-            .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
-            .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll);
+        let options = columns::reading(ParquetStatisticsPolicy::SkipAll).with_parquet_schema(parquet).with_schema(schema);
         Ok(Footers { options })
     }
 

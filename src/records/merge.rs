@@ -89,22 +89,21 @@ pub(super) fn begin(root: PathBuf, job: Job) -> Result<JoinHandle<Result<Job, St
 
 fn write(root: &Path, job: &Job) -> Result<(), String> {
     let folder = job.folder(root);
-    let fault = |error: &dyn std::fmt::Display| job.fault(error);
     if folder.is_dir() {
-        fs::remove_dir_all(&folder).map_err(|error| fault(&error))?;
+        fs::remove_dir_all(&folder).map_err(|error| job.fault(&error))?;
     }
-    fs::create_dir_all(&folder).map_err(|error| fault(&error))?;
+    fs::create_dir_all(&folder).map_err(|error| job.fault(&error))?;
     let mut inputs = Vec::with_capacity(job.inputs.len());
     for file in &job.inputs {
-        inputs.push(Input::open(&file.path(root)).map_err(|error| fault(&error))?);
+        inputs.push(Input::open(&file.path(root)).map_err(|error| job.fault(&error))?);
     }
     let output = job.output();
     let mut writer = files::begin(&job.aside(root), &output)?;
     let mut merged = Merged::of(inputs);
-    while let Some(batch) = merged.take(OUTPUT_ROWS).map_err(|error| fault(&error))? {
-        writer.write(&batch).map_err(|error| fault(&error))?;
+    while let Some(batch) = merged.take(OUTPUT_ROWS).map_err(|error| job.fault(&error))? {
+        writer.write(&batch).map_err(|error| job.fault(&error))?;
     }
-    files::finish(writer).map_err(|error| fault(&error))?;
+    files::finish(writer).map_err(|error| job.fault(&error))?;
     Ok(())
 }
 

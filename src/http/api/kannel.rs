@@ -62,19 +62,15 @@ fn data_coding(coding: u64, fields: &Fields, is_empty: bool) -> Result<u8, Box<R
     let waiting = number(fields, &["mwi"], 7, "MWI field misformed, rejected")?;
     let other_group = number(fields, &["alt-dcs", "altdcs"], 1, "Alt-DCS field misformed, rejected")? == Some(1);
     let (bits, class_bits) = ((coding as u8) << 2, class.unwrap_or(0) as u8);
+    let group = match coding {
+        _ if is_empty => 0xC0,
+        UCS2 => 0xE0,
+        _ => 0xD0,
+    };
     Ok(match (waiting.map(|waiting| waiting as u8), class) {
         // From 4 on the indication is taken back.
         (Some(waiting @ 4..), _) => 0xC0 | waiting & 3,
-        (Some(waiting), _) => {
-            0x08 | waiting
-                | if is_empty {
-                    0xC0
-                } else if coding == UCS2 {
-                    0xE0
-                } else {
-                    0xD0
-                }
-        }
+        (Some(waiting), _) => group | 0x08 | waiting,
         (None, _) if other_group && coding != UCS2 => 0xF0 | bits | class_bits,
         (None, Some(_)) => 0x10 | bits | class_bits,
         (None, None) if coding == OCTETS => 0x04,
